@@ -1,7 +1,34 @@
-"""Exceptions of the package. Each is also of the type that PyTorch raises for the same mistake."""
+"""Exceptions of the package. Each is also of the type that PyTorch raises for the same mistake.
+
+`except RuntimeError` written for PyTorch keeps working; `except ConvforgeError` catches them all.
+"""
 
 from __future__ import annotations
 
 
 class ConvforgeError(Exception):
     """Base of all errors that convforge raises on purpose."""
+
+
+class ConvArgumentError(ConvforgeError, RuntimeError):
+    """An argument of a convolution has a value outside its rule: a stride of 0, an unknown padding string."""
+
+
+class ConvShapeError(ConvforgeError, RuntimeError):
+    """Array shapes, or shapes and arguments, that do not fit together."""
+
+
+class ConvValueError(ConvforgeError, ValueError):
+    """What PyTorch refuses with ValueError: a layer's arguments, `output_size`, integers beyond 64 bits."""
+
+
+class ConvTypeError(ConvforgeError, TypeError):
+    """An argument of a wrong Python type, or an array that holds no numbers."""
+
+
+class ConvDtypeError(ConvforgeError, RuntimeError):
+    """Input, weight and bias of different dtypes."""
+
+
+class UnsupportedDtypeError(ConvforgeError, NotImplementedError):
+    """A dtype that no convolution is defined for, such as bool."""
