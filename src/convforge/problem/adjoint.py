@@ -16,7 +16,7 @@ def grad_input_spec(spec: ConvSpec) -> ConvSpec:
     groups).
 
     `output_size` of the result is authoritative. It is the formula's size in all cases but one: the adjoint of
-    a transposed convolution with output_padding >= stride is a convolution that leaves its end unread.
+    a transposed convolution with output_padding >= stride is a convolution that stops early.
 
     Only for padding_mode "zeros": for other modes take it of the padded array (`replace` the spec) and fold.
     """

@@ -1,4 +1,4 @@
-"""The NumPy oracle: exact definitions of the three products. Slow, simple; the fallback without a compiler."""
+"""The NumPy oracle: the exact three products. Slow, simple; the fallback where nothing can be compiled."""
 
 from convforge.reference.convolution import grad_input, grad_weight, output
 
