@@ -12,11 +12,10 @@ def grad_input_spec(spec: ConvSpec) -> ConvSpec:
     """The spec whose output, of grad-output and the same weight array, is the gradient of the input.
 
     A convolution becomes a transposed convolution and the other way round. The weight array stays as it is:
-    what the one calls (out_channels, in_channels // groups), the other calls (in_channels, out_channels //
-    groups).
-    `output_size` of the result is authoritative. It is the formula's size in all cases but one: the adjoint of
-    a transposed convolution with output_padding >= stride is a convolution that stops before the end.
-    a transposed convolution with output_padding >= stride is a convolution that stops early.
+    (out_channels, in_channels // groups) of the one are (in_channels, out_channels // groups) of the other.
+
+    `output_size` of the result is authoritative. It is the formula's size in all cases but one: the adjoint
+    of a transposed convolution with output_padding >= stride is a convolution that stops before the end.
 
     Only for padding_mode "zeros": for other modes take it of the padded array (`replace` the spec) and fold.
     """

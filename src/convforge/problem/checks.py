@@ -36,6 +36,7 @@ def checked_padding_mode(mode: object) -> PaddingMode:
 
 
 def checked_dtype(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
+    """The dtype in native byte order: a float, complex or integer one. Others raise."""
     dtype = np.dtype(dtype)
     if dtype in _FLOATS or dtype.kind in "iu":
         return dtype.newbyteorder("=")
@@ -48,6 +49,7 @@ def checked_dtype(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
 
 
 def check_ranks(in_shape: tuple[int, ...], w_shape: tuple[int, ...], rank: int, transposed: bool) -> None:
+    """Input and weight have the axes that the convolution's rank asks for; the input may lack the batch."""
     name = f"conv_transpose{rank}d" if transposed else f"conv{rank}d"
     if len(w_shape) != rank + 2:
         channels = (
@@ -99,6 +101,7 @@ def _divisor_fix(channels: int) -> str:
 
 
 def check_bias(bias_shape: Sequence[int] | None, out_channels: int) -> None:
+    """One number for each output channel."""
     if bias_shape is not None and tuple(bias_shape) != (out_channels,):
         raise ConvShapeError(
             f"expected bias to be 1-dimensional with {out_channels} elements, but got bias of size "
@@ -109,6 +112,7 @@ def check_bias(bias_shape: Sequence[int] | None, out_channels: int) -> None:
 def check_not_empty(
     batch: int, in_channels: int, input_size: tuple[int, ...], kernel_size: tuple[int, ...]
 ) -> None:
+    """Kernels have taps, and spatial axes elements; only batch and channels may be 0."""
     if 0 in kernel_size:
         raise ConvShapeError(
             f"kernel_size (={list(kernel_size)}) must not be 0 along any axis: use 1 or more"
