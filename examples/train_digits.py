@@ -1,6 +1,6 @@
-"""Train a small net on scikit-learn's 1,797 handwritten digits (8 x 8) and look at what its kernels learned.
+"""Train a small net on scikit-learn's 1,797 handwritten digits (8 x 8) and look at what its kernels learn.
 
-Prints the share of a held-out fifth that it reads correctly; draws out/digits-loss.png and out/digits-kernels.png.
+Prints the share of a held-out fifth that it reads correctly; draws two pictures in out.
 """
 
 import sys

@@ -1,0 +1,38 @@
+"""What every test shares: the oracle's presence said aloud, processor features, hypothesis settings."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Two workers with two OpenMP threads each would fight for two cores; read by PyTorch and BLAS when they load.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No deadline: an example may be the first that forges its kernel.
+settings.register_profile(
+    "convforge", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("convforge"), max_examples=2000)
+settings.load_profile("convforge")
+
+
+def pytest_report_header() -> str:
+    """Which oracle the comparisons of this run stand on."""
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return "oracle: NumPy alone (PyTorch is not installed: comparisons with it are skipped)"
+    return f"oracle: PyTorch {version}, and NumPy"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip `@pytest.mark.isa("avx512f")` where the processor lacks the feature."""
+    from convforge.target import Target
+
+    for mark in item.iter_markers("isa"):
+        missing = set(mark.args) - Target.host().features
+        if missing:
+            pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
