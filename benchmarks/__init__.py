@@ -1,0 +1,1 @@
+"""Benchmarks of convforge against the libraries people use today. `python -m benchmarks --help`."""

@@ -1,0 +1,49 @@
+"""PyTorch: the module in inference mode, contiguous (`torch`) and channels-last (`torch-cl`)."""
+
+from __future__ import annotations
+
+import contextlib
+
+from benchmarks.arrays import Arrays
+from benchmarks.layer_table import Layer
+from benchmarks.libraries import Prepared
+from benchmarks.settings import Settings
+
+_for_the_whole_process = contextlib.ExitStack()
+
+
+def start(settings: Settings) -> None:
+    import torch
+
+    torch.set_num_threads(settings.threads)
+    # A context entered per call would be timed with the layer.
+    _for_the_whole_process.enter_context(torch.inference_mode())
+
+
+def versions() -> dict[str, str]:
+    import torch
+
+    return {"torch": torch.__version__}
+
+
+def variants(layer: Layer, arrays: Arrays, settings: Settings) -> dict[str, Prepared]:
+    import torch
+
+    kind = getattr(torch, settings.dtype)
+
+    def build(memory_format: torch.memory_format | None) -> Prepared:
+        module = getattr(torch.nn, layer.module_name())(**layer.arguments(), dtype=kind).eval()
+        module.weight.copy_(torch.from_numpy(arrays.weight))
+        module.bias.copy_(torch.from_numpy(arrays.bias))
+        data = torch.from_numpy(arrays.x).to(kind)
+        if memory_format is not None:
+            module = module.to(memory_format=memory_format)
+            data = data.contiguous(memory_format=memory_format)
+        return Prepared(lambda: module(data), lambda y: y.to(torch.float64).contiguous().numpy())
+
+    ways: dict[str, Prepared] = {"torch": build(None)}
+    if layer.ndim == 2:
+        ways["torch-cl"] = build(torch.channels_last)
+    elif layer.ndim == 3:
+        ways["torch-cl"] = build(torch.channels_last_3d)
+    return ways

@@ -1,0 +1,40 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores this process may use, system, Python."""
+    return {
+        "processor": processor_name(),
+        "cores": cores(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+    }
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """The name the system gives the processor, with the vector features that decide its speed."""
+    name = platform.processor() or platform.machine()
+    table = Path("/proc/cpuinfo")
+    if not table.exists():
+        return name
+    facts = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in table.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+        if ":" in line
+    )
+    name = facts.get("model name", name)
+    flags = set(facts.get("flags", facts.get("Features", "")).split())
+    wanted = ["avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve"]
+    return f"{name} ({', '.join(flag for flag in wanted if flag in flags)})"

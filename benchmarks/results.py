@@ -1,0 +1,147 @@
+"""What was measured, as values: a timing, a layer's row, and the ratios read from rows."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+OURS = "convforge"
+REFERENCE = "torch"
+"""The peer in the way most people call it: PyTorch, contiguous NC…"""
+
+LARGE_FLOPS = 1e8
+"""Layers above 0.1 GFLOP are bound by arithmetic; their share of the peak is averaged."""
+
+
+@dataclass(slots=True)
+class Timing:
+    """One variant on one layer."""
+
+    relative_error: float
+    first_call_s: float
+    samples_s: list[float] = field(default_factory=list)
+
+    @property
+    def min_s(self) -> float:
+        return min(self.samples_s)
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.samples_s)
+
+
+@dataclass(slots=True)
+class Row:
+    """All variants on one layer; `missing` says why a library has none."""
+
+    label: str
+    flops: int
+    timings: dict[str, Timing] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def gflops(self, variant: str) -> float:
+        """Billions of nominal operations a second, by the shortest time."""
+        return self.flops / self.timings[variant].min_s / 1e9
+
+    def best_peer(self) -> str | None:
+        """The fastest variant that is not ours."""
+        peers = [name for name in self.timings if name != OURS]
+        return min(peers, key=lambda name: self.timings[name].min_s) if peers else None
+
+    def speed_against(self, peer: str | None) -> float | None:
+        """Our speed in units of a peer's: 2.0 is twice as fast."""
+        if peer is None or peer not in self.timings or OURS not in self.timings:
+            return None
+        return self.timings[peer].min_s / self.timings[OURS].min_s
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Our speed against one peer over all layers that both ran."""
+
+    peer: str
+    layers: int
+    geometric_mean: float
+    lowest: tuple[str, float]
+    highest: tuple[str, float]
+    wins: int
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """exp of the mean of the logs; NaN of nothing."""
+    logs = [math.log(value) for value in values]
+    return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
+
+
+def compare(rows: list[Row], peer: str) -> Comparison | None:
+    """Our speed against `peer`, or against the fastest of a layer for peer "best peer"."""
+    ratios = {
+        row.label: ratio
+        for row in rows
+        if (ratio := row.speed_against(row.best_peer() if peer == "best peer" else peer)) is not None
+    }
+    if not ratios:
+        return None
+    return Comparison(
+        peer=peer,
+        layers=len(ratios),
+        geometric_mean=geometric_mean(ratios.values()),
+        lowest=min(ratios.items(), key=lambda item: item[1]),
+        highest=max(ratios.items(), key=lambda item: item[1]),
+        wins=sum(ratio >= 1 for ratio in ratios.values()),
+    )
+
+
+def slower_than(rows: list[Row], peer: str, ratio: float) -> list[tuple[str, float]]:
+    """Layers on which our speed is under `ratio` of the peer's, slowest first."""
+    found = [(row.label, speed) for row in rows if (speed := row.speed_against(peer)) is not None]
+    return sorted([item for item in found if item[1] < ratio], key=lambda item: item[1])
+
+
+def variants_of(rows: list[Row]) -> list[str]:
+    """Every variant that ran, ours first, then in the order of appearance."""
+    names = dict.fromkeys(name for row in rows for name in row.timings)
+    return sorted(names, key=lambda name: name != OURS)
+
+
+def peak_share(rows: list[Row], variant: str, peak_gflops: float) -> float:
+    """Geometric mean share of the FMA peak over layers above 0.1 GFLOP; NaN if there are none."""
+    return geometric_mean(
+        row.gflops(variant) / peak_gflops
+        for row in rows
+        if variant in row.timings and row.flops > LARGE_FLOPS
+    )
+
+
+def worst_error(rows: list[Row], variant: str) -> float:
+    """Largest relative error against float64 over the layers."""
+    return max(
+        (row.timings[variant].relative_error for row in rows if variant in row.timings), default=math.nan
+    )
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """The row's figures by name, times in seconds."""
+    best = row.best_peer()
+    return {
+        "layer": row.label,
+        "flops": row.flops,
+        "variants": {
+            name: {
+                "min_s": timing.min_s,
+                "median_s": timing.median_s,
+                "samples": len(timing.samples_s),
+                "first_call_s": timing.first_call_s,
+                "relative_error": timing.relative_error,
+                "gflops": row.gflops(name),
+            }
+            for name, timing in row.timings.items()
+        },
+        "missing": row.missing,
+        "best_peer": best,
+        "speed_against_best_peer": row.speed_against(best),
+        "speed_against_torch": row.speed_against(REFERENCE),
+    }
