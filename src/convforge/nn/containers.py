@@ -33,7 +33,9 @@ class _Numbered(Module):
         for name in self._names(idx):
             delattr(self, name)
         # Number those that are left anew.
-        self._modules = {str(i): module for i, module in enumerate(self._modules.values())}
+        rest = list(self._modules.values())
+        self._modules.clear()
+        self._modules.update((str(i), module) for i, module in enumerate(rest))
 
     def __len__(self) -> int:
         return len(self._modules)

@@ -44,14 +44,15 @@ class ModuleLoading(ModuleState):
         Raises TypeError if `state_dict` is not a mapping, RuntimeError that lists every missing key,
         unexpected key and size mismatch.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+        given: Any = state_dict
+        if not isinstance(given, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(given)}.")
         missing: list[str] = []
         unexpected: list[str] = []
         errors: list[str] = []
         metadata: Any = getattr(state_dict, "_metadata", None)
         # A copy, so that hooks and `_load_from_state_dict` may change it.
-        own: Any = OrderedDict(state_dict)
+        own: Any = OrderedDict(given)
         if metadata is not None:
             own._metadata = metadata
 

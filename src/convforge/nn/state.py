@@ -49,7 +49,7 @@ class ModuleState:
                 FutureWarning,
                 stacklevel=2,
             )
-            given = (*args, *(None, "", False)[len(args) :])
+            given: tuple[Any, ...] = (*args, *(None, "", False)[len(args) :])
             destination = given[0] if destination is None else destination
             prefix = given[1] if prefix == "" else prefix
             keep_vars = given[2] if keep_vars is False else keep_vars

@@ -114,7 +114,7 @@ class ModuleTraversal:
             if not hasattr(module, name):
                 raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
             module = getattr(module, name)
-            if not isinstance(module, ModuleTraversal):
+            if not _is_module(module):
                 raise AttributeError(f"`{name}` is not an nn.Module")
         return module
 
@@ -126,14 +126,13 @@ class ModuleTraversal:
         """
         if target == "":
             raise ValueError("Cannot set the submodule without a target name!")
-        given: Any = module
-        if not isinstance(given, ModuleTraversal):
-            raise ValueError(f"`module` is not an nn.Module, found {type(given)}")
+        if not _is_module(module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
         if strict and not hasattr(parent, name):
             raise AttributeError(f"{parent._get_name()} has no attribute `{name}`")
-        if hasattr(parent, name) and not isinstance(getattr(parent, name), ModuleTraversal):
+        if hasattr(parent, name) and not _is_module(getattr(parent, name)):
             raise AttributeError(f"`{name}` is not an nn.Module")
         setattr(parent, name, module)
 
@@ -165,3 +164,7 @@ class ModuleTraversal:
         if not hasattr(module, name):
             raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
         return module, name
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, ModuleTraversal)
