@@ -21,11 +21,12 @@ def set_seed(seed: int) -> None:
 def transform_invert(image: torch.Tensor, transform: Compose) -> Image.Image:
     """Undo `ToTensor`: a tensor (1 or 3, height, width) -> a grey or RGB picture.
 
-    A convolution leaves 0…1; its result is stretched to the full range: no light is negative.
+    A convolution leaves 0…1. What does so is stretched until all but its extreme hundredths fit again.
     """
     pixels = np.moveaxis(image.detach().numpy(), 0, -1)
     if pixels.min() < 0 or pixels.max() > 1:
-        pixels = (pixels - pixels.min()) / np.ptp(pixels)
+        dark, bright = np.quantile(pixels, (0.01, 0.99))
+        pixels = np.clip((pixels - dark) / (bright - dark), 0, 1)
     if "ToTensor" in str(transform):
         pixels = pixels * 255
     return Image.fromarray(pixels.round().astype(np.uint8).squeeze())
