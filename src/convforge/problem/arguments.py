@@ -45,14 +45,19 @@ def is_sequence(value: object) -> bool:
     return isinstance(value, Sized) and hasattr(value, "__iter__") and not isinstance(value, _NOT_LISTS)
 
 
+def listed(value: Any, name: str, rank: int) -> tuple[int, ...]:
+    """A list of ints as it is, whatever its length; one int `rank` times."""
+    if not is_sequence(value):
+        return (integer(value, name),) * rank
+    return tuple(integer(item, f"{name}[{i}]") for i, item in enumerate(value))
+
+
 def integers(value: Any, name: str, rank: int) -> tuple[int, ...]:
     """One int for each of `rank` axes: 3 -> (3, 3), [3] -> (3, 3), (3, 5) -> (3, 5).
 
     Raises ConvArgumentError (a RuntimeError) for a wrong length, ConvTypeError for what is not an integer.
     """
-    if not is_sequence(value):
-        return (integer(value, name),) * rank
-    items = tuple(integer(item, f"{name}[{i}]") for i, item in enumerate(value))
+    items = listed(value, name, rank)
     if len(items) == 1:
         return items * rank
     if len(items) != rank:

@@ -21,7 +21,7 @@ from convforge.problem.arguments import (
     at_least,
     integer,
     integers,
-    is_sequence,
+    listed,
     padding_pairs,
 )
 from convforge.problem.spec import ConvSpec
@@ -205,9 +205,7 @@ def _transposed_size(
 
 def _wanted_size(output_size: Any, rank: int, unbatched: bool) -> tuple[int, ...]:
     """The spatial part of output_size, which may be given with batch and channels, as PyTorch allows."""
-    if not is_sequence(output_size):
-        return integers(output_size, "output_size", rank)
-    items = tuple(integer(item, f"output_size[{i}]") for i, item in enumerate(output_size))
+    items = listed(output_size, "output_size", rank)
     lengths = (rank, rank + (1 if unbatched else 2))
     if len(items) not in lengths:
         raise ConvValueError(

@@ -1,0 +1,221 @@
+"""What all six convolution layers share: their attributes, parameters, initial weights and representation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from convforge.autograd.device import require_cpu
+from convforge.autograd.dtype import get_default_dtype, resolve
+from convforge.autograd.grad_mode import no_grad
+from convforge.autograd.tensor import Tensor, from_data
+from convforge.errors import ConvArgumentError, ConvValueError
+from convforge.nn import init
+from convforge.nn.functional.convolve import Convolution
+from convforge.nn.module import Module
+from convforge.nn.parameter import Parameter
+from convforge.problem import sizes
+from convforge.problem.arguments import at_least, integer, integers, is_sequence, padding_pairs
+from convforge.problem.checks import checked_padding_mode
+
+# Setting one of these attributes makes the prepared convolution anew.
+_ARGUMENTS = frozenset(
+    ("kernel_size", "stride", "padding", "dilation", "groups", "output_padding", "padding_mode")
+)
+
+
+class ConvNd(Module):
+    """Base of the convolution layers; its rank is the length of `kernel_size`.
+
+    Raises ValueError, as PyTorch, where groups do not divide channels and for unknown names of paddings and
+    modes; RuntimeError for values out of range, which PyTorch raises at the first call.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: str | tuple[int, ...] | tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    transposed: bool
+    output_padding: tuple[int, ...]
+    groups: int
+    padding_mode: str
+    weight: Tensor
+    bias: Tensor | None
+    _reversed_padding_repeated_twice: list[int]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, ...],
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        require_cpu(device)
+        rank = len(kernel_size)
+        self.in_channels = _channels(in_channels, "in_channels")
+        self.out_channels = _channels(out_channels, "out_channels")
+        self.groups = _groups(groups, self.in_channels, self.out_channels)
+        self.kernel_size = at_least(kernel_size, "kernel_size", 1)
+        self.stride = at_least(integers(stride, "stride", rank), "stride", 1)
+        self.dilation = at_least(integers(dilation, "dilation", rank), "dilation", 1)
+        self.padding = _padding(padding, rank)
+        self.transposed = transposed
+        self.output_padding = at_least(integers(output_padding, "output_padding", rank), "output_padding", 0)
+        self.padding_mode = checked_padding_mode(padding_mode)
+        self._reversed_padding_repeated_twice = self._sides_from_last_axis()
+
+        element = (get_default_dtype() if dtype is None else resolve(dtype)).numpy
+        self.weight = Parameter(from_data(np.empty(self._weight_shape(), element)))
+        self.register_parameter(
+            "bias", Parameter(from_data(np.empty(self.out_channels, element))) if bias else None
+        )
+        self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        first, second = self.out_channels, self.in_channels
+        if self.transposed:
+            first, second = second, first
+        return (first, second // self.groups, *self.kernel_size)
+
+    def _sides_from_last_axis(self) -> list[int]:
+        """The padding as `functional.pad` takes it; 'same' as for stride 1 (else the input decides)."""
+        rank = len(self.kernel_size)
+        match self.padding:
+            case "same":
+                pairs = [
+                    sizes.same_padding(1, k, 1, d)
+                    for k, d in zip(self.kernel_size, self.dilation, strict=True)
+                ]
+            case "causal":
+                pairs = [sizes.causal_padding(self.kernel_size[0], self.dilation[0])]
+            case str():
+                pairs = [(0, 0)] * rank
+            case _:
+                pairs = padding_pairs(self.padding, rank)
+        return [side for pair in reversed(pairs) for side in pair]
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew, as PyTorch does: uniform within 1 / sqrt(inputs of an output element).
+
+        Source: kaiming_uniform_ with a = sqrt(5); with the same seed the numbers are PyTorch's.
+        """
+        with no_grad():
+            init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+            if self.bias is not None:
+                fan_in, _ = init._calculate_fan_in_and_fan_out(self.weight)
+                bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
+                init.uniform_(self.bias, -bound, bound)
+
+    def _prepare(self) -> Convolution:
+        convolution = Convolution(
+            len(self.kernel_size),
+            self.transposed,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            self.output_padding,
+            self.padding_mode,
+        )
+        self.__dict__["_convolution"] = convolution
+        return convolution
+
+    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
+        """The convolution of this layer with another weight."""
+        convolution = self.__dict__.get("_convolution") or self._prepare()
+        return convolution(input, weight, bias)
+
+    def forward(self, input: Any) -> Any:
+        """The convolution of input, a Tensor: (batch, in_channels, …) or (in_channels, …)."""
+        parameters = self._parameters
+        try:
+            weight, bias = parameters["weight"], parameters["bias"]
+        except KeyError:  # computed from other parameters, as weight_norm does
+            weight, bias = self.weight, self.bias
+        return self._conv_forward(input, weight, bias)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _ARGUMENTS:
+            self.__dict__.pop("_convolution", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_convolution", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__.setdefault("padding_mode", "zeros")
+
+    def extra_repr(self) -> str:
+        """PyTorch's: the sizes, then what differs from the default."""
+        rank = len(self.kernel_size)
+        parts = [
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        ]
+        if self.padding != (0,) * rank:
+            parts.append(f"padding={self.padding}")
+        if self.dilation != (1,) * rank:
+            parts.append(f"dilation={self.dilation}")
+        if self.output_padding != (0,) * rank:
+            parts.append(f"output_padding={self.output_padding}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        if self.padding_mode != "zeros":
+            parts.append(f"padding_mode={self.padding_mode}")
+        return ", ".join(parts)
+
+
+def _channels(value: Any, name: str) -> int:
+    channels = integer(value, name)
+    if channels < 0:
+        raise ConvArgumentError(f"{name} (={channels}) must not be negative: use 1 or more")
+    return channels
+
+
+def _groups(value: Any, in_channels: int, out_channels: int) -> int:
+    groups = integer(value, "groups")
+    if groups < 1:
+        raise ConvValueError(
+            f"groups (={groups}) must be a positive integer: use groups=1 for a plain convolution"
+        )
+    common = math.gcd(in_channels, out_channels)
+    fix = ", ".join(str(n) for n in range(1, min(common, 64) + 1) if common % n == 0) or "1"
+    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if channels % groups:
+            raise ConvValueError(
+                f"{name} (={channels}) must be divisible by groups (={groups}): use groups={fix}"
+            )
+    return groups
+
+
+def _padding(value: Any, rank: int) -> Any:
+    """A known name, one int an axis, or one pair an axis where any was given as a pair."""
+    if isinstance(value, str):
+        known = ("same", "valid", "causal") if rank == 1 else ("same", "valid")
+        if value not in known:
+            raise ConvValueError(
+                f"Invalid padding string {value!r}: use one of {', '.join(map(repr, known))}"
+            )
+        return value
+    pairs = padding_pairs(value, rank)
+    if is_sequence(value) and any(is_sequence(item) for item in value):
+        return pairs
+    return tuple(before for before, _ in pairs)
