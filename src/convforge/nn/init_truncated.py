@@ -1,8 +1,8 @@
 """Truncated normal numbers by rejection: the two ways of torch.nn.init.trunc_normal_, draw for draw.
 
-more than 30 % of the normal distribution in [a, b]    draw normal numbers until all are inside
-else                                                   draw uniform numbers of [a, b], keep each with the chance
-                                                       density(number) / density(peak)
+over 30 % of the normal distribution in [a, b]    draw normal numbers until all are inside
+else                                              draw uniform numbers of [a, b], keep each with the chance
+                                                  density(number) / density(peak)
 """
 
 from __future__ import annotations
@@ -59,21 +59,17 @@ def _is_refused(
     candidates: Array, mean: float, std: float, log_peak: float, generator: Generator | None
 ) -> NDArray[np.bool_]:
     # Rounded to the dtype after each operation, as PyTorch's in-place operations do.
-    log_density = candidates
-    for step in (
-        lambda x: x - mean,
-        lambda x: x / std,
-        lambda x: x * x,
-        lambda x: x * -0.5,
-        lambda x: x - log_peak,
-    ):
-        log_density = _rounded(step, log_density)
+    log_density = _rounded(np.subtract, candidates, mean)
+    log_density = _rounded(np.divide, log_density, std)
+    log_density = _rounded(np.square, log_density)
+    log_density = _rounded(np.multiply, log_density, -0.5)
+    log_density = _rounded(np.subtract, log_density, log_peak)
     chances = uniform_(np.empty_like(candidates), 0.0, 1.0, generator)
     with np.errstate(divide="ignore"):  # log 0 = -inf is a refusal of nothing
         return _rounded(np.log, chances) > log_density
 
 
-def _rounded(step: Any, values: Array) -> Array:
+def _rounded(operation: np.ufunc, values: Array, *numbers: float) -> Array:
     if values.dtype.itemsize > 2:
-        return step(values)
-    return step(values.astype(np.float32)).astype(values.dtype)
+        return operation(values, *numbers)
+    return operation(values.astype(np.float32), *numbers).astype(values.dtype)
