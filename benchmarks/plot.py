@@ -45,9 +45,7 @@ def draw(rows: list[Row], peak_gflops: float, conditions: str, path: Path) -> No
         label_rows(speed, rows)
         figure.suptitle("Convolution layers, one by one", fontsize=15, fontweight="bold", x=0.01, ha="left")
         speed.set_title(subtitle(rows), loc="left", fontsize=9, color=INK, pad=26)
-        share.set_title(
-            f"peak measured: {peak_gflops:.0f} GFLOP/s", loc="left", fontsize=9, color=INK, pad=26
-        )
+        share.set_title("bar: convforge\ntick: the best peer", loc="left", fontsize=9, color=INK, pad=8)
         figure.supxlabel(conditions, fontsize=7.5, color=QUIET)
         figure.savefig(path, dpi=160)
         plt.close(figure)
