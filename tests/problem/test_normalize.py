@@ -20,9 +20,7 @@ def spec(input_shape: Any = IMAGE, weight_shape: Any = KERNEL, **arguments: Any)
     return normalize_conv(input_shape, weight_shape, None, **{"rank": 2, "dtype": "float32"} | arguments)[0]
 
 
-@pytest.mark.parametrize(
-    "two", [2, (2,), [2], (2, 2), [2, 2], np.int64(2), (np.int32(2), 2), np.array([2, 2]).tolist()]
-)
+@pytest.mark.parametrize("two", [2, (2,), [2], (2, 2), [2, 2], np.int64(2), (np.int32(2), 2)])
 def test_ints_in_every_form(two: Any) -> None:
     written = spec(stride=two, padding=two, dilation=two)
     assert written == spec(stride=(2, 2), padding=((2, 2), (2, 2)), dilation=(2, 2))

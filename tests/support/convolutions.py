@@ -120,7 +120,7 @@ def cases(
     batches: tuple[int, ...] = (0, 1, 2, 3),
     unbatched: bool = False,
 ) -> Case:
-    """Valid convolutions of small sizes: all combinations of rank, groups, strides, per-side pads and modes."""
+    """Valid convolutions of small sizes: all of ranks, groups, strides, per-side pads and modes."""
     rank = draw(st.sampled_from(ranks))
     is_transposed = draw(st.booleans()) if transposed is None else transposed
     groups = draw(st.sampled_from((1, 1, 2, 3)))

@@ -37,9 +37,9 @@ def checked_padding_mode(mode: object) -> PaddingMode:
 
 def checked_dtype(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
     """The dtype in native byte order: a float, complex or integer one. Others raise."""
-    dtype = np.dtype(dtype)
+    dtype = np.dtype(dtype).newbyteorder("=")
     if dtype in _FLOATS or dtype.kind in "iu":
-        return dtype.newbyteorder("=")
+        return dtype
     fix = "convert the arrays, for example with .astype('float32')"
     if dtype.kind in "OSUMm" or dtype.type in (np.longdouble, np.clongdouble):
         raise ConvTypeError(
