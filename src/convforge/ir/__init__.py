@@ -1,0 +1,1 @@
+"""Loops, vectors and memory as Python writes them; the only rooms that touch `llvmlite.ir`."""

@@ -1,5 +1,15 @@
-"""Chooses how a convolution is computed, and computes it."""
+"""Chooses how a convolution is computed, and has it computed: the only room that chooses."""
 
-from convforge.reference import grad_input, grad_weight, output
+from convforge.plan.cache import clear_plans
+from convforge.plan.describe import describe, workspace_bytes
+from convforge.plan.products import Prepared, grad_input, grad_weight, output
 
-__all__ = ["grad_input", "grad_weight", "output"]
+__all__ = [
+    "Prepared",
+    "clear_plans",
+    "describe",
+    "grad_input",
+    "grad_weight",
+    "output",
+    "workspace_bytes",
+]

@@ -1,14 +1,19 @@
 """Compiles emitted kernels, keeps their object code, and runs them on threads."""
 
-_num_threads = 2
+from convforge.runtime.loader import Loaded, cache_clear, cache_info, loader, set_cache_dir
+from convforge.runtime.memory import ExecutableMemoryRefused, address_of, scratch
+from convforge.runtime.threads import get_num_threads, pool, set_num_threads
 
-
-def set_num_threads(num_threads: int) -> None:
-    """Set how many threads one convolution may use."""
-    global _num_threads
-    _num_threads = num_threads
-
-
-def get_num_threads() -> int:
-    """Return how many threads one convolution may use."""
-    return _num_threads
+__all__ = [
+    "ExecutableMemoryRefused",
+    "Loaded",
+    "address_of",
+    "cache_clear",
+    "cache_info",
+    "get_num_threads",
+    "loader",
+    "pool",
+    "scratch",
+    "set_cache_dir",
+    "set_num_threads",
+]

@@ -1,0 +1,223 @@
+"""A builder for one LLVM function, in which a loop is a `with` and an index is an expression.
+
+    with e.loop(0, rows, name="row") as row:
+        e.store(e.load(e.f32, source, row), target, row)
+
+A Python `for` is unrolled; a `with e.loop(...)` is emitted. Integers may be Python ints or emitted values
+everywhere: what is known when a kernel is forged folds into the code, what is not is loaded at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+
+Value = Any  # an llvmlite value; llvmlite ships no types
+Int = Any  # a Python int or an emitted i64
+
+POINTER = ir.PointerType()
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+TYPES: dict[str, Any] = {
+    "f16": ir.HalfType(),
+    "f32": ir.FloatType(),
+    "f64": ir.DoubleType(),
+    "bf16": I16,
+    "i8": I8,
+    "i16": I16,
+    "i32": I32,
+    "i64": I64,
+}
+BYTES = {"f16": 2, "f32": 4, "f64": 8, "bf16": 2, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
+
+
+class Module:
+    """One LLVM module under construction: the functions that are compiled and cached together."""
+
+    def __init__(self, triple: str) -> None:
+        self.llvm = ir.Module(name="convforge")
+        self.llvm.triple = triple
+        self._declared: dict[str, Any] = {}
+
+    def declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+        """Declare an intrinsic once and return it."""
+        if name not in self._declared:
+            self._declared[name] = ir.Function(self.llvm, ir.FunctionType(result, arguments), name)
+        return self._declared[name]
+
+    def function(self, name: str, arguments: str, result: Any = None) -> Emitter:
+        """Open a function; `arguments` is one letter each: p pointer, i 64-bit integer, w 32-bit integer."""
+        kinds = {"p": POINTER, "i": I64, "w": I32}
+        kind = ir.FunctionType(result or ir.VoidType(), [kinds[a] for a in arguments])
+        return Emitter(self, ir.Function(self.llvm, kind, name))
+
+    def __str__(self) -> str:
+        return str(self.llvm)
+
+
+class Loop:
+    """A loop being emitted: `index`, the carried values, and what they become in the next round."""
+
+    def __init__(self, index: Value, carried: list[Value]) -> None:
+        self.index = index
+        self.carried = carried
+        self.next: list[Value] = []
+        self.results: list[Value] = []
+
+
+class Emitter:
+    """Emits one function. Offsets count elements of the type that is loaded or stored."""
+
+    def __init__(self, module: Module, function: Any) -> None:
+        self.module = module
+        self.function = function
+        self.arguments = list(function.args)
+        self.b = ir.IRBuilder(function.append_basic_block("entry"))
+
+    # Integers: fold what is known now.
+
+    def i64(self, value: Int) -> Value:
+        """Return an emitted 64-bit integer for a Python int; leave an emitted value as it is."""
+        return I64(value) if isinstance(value, int) else value
+
+    def add(self, *terms: Int) -> Int:
+        """Sum of integers, constants folded together."""
+        known = sum(t for t in terms if isinstance(t, int))
+        total = None
+        for t in terms:
+            if not isinstance(t, int):
+                total = t if total is None else self.b.add(total, t)
+        if total is None:
+            return known
+        return self.b.add(total, I64(known)) if known else total
+
+    def sub(self, a: Int, b: Int) -> Int:
+        """a - b."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a - b
+        return a if isinstance(b, int) and b == 0 else self.b.sub(self.i64(a), self.i64(b))
+
+    def mul(self, *factors: Int) -> Int:
+        """Product of integers, constants folded together."""
+        known = 1
+        product = None
+        for f in factors:
+            if isinstance(f, int):
+                known *= f
+            else:
+                product = f if product is None else self.b.mul(product, f)
+        if product is None or known == 0:
+            return known
+        return product if known == 1 else self.b.mul(product, I64(known))
+
+    def div(self, a: Int, b: Int) -> Int:
+        """a // b of non-negative integers."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a // b
+        return a if isinstance(b, int) and b == 1 else self.b.udiv(self.i64(a), self.i64(b))
+
+    def rem(self, a: Int, b: Int) -> Int:
+        """a % b of non-negative integers."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a % b
+        return 0 if isinstance(b, int) and b == 1 else self.b.urem(self.i64(a), self.i64(b))
+
+    def less(self, a: Int, b: Int) -> Value:
+        """a < b, signed, as one bit."""
+        return self.b.icmp_signed("<", self.i64(a), self.i64(b))
+
+    def equal(self, a: Int, b: Int) -> Value:
+        """a == b, as one bit."""
+        return self.b.icmp_signed("==", self.i64(a), self.i64(b))
+
+    def minimum(self, a: Int, b: Int) -> Int:
+        """The smaller of two signed integers."""
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a, b)
+        return self.b.select(self.less(a, b), self.i64(a), self.i64(b))
+
+    def maximum(self, a: Int, b: Int) -> Int:
+        """The larger of two signed integers."""
+        if isinstance(a, int) and isinstance(b, int):
+            return max(a, b)
+        return self.b.select(self.less(a, b), self.i64(b), self.i64(a))
+
+    def select(self, condition: Value, a: Int, b: Int) -> Value:
+        """a where the bit is set, else b."""
+        return self.b.select(condition, self.i64(a), self.i64(b))
+
+    # Memory.
+
+    def at(self, pointer: Value, kind: str, offset: Int) -> Value:
+        """Address of element `offset` of an array of `kind`."""
+        if isinstance(offset, int) and offset == 0:
+            return pointer
+        return self.b.gep(pointer, [self.i64(offset)], source_etype=TYPES[kind])
+
+    def load(self, kind: str, pointer: Value, offset: Int = 0) -> Value:
+        """Load one element."""
+        return self.b.load(self.at(pointer, kind, offset), typ=TYPES[kind], align=BYTES[kind])
+
+    def store(self, value: Value, kind: str, pointer: Value, offset: Int = 0) -> None:
+        """Store one element."""
+        self.b.store(value, self.at(pointer, kind, offset), align=BYTES[kind])
+
+    def load_pointer(self, pointer: Value, offset: Int = 0) -> Value:
+        """Load a pointer from an array of pointers."""
+        return self.b.load(self.at(pointer, "i64", offset), typ=POINTER, align=8)
+
+    def load_index(self, kind: str, pointer: Value, offset: Int = 0) -> Value:
+        """Load an i32 or i64 and widen it to i64."""
+        value = self.load(kind, pointer, offset)
+        return value if kind == "i64" else self.b.sext(value, I64)
+
+    # Control.
+
+    @contextmanager
+    def loop(
+        self, start: Int, stop: Int, step: Int = 1, *, carried: Sequence[Value] = (), name: str = "i"
+    ) -> Iterator[Loop]:
+        """for index in range(start, stop, step), possibly empty.
+
+        `carried` values enter as phis; set `loop.next` before the block ends, read `loop.results` after it.
+        """
+        before = self.b.block
+        head = self.function.append_basic_block(name)
+        body = self.function.append_basic_block(f"{name}.body")
+        done = self.function.append_basic_block(f"{name}.end")
+        self.b.branch(head)
+        self.b.position_at_end(head)
+        index = self.b.phi(I64, name=name)
+        index.add_incoming(self.i64(start), before)
+        phis: list[Value] = []
+        for value in carried:
+            phi = self.b.phi(value.type)
+            phi.add_incoming(value, before)
+            phis.append(phi)
+        self.b.cbranch(self.less(index, stop), body, done)
+        self.b.position_at_end(body)
+        loop = Loop(index, phis)
+        yield loop
+        assert len(loop.next) == len(phis), f"loop {name}: {len(phis)} carried, {len(loop.next)} passed on"
+        latch = self.b.block
+        index.add_incoming(self.b.add(index, self.i64(step)), latch)
+        for phi, value in zip(phis, loop.next):
+            phi.add_incoming(value, latch)
+        self.b.branch(head)
+        self.b.position_at_end(done)
+        loop.results = phis
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """Emit the block to run only where the bit is set."""
+        with self.b.if_then(condition):
+            yield
+
+    def done(self, value: Value = None) -> None:
+        """Return from the function."""
+        if value is None:
+            self.b.ret_void()
+        else:
+            self.b.ret(value)

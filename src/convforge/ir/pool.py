@@ -1,0 +1,186 @@
+"""The machine code of the thread pool: how a job is offered, joined, drained and closed.
+
+A worker is a Python thread that enters `work` and stays there. `run` offers a job by making `job` odd;
+workers that see it join by raising `active`, look again that the same job is still open, and draw task
+numbers. The caller draws too, so a job is done even if nobody joins: a worker that sleeps, or waits for
+the interpreter's lock, costs nothing. To close, the caller makes `job` even and waits until `active` is 0.
+
+    worker:  active += 1; job still the one seen?  yes: draw tasks   no: step back;   active -= 1
+    caller:  job += 1 (open); draw tasks; job += 1 (closed); wait for active = 0
+
+All of these are sequentially consistent: either the caller sees the worker's `active`, or the worker sees
+the job closed. A worker that found nothing for `spin` rounds returns, and Python puts it to sleep.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from convforge.ir.emitter import I1, I64, Emitter, Module, Value
+from convforge.ir.layout_of_pool import (
+    ACTIVE,
+    BUSY,
+    CALL,
+    CALL_POINTERS,
+    JOB,
+    LIMIT,
+    NEXT,
+    SCRATCH,
+    SCRATCH_BYTES,
+    SPIN,
+    STOP,
+    TASK,
+    TOTAL,
+)
+
+
+def emit_pool(module: Module, pause: str | None) -> None:
+    """Emit `work(pool, slot)` and `run(task, pool, total, scratch, scratch_bytes, five pointers)`.
+
+    `work` returns 1 to stop and 0 to be put to sleep. `pause` is the processor's spin hint.
+    """
+    _emit_work(module, pause)
+    _emit_run(module, pause)
+
+
+def _field(e: Emitter, pool: Value, offset: int) -> Value:
+    return e.at(pool, "i8", offset)
+
+
+def _atomic_load(e: Emitter, at: Value) -> Value:
+    return e.b.load_atomic(at, "seq_cst", 8, typ=I64)
+
+
+def _pause(e: Emitter, pause: str | None) -> None:
+    if pause:
+        e.b.call(e.module.declare(pause, ir.VoidType(), []), [])
+
+
+def _drain(e: Emitter, pool: Value, task: Value, call: Value, scratch: Value, total: Value) -> None:
+    """while (i = next++) < total: task(call, i, scratch)."""
+    kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), I64, ir.PointerType()])
+    head, body, done = (e.function.append_basic_block(n) for n in ("draw", "drawn", "drained"))
+    e.b.branch(head)
+    e.b.position_at_end(head)
+    index = e.b.atomic_rmw("add", _field(e, pool, NEXT), e.i64(1), "monotonic")
+    e.b.cbranch(e.less(index, total), body, done)
+    e.b.position_at_end(body)
+    _call(e, kind, task, [call, index, scratch])
+    e.b.branch(head)
+    e.b.position_at_end(done)
+
+
+def _call(e: Emitter, kind: Value, function: Value, arguments: list[Value]) -> None:
+    # llvmlite reads the signature of an indirect call off the pointer's type, and IRBuilder.bitcast would
+    # drop a cast between pointers: so the cast is written out.
+    typed = ir.instructions.CastInstr(e.b.block, "bitcast", function, ir.PointerType(kind))
+    e.b._insert(typed)
+    e.b.call(typed, arguments)
+
+
+def _emit_work(module: Module, pause: str | None) -> None:
+    e = module.function("work", "pi", I64)
+    pool, slot = e.arguments
+    wait, look, rest, join, draw, leave, stop, sleep = (
+        e.function.append_basic_block(n)
+        for n in ("wait", "look", "rest", "join", "draw", "leave", "stop", "sleep")
+    )
+    b, job_at, active_at = e.b, _field(e, pool, JOB), _field(e, pool, ACTIVE)
+    entry = b.block
+    b.branch(wait)
+    b.position_at_end(wait)
+    done = b.phi(I64, name="done")  # the last job that this worker has seen to the end
+    done.add_incoming(I64(0), entry)
+    b.branch(look)
+    b.position_at_end(look)
+    rounds = b.phi(I64, name="rounds")
+    rounds.add_incoming(I64(0), wait)
+    job = _atomic_load(e, job_at)
+    is_open = b.trunc(job, I1)
+    b.cbranch(b.and_(is_open, b.icmp_signed("!=", job, done)), join, rest)
+    b.position_at_end(rest)
+    _pause(e, pause)
+    stopping = _atomic_load(e, _field(e, pool, STOP))
+    more = b.add(rounds, I64(1))
+    rounds.add_incoming(more, rest)
+    tired = b.icmp_signed(">", more, _atomic_load(e, _field(e, pool, SPIN)))
+    check = e.function.append_basic_block("check")
+    b.cbranch(b.icmp_signed("!=", stopping, I64(0)), stop, check)
+    b.position_at_end(check)
+    b.cbranch(tired, sleep, look)
+    rounds.incomings[-1] = (more, check)
+    b.position_at_end(join)
+    b.atomic_rmw("add", active_at, I64(1), "seq_cst")
+    again = _atomic_load(e, job_at)
+    allowed = b.icmp_signed("<", slot, e.load("i64", _field(e, pool, LIMIT)))
+    b.cbranch(b.and_(b.icmp_signed("==", again, job), allowed), draw, leave)
+    b.position_at_end(draw)
+    scratch = e.at(
+        e.load_pointer(_field(e, pool, SCRATCH)),
+        "i8",
+        e.mul(slot, e.load("i64", _field(e, pool, SCRATCH_BYTES))),
+    )
+    e.store(e.i64(0), "i64", scratch)
+    _drain(
+        e,
+        pool,
+        e.load_pointer(_field(e, pool, TASK)),
+        e.load_pointer(_field(e, pool, CALL)),
+        scratch,
+        e.load("i64", _field(e, pool, TOTAL)),
+    )
+    b.branch(leave)
+    b.position_at_end(leave)
+    b.atomic_rmw("sub", active_at, I64(1), "seq_cst")
+    done.add_incoming(job, leave)
+    b.branch(wait)
+    b.position_at_end(stop)
+    b.ret(I64(1))
+    b.position_at_end(sleep)
+    b.ret(I64(0))
+
+
+def _emit_run(module: Module, pause: str | None) -> None:
+    e = module.function("run", "ppiipippppp")
+    task, pool, total, threads, scratch, scratch_bytes, *pointers = e.arguments
+    b = e.b
+    call = b.alloca(ir.PointerType(), size=CALL_POINTERS)
+    for i, pointer in enumerate(pointers):
+        b.store(pointer, b.gep(call, [I64(i)], source_etype=ir.PointerType()), align=8)
+    e.store(e.i64(0), "i64", scratch)
+    alone, shared, offer, close, done = (
+        e.function.append_basic_block(n) for n in ("alone", "shared", "offer", "close", "done")
+    )
+    many = b.and_(b.icmp_signed(">", total, I64(1)), b.icmp_signed(">", threads, I64(1)))
+    b.cbranch(many, shared, alone)
+    b.position_at_end(shared)
+    # One job at a time: a second Python thread that convolves meanwhile runs its own job alone.
+    taken = b.cmpxchg(_field(e, pool, BUSY), I64(0), I64(1), "seq_cst", "seq_cst")
+    b.cbranch(b.extract_value(taken, 1), offer, alone)
+    b.position_at_end(offer)
+    b.store(task, _field(e, pool, TASK), align=8)
+    b.store(call, _field(e, pool, CALL), align=8)
+    b.store(scratch, _field(e, pool, SCRATCH), align=8)
+    e.store(scratch_bytes, "i64", _field(e, pool, SCRATCH_BYTES))
+    e.store(total, "i64", _field(e, pool, TOTAL))
+    e.store(threads, "i64", _field(e, pool, LIMIT))
+    b.atomic_rmw("xchg", _field(e, pool, NEXT), I64(0), "seq_cst")
+    b.atomic_rmw("add", _field(e, pool, JOB), I64(1), "seq_cst")
+    _drain(e, pool, task, call, scratch, total)
+    b.atomic_rmw("add", _field(e, pool, JOB), I64(1), "seq_cst")
+    b.branch(close)
+    b.position_at_end(close)
+    _pause(e, pause)
+    left = _atomic_load(e, _field(e, pool, ACTIVE))
+    free = e.function.append_basic_block("free")
+    b.cbranch(b.icmp_signed("==", left, I64(0)), free, close)
+    b.position_at_end(free)
+    b.atomic_rmw("xchg", _field(e, pool, BUSY), I64(0), "seq_cst")
+    b.branch(done)
+    b.position_at_end(alone)
+    kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), I64, ir.PointerType()])
+    with e.loop(0, total, name="task") as i:
+        _call(e, kind, task, [call, i.index, scratch])
+    b.branch(done)
+    b.position_at_end(done)
+    b.ret_void()

@@ -1,0 +1,202 @@
+"""Vectors of one compute type: masked memory, conversion from and to storage, fused multiply-add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from convforge.ir.element import Element
+from convforge.ir.emitter import BYTES, I1, I16, I32, I64, POINTER, TYPES, Emitter, Int, Value
+
+
+class Vectors:
+    """Emits vectors of `lanes` elements of one dtype into one function."""
+
+    def __init__(self, emitter: Emitter, element: Element, lanes: int, *, fused: bool) -> None:
+        self.e = emitter
+        self.element = element
+        self.lanes = lanes
+        self.fused = fused
+        self.scalar = TYPES[element.compute]
+        self.type = ir.VectorType(self.scalar, lanes)
+        self.stored_type = ir.VectorType(TYPES[element.storage], lanes)
+
+    # Making.
+
+    def zero(self) -> Value:
+        """All lanes zero."""
+        return ir.Constant(self.type, [0.0 if self.element.is_float else 0] * self.lanes)
+
+    def constant(self, value: float) -> Value:
+        """All lanes one number."""
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def broadcast(self, scalar: Value) -> Value:
+        """All lanes one emitted scalar of the compute type."""
+        kind = ir.VectorType(scalar.type, self.lanes)
+        first = self.e.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return self.e.b.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+
+    def iota(self) -> Value:
+        """0, 1, 2, … as 32-bit integers: lane numbers."""
+        return ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
+
+    def first(self, count: Int) -> Value:
+        """Mask of the lanes below `count` (an i64, may be negative or above `lanes`)."""
+        clamped = self.e.minimum(self.e.maximum(count, 0), self.lanes)
+        limit = self.e.b.trunc(self.e.i64(clamped), I32)
+        return self.e.b.icmp_signed("<", self.iota(), self.broadcast(limit))
+
+    def between(self, start: Int, count: Int) -> Value:
+        """Mask of the lanes whose number plus `start` lies in [0, count): one unsigned comparison."""
+        at = self.e.b.add(self.iota(), self.broadcast(self.e.b.trunc(self.e.i64(start), I32)))
+        return self.e.b.icmp_unsigned("<", at, self.broadcast(self.e.b.trunc(self.e.i64(count), I32)))
+
+    # Memory in the compute type: packed buffers and scratch.
+
+    def load(self, pointer: Value, offset: Int = 0) -> Value:
+        """Load a vector of the compute type from any element address."""
+        at = self.e.at(pointer, self.element.compute, offset)
+        return self.e.b.load(at, typ=self.type, align=self.element.compute_bytes)
+
+    def store(self, value: Value, pointer: Value, offset: Int = 0) -> None:
+        """Store a vector of the compute type to any element address."""
+        self.e.b.store(
+            value, self.e.at(pointer, self.element.compute, offset), align=self.element.compute_bytes
+        )
+
+    def load_broadcast(self, pointer: Value, offset: Int = 0) -> Value:
+        """Load one element of the compute type into all lanes."""
+        return self.broadcast(self.e.load(self.element.compute, pointer, offset))
+
+    # Masks as bits of the compute type's width, one element a lane: they work on every processor.
+
+    @property
+    def bits(self) -> str:
+        """The integer type as wide as the compute type."""
+        return f"i{8 * self.element.compute_bytes}"
+
+    def load_bits(self, pointer: Value, offset: Int) -> Value:
+        """Load a mask: all bits of a lane set, or none."""
+        kind = ir.VectorType(TYPES[self.bits], self.lanes)
+        return self.e.b.load(
+            self.e.at(pointer, self.bits, offset), typ=kind, align=self.element.compute_bytes
+        )
+
+    def clear_bits(self, pointer: Value, offset: Int) -> None:
+        """Store an empty mask."""
+        kind = ir.VectorType(TYPES[self.bits], self.lanes)
+        at = self.e.at(pointer, self.bits, offset)
+        self.e.b.store(ir.Constant(kind, [0] * self.lanes), at, align=self.element.compute_bytes)
+
+    def keep(self, value: Value, mask: Value) -> Value:
+        """The lanes of a loaded mask, zero elsewhere; also where the value is infinite or NaN."""
+        b = self.e.b
+        if not self.element.is_float:
+            return b.and_(value, mask)
+        return b.bitcast(b.and_(b.bitcast(value, mask.type), mask), self.type)
+
+    # Memory in the storage type: the user's arrays.
+
+    def load_stored(self, pointer: Value, offset: Int, mask: Value) -> Value:
+        """Load storage where the mask is set, zero elsewhere, and widen. Unset lanes touch no memory."""
+        kind, width = self.stored_type, self.element.storage_bytes
+        name = f"llvm.masked.load.v{self.lanes}{_suffix(self.element.storage)}.p0"
+        function = self.e.module.declare(name, kind, [POINTER, I32, self._mask_type(), kind])
+        at = self.e.at(pointer, self.element.storage, offset)
+        return self.widen(self.e.b.call(function, [at, I32(width), mask, ir.Constant(kind, None)]))
+
+    def store_stored(self, value: Value, pointer: Value, offset: Int, mask: Value) -> None:
+        """Narrow to storage and store where the mask is set. Unset lanes touch no memory."""
+        kind, width = self.stored_type, self.element.storage_bytes
+        name = f"llvm.masked.store.v{self.lanes}{_suffix(self.element.storage)}.p0"
+        function = self.e.module.declare(name, ir.VoidType(), [kind, POINTER, I32, self._mask_type()])
+        at = self.e.at(pointer, self.element.storage, offset)
+        self.e.b.call(function, [self.narrow(value), at, I32(width), mask])
+
+    # Conversion; works on scalars and vectors alike.
+
+    def widen(self, value: Value) -> Value:
+        """Storage to compute type."""
+        storage, compute = self.element.storage, self.element.compute
+        if storage == compute:
+            return value
+        target = self._like(value, TYPES[compute])
+        if storage == "bf16":
+            bits = self.e.b.zext(value, self._like(value, I32))
+            return self.e.b.bitcast(self.e.b.shl(bits, _splat(bits.type, 16)), target)
+        if storage == "f16":
+            return self.e.b.fpext(value, target)
+        return self.e.b.zext(value, target) if self.element.unsigned else self.e.b.sext(value, target)
+
+    def narrow(self, value: Value) -> Value:
+        """Compute to storage type: floats round to nearest even, integers wrap."""
+        storage, compute = self.element.storage, self.element.compute
+        if storage == compute:
+            return value
+        target = self._like(value, TYPES[storage])
+        if storage == "f16":
+            return self.e.b.fptrunc(value, target)
+        if storage == "bf16":
+            return self._narrow_bf16(value, target)
+        return self.e.b.trunc(value, target)
+
+    def _narrow_bf16(self, value: Value, target: Value) -> Value:
+        b = self.e.b
+        bits = b.bitcast(value, self._like(value, I32))
+        odd = b.and_(b.lshr(bits, _splat(bits.type, 16)), _splat(bits.type, 1))
+        rounded = b.lshr(b.add(bits, b.add(odd, _splat(bits.type, 0x7FFF))), _splat(bits.type, 16))
+        # Rounding a NaN's bits could carry into infinity: set its quiet bit instead.
+        quiet = b.or_(b.lshr(bits, _splat(bits.type, 16)), _splat(bits.type, 0x40))
+        is_nan = b.fcmp_unordered("uno", value, value)
+        return b.trunc(b.select(is_nan, quiet, rounded), target)
+
+    # Arithmetic.
+
+    def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
+        """a * b + c; fused where the processor fuses, two operations elsewhere."""
+        if not self.element.is_float:
+            return self.e.b.add(self.e.b.mul(a, b), c)
+        if not self.fused:
+            return self.e.b.fadd(self.e.b.fmul(a, b), c)
+        name = f"llvm.fma.v{self.lanes}{self.element.compute}"
+        function = self.e.module.declare(name, self.type, [self.type] * 3)
+        return self.e.b.call(function, [a, b, c])
+
+    def add(self, a: Value, b: Value) -> Value:
+        """a + b."""
+        return self.e.b.fadd(a, b) if self.element.is_float else self.e.b.add(a, b)
+
+    def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
+        """Pick lanes of a (0 …) and b (lanes …)."""
+        picks = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
+        return self.e.b.shuffle_vector(a, b, picks)
+
+    def sum(self, value: Value) -> Value:
+        """Sum of all lanes by halves, a fixed order: ((0+4)+(2+6))+((1+5)+(3+7))."""
+        width = self.lanes
+        while width > 1:
+            width //= 2
+            low = self.shuffle(value, value, list(range(width)))
+            high = self.shuffle(value, value, list(range(width, 2 * width)))
+            value = self.add(low, high)
+        return self.e.b.extract_element(value, I32(0))
+
+    def _mask_type(self) -> Value:
+        return ir.VectorType(I1, self.lanes)
+
+    def _like(self, value: Value, scalar: Value) -> Value:
+        return ir.VectorType(scalar, value.type.count) if isinstance(value.type, ir.VectorType) else scalar
+
+
+def _suffix(kind: str) -> str:
+    return "i16" if kind == "bf16" else kind
+
+
+def _splat(kind: Value, value: int) -> Value:
+    return ir.Constant(kind, [value] * kind.count) if isinstance(kind, ir.VectorType) else kind(value)
+
+
+__all__ = ["BYTES", "I16", "I64", "Vectors"]

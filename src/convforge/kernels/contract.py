@@ -1,0 +1,146 @@
+"""What each kernel promises and needs, as data: read by its emitter, and by the plan that calls it.
+
+Every kernel is `task(call, index, scratch)`. `call` points at five addresses: parameters (int64, by the
+names below), x, weights, bias, y. Tasks may run in any order on any threads; `scratch` is the thread's own,
+aligned to 64 bytes, and its first 8 bytes are 0 when a job begins. Inputs may have any strides and are read
+only where they exist; nothing may alias the output.
+
+Nothing here imports llvmlite: a plan whose code is on disk never loads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from convforge.ir.element import Element
+
+Activation = Literal["none", "relu", "relu6", "leaky_relu", "hardswish"]
+ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6", "leaky_relu", "hardswish")
+LEAKY_SLOPE = 0.01
+
+# How neighbouring columns of a packed row lie in the input: side by side, every second, or at any stride.
+Columns = Literal["unit", "pair", "strided"]
+# One record for each residue of the width: zeros before the run, its length, where it starts, patches.
+COLUMN_FIELDS = ("lead", "count", "start", "patches", "patch_count")
+# A row table's entry for a row that lies wholly on zero padding.
+ZERO_ROW = -(1 << 62)
+# Scratch begins with a header that says which band is packed behind it.
+HEADER_BYTES = 64
+
+# What packing needs to know of one input. Strides and sizes count elements; *_table are addresses.
+_PACKING = (
+    *("pitch", "plane", "planes", "plane_rows", "total_rows", "row_length"),
+    *("row_residues", "column_residues", "row_table", "column_table", "x_column"),
+)
+GATHER_PARAMETERS = (
+    *("groups", "group_block", "group_blocks", "channels", "out_channels", "out_tiles"),
+    *("task_tiles", "out_blocks", "bands", "band_tiles", "flat", "channel_block"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice"),
+    *_PACKING,
+    *("slice_rows", "phases", "phase_table", "accumulators", "tile"),
+)
+PHASE_FIELDS = ("taps", "weights", "distances", "y_offset", "depth", "height", "width")
+
+GRAD_WEIGHT_PARAMETERS = (
+    *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
+    *("x_batch", "x_channel", "g_batch", "g_channel", "g_step", "g_row", "g_slice"),
+    *_PACKING,
+    *("slice_rows", "flat", "bands", "band_length", "depth", "height", "width"),
+    *("taps", "distances", "w_out", "w_channel", "w_offsets", "g_packed", "g_plane", "mask", "sums"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GatherKernel:
+    """What the machine code of the direct kernel depends on. Everything else is a run-time parameter.
+
+    columns None: the input is read where it lies. flat_output: outputs lie side by side, with no gaps.
+    """
+
+    element: Element
+    lanes: int
+    mr: int
+    nv: int
+    fused: bool
+    columns: Columns | None
+    flat_output: bool
+    unit_step: bool
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def length(self) -> int:
+        """Outputs of a tile along the flat run."""
+        return self.nv * self.lanes
+
+    @property
+    def name(self) -> str:
+        """A short name: direct 6x4 float32."""
+        return f"direct {self.mr}x{self.nv} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.gather import emit_gather
+
+        module = Module(triple)
+        emit_gather(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightKernel:
+    """What the machine code of the grad-weight kernel depends on."""
+
+    element: Element
+    lanes: int
+    mr: int
+    nk: int
+    fused: bool
+    columns: Columns
+    unit_step: bool
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight 4x5 float32."""
+        return f"grad-weight {self.mr}x{self.nk} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.grad_weight import emit_grad_weight
+
+        module = Module(triple)
+        emit_grad_weight(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightPacker:
+    """What the machine code that packs weights depends on (pack_weights.py)."""
+
+    element: Element
+    mr: int
+
+    @property
+    def name(self) -> str:
+        """A short name: pack weights 6 float32."""
+        return f"pack weights {self.mr} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.pack_weights import emit_pack_weights
+
+        module = Module(triple)
+        emit_pack_weights(self, module)
+        return str(module)
+
+
+WEIGHT_PARAMETERS = (
+    *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel"),
+    *("phases", "phase_table"),
+)
+# One record for each phase: how many taps, where its packed weights begin, the element offset of each tap.
+WEIGHT_PHASE_FIELDS = ("taps", "weights", "offsets")

@@ -1,0 +1,98 @@
+"""What happens to finished sums: bias, activation, narrowing, and the way into the output array."""
+
+from __future__ import annotations
+
+from convforge.ir.emitter import Emitter, Int, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.contract import LEAKY_SLOPE, Activation
+
+
+def emit_activation(v: Vectors, activation: Activation, x: Value) -> Value:
+    """Apply an activation to a vector; NaN stays NaN, as in PyTorch."""
+    b, zero = v.e.b, v.zero()
+    if activation == "none":
+        return x
+    if activation == "relu":
+        return b.select(b.fcmp_ordered("<", x, zero), zero, x)
+    if activation == "leaky_relu":
+        return b.select(b.fcmp_ordered("<", x, zero), b.fmul(x, v.constant(LEAKY_SLOPE)), x)
+    if activation == "relu6":
+        return _clamp(v, x, 6.0)
+    return b.fmul(x, b.fmul(_clamp(v, b.fadd(x, v.constant(3.0)), 6.0), v.constant(1.0 / 6.0)))
+
+
+def _clamp(v: Vectors, x: Value, top: float) -> Value:
+    b, zero, limit = v.e.b, v.zero(), v.constant(top)
+    x = b.select(b.fcmp_ordered("<", x, zero), zero, x)
+    return b.select(b.fcmp_ordered(">", x, limit), limit, x)
+
+
+def emit_write_flat(
+    e: Emitter,
+    v: Vectors,
+    tile: list[Value],
+    mr: int,
+    nv: int,
+    *,
+    target: Value,
+    channel: Int,
+    rows: Int,
+    room: Int,
+) -> None:
+    """Write a tile whose outputs lie side by side: `room` elements from `target` on, `rows` channels."""
+    for j in range(nv):
+        mask = v.first(e.sub(room, j * v.lanes))
+        for m in range(mr):
+            with e.when(e.less(m, rows)):
+                v.store_stored(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes), mask)
+
+
+def emit_write_rows(
+    e: Emitter,
+    v: Vectors,
+    *,
+    tile: Value,
+    length: int,
+    flat: Int,
+    rows: Int,
+    target: Value,
+    channel: Int,
+    pitch: Int,
+    slice_rows: Int,
+    size: tuple[Int, Int, Int],
+    row_stride: Int,
+    slice_stride: Int,
+    step: Int,
+    unit_step: bool,
+) -> None:
+    """Write a tile row by row, leaving out the columns and rows of the flat run that are padding.
+
+    tile: [channel][length] in scratch; flat: position of its first element in the run; size: (depth,
+    height, width) of the outputs; step: elements between neighbouring outputs.
+    """
+    depth, height, width = size
+    kind = v.element.compute
+    first = e.div(flat, pitch)
+    last = e.add(e.div(e.add(flat, length - 1), pitch), 1)
+    with e.loop(first, last, name="out_row") as row:
+        origin = e.sub(e.mul(row.index, pitch), flat)
+        begin = e.maximum(e.sub(0, origin), 0)
+        stop = e.minimum(width, e.sub(length, origin))
+        d, h = e.div(row.index, slice_rows), e.rem(row.index, slice_rows)
+        inside = e.b.and_(e.less(h, height), e.less(d, depth))
+        with e.when(inside):
+            at = e.add(e.mul(d, slice_stride), e.mul(h, row_stride), e.mul(begin, step))
+            line = e.at(target, v.element.storage, at)
+            source = e.at(tile, kind, e.add(origin, begin))
+            count = e.sub(stop, begin)
+            with e.loop(0, rows, name="out_channel") as m:
+                to = e.at(line, v.element.storage, e.mul(m.index, channel))
+                held = e.at(source, kind, e.mul(m.index, length))
+                if unit_step:
+                    with e.loop(0, count, step=v.lanes, name="out_column") as j:
+                        mask = v.first(e.sub(count, j.index))
+                        v.store_stored(v.load(held, j.index), to, j.index, mask)
+                else:
+                    with e.loop(0, count, name="out_column") as j:
+                        value = v.narrow(e.load(kind, held, j.index))
+                        e.store(value, v.element.storage, to, e.mul(j.index, step))

@@ -1,0 +1,212 @@
+"""The direct kernel: any convolution and any transposed convolution, as a gather.
+
+    y[n, g, m, phase + step * q]  =  bias[m] + sum over c, tap of  w[g, m, c, tap] * x[n, g, c, q * s + offset(tap)]
+
+A task is one image, a block of groups, one band of tiles and some tiles of output channels. It packs its band
+(pack.py) unless the tasks before it on this thread did, and then:
+
+    for tile of the band                                  its input stays in the first-level cache
+        for block of channels                             weights stream by, a few bytes a cycle
+            for tile of output channels
+                sums in registers                         tile.py
+                to the accumulators, or to the output     epilogue.py
+
+Packed weights: [phase][group][tile of output channels][channel][tap][mr], zeros in missing channels.
+Scratch: header (64 bytes: which band is packed), planes, accumulators of one tile for all output channels
+of the task, one tile on its way out. All sizes are run-time parameters.
+"""
+
+from __future__ import annotations
+
+from convforge.ir.emitter import Emitter, Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.contract import GATHER_PARAMETERS, HEADER_BYTES, PHASE_FIELDS, GatherKernel
+from convforge.kernels.epilogue import emit_activation, emit_write_flat, emit_write_rows
+from convforge.kernels.pack import emit_pack_rows
+from convforge.kernels.parameters import Parameters
+from convforge.kernels.tile import emit_tile
+
+
+def emit_gather(kernel: GatherKernel, module: Module) -> None:
+    """Emit the task of a kernel."""
+    _Gather(kernel).emit(module)
+
+
+class _Gather:
+    """The loop nest, its kernel's choices at hand."""
+
+    def __init__(self, kernel: GatherKernel) -> None:
+        self.kernel = kernel
+        self.element, self.lanes, self.mr, self.nv = kernel.element, kernel.lanes, kernel.mr, kernel.nv
+        self.length, self.columns = kernel.length, kernel.columns
+
+    def emit(self, module: Module) -> None:
+        """Emit `task(call, index, scratch)`."""
+        e = module.function("task", "pip")
+        call, index, scratch = e.arguments
+        p = Parameters(e, e.load_pointer(call, 0), GATHER_PARAMETERS)
+        p.read(*(name for name in GATHER_PARAMETERS if not name.endswith("table")))
+        x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
+        v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
+        storage = self.element.storage
+
+        out_block, rest = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
+        band, rest = e.rem(rest, p.bands), e.div(rest, p.bands)
+        group_block, image = e.rem(rest, p.group_blocks), e.div(rest, p.group_blocks)
+        packed_key = e.div(index, p.out_blocks)
+
+        first_tile = e.mul(band, p.band_tiles)
+        first_flat = e.mul(first_tile, self.length)
+        first_row = e.div(first_flat, p.pitch)
+        x_image = e.at(x, storage, e.mul(image, p.x_batch))
+        y_image = e.at(y, storage, e.mul(image, p.y_batch))
+        stop_flat = e.minimum(e.add(first_flat, e.mul(p.band_tiles, self.length)), p.flat)
+        first_out = e.mul(out_block, p.task_tiles)
+        stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
+        first_group = e.mul(group_block, p.group_block)
+        stop_group = e.minimum(e.add(first_group, p.group_block), p.groups)
+        # A task of several groups packs each in turn; only a lone group can be found still packed.
+        packed = e.at(scratch, "i8", HEADER_BYTES)
+
+        with e.loop(first_group, stop_group, name="group") as group:
+            x_group = e.at(x_image, storage, e.mul(group.index, p.channels, p.x_channel))
+            if self.columns is not None:
+                key = e.add(e.mul(packed_key, p.groups), group.index, 1)
+                stale = e.b.icmp_signed("!=", e.load("i64", scratch), key)
+                with e.when(stale):
+                    e.store(key, "i64", scratch)
+                    self._emit_pack(e, v, p, x_group, packed, first_row)
+                origin, base = packed, e.mul(first_row, p.pitch)
+            else:
+                origin, base = x_group, 0
+            with e.loop(0, p.phases, name="phase") as phase:
+                record = e.at(p.pointer("phase_table"), "i64", e.mul(phase.index, len(PHASE_FIELDS)))
+                self._emit_phase(
+                    e, v, p, record, origin, base, weights, bias, y_image, group.index, scratch,
+                    (first_flat, stop_flat), (first_out, stop_out),
+                )  # fmt: skip
+        e.done()
+
+    def _emit_pack(
+        self, e: Emitter, v: Vectors, p: Parameters, source: Value, target: Value, first_row: Int
+    ) -> None:
+        assert self.columns is not None
+        rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
+        row_table, column_table = p.pointer("row_table"), p.pointer("column_table")
+        with e.loop(0, p.channels, name="pack_channel") as channel:
+            emit_pack_rows(
+                e,
+                v,
+                self.columns,
+                source=e.at(source, self.element.storage, e.mul(channel.index, p.x_channel)),
+                target=e.at(target, self.element.compute, e.mul(channel.index, p.planes, p.plane)),
+                row_table=row_table,
+                column_table=column_table,
+                column_residues=p.column_residues,
+                row_residues=p.row_residues,
+                first_row=first_row,
+                rows=rows,
+                total_rows=p.total_rows,
+                row_length=p.row_length,
+                pitch=p.pitch,
+                plane=p.plane,
+                column_stride=p.x_column,
+            )
+
+    def _emit_phase(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        record: Value,
+        origin: Value,
+        base: Int,
+        weights: Value,
+        bias: Value,
+        y: Value,
+        group: Int,
+        scratch: Value,
+        flats: tuple[Int, Int],
+        outs: tuple[Int, Int],
+    ) -> None:
+        compute, storage = self.element.compute, self.element.storage
+        taps, weights_at, distances, y_offset, depth, height, width = (
+            e.load("i64", record, i) for i in range(len(PHASE_FIELDS))
+        )
+        distances = e.b.inttoptr(distances, scratch.type)
+        tile_weights = e.mul(p.channels, taps, self.mr)
+        group_weights = e.at(weights, compute, e.add(weights_at, e.mul(group, p.out_tiles, tile_weights)))
+        y_group = e.at(y, storage, e.add(y_offset, e.mul(group, p.out_channels, p.y_channel)))
+        group_bias = e.at(bias, compute, e.mul(group, p.out_channels)) if self.kernel.has_bias else None
+        sums = e.at(scratch, "i8", p.accumulators)
+        leaving = e.at(scratch, "i8", p.tile)
+        with e.loop(flats[0], flats[1], step=self.length, name="tile") as tile:
+            # Where the input is read in place, the last tile begins early so that it ends on the end.
+            flat = tile.index if self.columns else e.minimum(tile.index, e.sub(p.flat, self.length))
+            pixels = e.at(origin, compute, e.sub(flat, base))
+            with e.loop(0, p.channels, step=p.channel_block, name="channel") as channel:
+                block = e.minimum(p.channel_block, e.sub(p.channels, channel.index))
+                fresh = e.equal(channel.index, 0)
+                last = e.equal(e.add(channel.index, block), p.channels)
+                channel_step = p.x_channel if self.columns is None else e.mul(p.planes, p.plane)
+                channel_pixels = e.at(pixels, compute, e.mul(channel.index, channel_step))
+                channel_weights = e.at(group_weights, compute, e.mul(channel.index, taps, self.mr))
+                with e.loop(outs[0], outs[1], name="out_tile") as out:
+                    held = e.at(sums, compute, e.mul(e.sub(out.index, outs[0]), self.mr * self.length))
+                    acc = emit_tile(
+                        e,
+                        v,
+                        self.mr,
+                        self.nv,
+                        count=e.mul(block, taps),
+                        weights=e.at(channel_weights, compute, e.mul(out.index, tile_weights)),
+                        distances=distances,
+                        pixels=channel_pixels,
+                        start=self._emit_start(e, v, held, fresh),
+                    )
+                    with e.b.if_else(last) as (finish, keep):
+                        with keep:
+                            for i, value in enumerate(acc):
+                                v.store(value, held, i * self.lanes)
+                        with finish:
+                            first = e.mul(out.index, self.mr)
+                            rows = e.minimum(e.sub(p.out_channels, first), self.mr)
+                            target = e.at(y_group, storage, e.mul(first, p.y_channel))
+                            done = self._emit_finish(e, v, acc, group_bias, first)
+                            if self.kernel.flat_output:
+                                to = e.at(target, storage, flat)
+                                emit_write_flat(
+                                    e, v, done, self.mr, self.nv,
+                                    target=to, channel=p.y_channel, rows=rows, room=e.sub(p.flat, flat),
+                                )  # fmt: skip
+                            else:
+                                for i, value in enumerate(done):
+                                    v.store(value, leaving, i * self.lanes)
+                                emit_write_rows(
+                                    e, v,
+                                    tile=leaving, length=self.length, flat=flat, rows=rows,
+                                    target=target, channel=p.y_channel, pitch=p.pitch,
+                                    slice_rows=p.slice_rows, size=(depth, height, width),
+                                    row_stride=p.y_row, slice_stride=p.y_slice, step=p.y_step,
+                                    unit_step=self.kernel.unit_step,
+                                )  # fmt: skip
+
+    def _emit_start(self, e: Emitter, v: Vectors, held: Value, fresh: Value) -> list[Value]:
+        """Zeros for the first block of channels, the accumulators for the others."""
+        zeros = [v.zero()] * (self.mr * self.nv)
+        with e.loop(0, e.select(fresh, 0, 1), carried=zeros, name="resume") as resume:
+            resume.next = [v.load(held, i * self.lanes) for i in range(len(zeros))]
+        return resume.results
+
+    def _emit_finish(
+        self, e: Emitter, v: Vectors, acc: list[Value], bias: Value | None, first: Int
+    ) -> list[Value]:
+        """Add the bias of each channel, then the activation."""
+        done: list[Value] = []
+        for m in range(self.mr):
+            for j in range(self.nv):
+                value = acc[m * self.nv + j]
+                if bias is not None:
+                    value = v.add(value, v.load_broadcast(bias, e.add(first, m)))
+                done.append(emit_activation(v, self.kernel.activation, value))
+        return done

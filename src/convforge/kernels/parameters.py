@@ -1,0 +1,48 @@
+"""The sizes that a kernel reads: run-time values in one array, or constants where they are baked in.
+
+A kernel is emitted against names. `Parameters` turns a name into a load from the array that the plan
+fills, so one piece of machine code serves every spatial size and channel count; a plan that wants a
+kernel for one shape alone passes the values and they become constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.emitter import Emitter, Int, Value
+
+
+class Parameters:
+    """Names resolved inside one emitted function."""
+
+    def __init__(
+        self, emitter: Emitter, pointer: Value, names: Sequence[str], baked: Mapping[str, int] | None = None
+    ) -> None:
+        self._emitter = emitter
+        self._pointer = pointer
+        self._places = {name: i for i, name in enumerate(names)}
+        self._values: dict[str, Int] = dict(baked or {})
+
+    def __getattr__(self, name: str) -> Int:
+        if name not in self._values:
+            self._values[name] = self._emitter.load("i64", self._pointer, self._places[name])
+        return self._values[name]
+
+    def read(self, *names: str) -> None:
+        """Load names here, where all later uses can see them."""
+        for name in names:
+            getattr(self, name)
+
+    def pointer(self, name: str) -> Value:
+        """A name that holds an address."""
+        return self._emitter.load_pointer(self._pointer, self._places[name])
+
+
+def fill(names: Sequence[str], values: Mapping[str, int]) -> NDArray[np.int64]:
+    """The array that a kernel reads its parameters from; every name must have its value."""
+    missing = set(names) ^ set(values)
+    assert not missing, f"parameters that do not match: {sorted(missing)}"
+    return np.array([values[name] for name in names], dtype=np.int64)

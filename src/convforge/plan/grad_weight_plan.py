@@ -1,0 +1,139 @@
+"""The plan of a weight gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel
+from convforge.kernels.parameters import fill
+from convforge.plan.heuristic import band_rows, grad_weight_schedule, plane_size
+from convforge.plan.job import Job
+from convforge.plan.output_plan import _aligned, _steps
+from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
+from convforge.problem import ConvSpec
+from convforge.problem.gather import gather_of
+from convforge.schedule import layout_of
+from convforge.target import Target
+
+Array = NDArray[Any]
+
+
+class GradWeightPlan:
+    """How the weight gradient of one plain convolution is computed for arrays of these strides (bytes).
+
+    A transposed convolution's is that of the plain one with input and grad-output exchanged. The weight
+    gradient is contiguous, zero where no tap reaches the input, and has the shape of the weight.
+    """
+
+    def __init__(
+        self,
+        spec: ConvSpec,
+        x_strides: tuple[int, ...],
+        g_strides: tuple[int, ...],
+        target: Target,
+        threads: int,
+    ) -> None:
+        assert not spec.transposed
+        self.spec, self.threads = spec, threads
+        gather, element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        layout = layout_of(gather)
+        x_steps, g_steps = _steps(x_strides, spec), _steps(g_strides, spec)
+        self.schedule = schedule = grad_weight_schedule(layout, element, target)
+        self.kernel = GradWeightKernel(
+            element=element,
+            lanes=schedule.lanes,
+            mr=schedule.mr,
+            nk=schedule.nk,
+            fused=target.fused,
+            columns=column_kind(layout, x_steps[4]),
+            unit_step=g_steps[4] == 1 or gather.axes[2].out_size == 1,
+        )
+        self._job = Job(self.kernel, target)
+        taps = len(gather.taps_by_phase[0])
+        band = schedule.band_rows * layout.pitch
+        rows = band_rows(layout, band)
+        # Tiles end where the band does: only whole vectors are read beyond it.
+        plane = plane_size(layout, rows, schedule.lanes, schedule.lanes)
+        channels, outs = schedule.channel_block, schedule.output_block
+        pairs = -(-channels * taps // schedule.nk) * schedule.nk
+        reach = distances(layout, 0, plane, channels, layout.planes * plane)
+        reach = np.concatenate([reach, np.repeat(reach[-1:], pairs - len(reach))]) if taps else reach
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        w_steps = [1]
+        for size in reversed(spec.weight_shape[1:]):
+            w_steps.insert(0, w_steps[0] * size)
+        spatial = [0] * (3 - spec.rank) + w_steps[2:]
+        w_offsets = tap_offsets(layout, 0, (spatial[0], spatial[1], spatial[2]))
+        size = element.compute_bytes
+        out_rows = -(-outs // schedule.mr) * schedule.mr
+        g_plane = -(-(band + schedule.lanes) // schedule.lanes) * schedule.lanes
+        g_packed = _aligned(HEADER_BYTES + channels * layout.planes * plane * size)
+        mask = _aligned(g_packed + out_rows * g_plane * size)
+        sums = _aligned(mask + g_plane * size)
+        self.scratch_bytes = _aligned(sums + out_rows * pairs * size)
+        channel_blocks, out_blocks = -(-gather.in_channels // channels), -(-gather.out_channels // outs)
+        self._total = gather.groups * channel_blocks * out_blocks if taps else 0
+        d, h, w = gather.axes
+        values = {
+            "batch": gather.batch,
+            "channels": gather.in_channels,
+            "out_channels": gather.out_channels,
+            "channel_block": channels,
+            "channel_blocks": channel_blocks,
+            "out_block": outs,
+            "out_blocks": out_blocks,
+            "x_batch": x_steps[0],
+            "x_channel": x_steps[1],
+            "g_batch": g_steps[0],
+            "g_channel": g_steps[1],
+            "g_step": g_steps[4],
+            "g_row": g_steps[3],
+            "g_slice": g_steps[2],
+            "pitch": layout.pitch,
+            "plane": plane,
+            "planes": layout.planes,
+            "plane_rows": rows,
+            "total_rows": layout.total_rows,
+            "row_length": layout.row_length,
+            "row_residues": layout.row_residues,
+            "column_residues": len(w.residues),
+            "row_table": tables.rows.ctypes.data,
+            "column_table": tables.columns.ctypes.data,
+            "x_column": x_steps[4] * w.in_step,
+            "slice_rows": layout.slice_rows,
+            "flat": layout.flat,
+            "bands": -(-layout.flat // band),
+            "band_length": band,
+            "depth": d.columns,
+            "height": h.columns,
+            "width": w.columns,
+            "taps": taps,
+            "distances": reach.ctypes.data,
+            "w_out": w_steps[0],
+            "w_channel": w_steps[1],
+            "w_offsets": w_offsets.ctypes.data,
+            "g_packed": g_packed,
+            "g_plane": g_plane,
+            "mask": mask,
+            "sums": sums,
+        }
+        self._parameters = fill(GRAD_WEIGHT_PARAMETERS, values)
+        self._keep = (tables, reach, w_offsets)
+
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> None:
+        """Fill grad_weight, which must be zeros."""
+        if self._total:
+            self._job.run(
+                self._total,
+                self.threads,
+                self.scratch_bytes,
+                self._parameters,
+                x,
+                None,
+                grad_output,
+                grad_weight,
+            )

@@ -1,0 +1,153 @@
+"""Chooses tiles and blocks without a clock: from the sizes of the problem and of the processor's caches."""
+
+from __future__ import annotations
+
+from convforge.ir.element import Element
+from convforge.schedule import GatherSchedule, GradWeightSchedule, Layout, why_tile_illegal
+from convforge.target import Target
+
+# Work in multiply-adds below which a second thread costs more than it brings (a dispatch is 1.5 µs).
+SERIAL_MULTIPLY_ADDS = 40_000
+# Tasks for each thread: enough that one that finishes early takes over, few enough that packing is not repeated.
+TASKS_PER_THREAD = 4
+# The packed band stays in the second-level cache; where halos would make that dear, up to this much memory.
+BAND_LIMIT_BYTES = 8 << 20
+# Fixed costs of a tile in cycles: entering the loop, starting and finishing each accumulator.
+_TILE_CYCLES, _ACCUMULATOR_CYCLES = 12.0, 1.5
+
+
+def gather_schedule(
+    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool
+) -> GatherSchedule:
+    """The schedule of an output product. `in_place`: the input may be read where it lies."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
+    mr, nv = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
+    packed = not in_place or layout.flat < nv * lanes
+    length = nv * lanes
+    tiles = -(-layout.flat // length)
+    out_tiles = -(-gather.out_channels // mr)
+    channel_block = _channel_block(layout, element, target, length, packed)
+
+    bands = _bands(layout, element, target, length, tiles) if packed else 1
+    wanted = threads * TASKS_PER_THREAD if threads > 1 and gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
+    group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
+    out_blocks = 1
+    missing = -(-wanted // (gather.batch * bands * group_blocks))
+    if missing > 1:
+        # Packing again for another block of channels costs about 8 / (channels * taps) of the work; a band
+        # of its own costs halo rows. Many channels: split channels. Few: split bands.
+        if out_tiles >= 2 * missing and mr * (out_tiles // missing) * steps >= 2048:
+            out_blocks = missing
+        else:
+            bands = min(tiles, bands * missing)
+            missing = -(-wanted // (gather.batch * bands * group_blocks))
+            out_blocks = min(out_tiles, missing)
+    return GatherSchedule(
+        mr=mr,
+        nv=nv,
+        lanes=lanes,
+        channel_block=channel_block,
+        band_tiles=-(-tiles // bands),
+        channel_tiles=-(-out_tiles // out_blocks),
+        group_block=-(-gather.groups // group_blocks),
+        packed=packed,
+    )
+
+
+def gather_tile(target: Target, lanes: int, out_channels: int, flat: int, steps: int) -> tuple[int, int]:
+    """(mr, nv) of the tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
+
+    A step of k costs the largest of: multiply-adds at two a cycle; loads at two a cycle, a vector that
+    crosses cache lines counted twice; instructions at five a cycle.
+    """
+    best, best_cycles = (1, 1), float("inf")
+    for nv in range(1, 13):
+        for mr in range(1, min(out_channels, 16) + 1):
+            if why_tile_illegal(target, mr * nv, nv + 1):
+                continue
+            fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
+            tile = steps * max(fma, loads, issued, 4.0) + _TILE_CYCLES + _ACCUMULATOR_CYCLES * mr * nv
+            cycles = -(-flat // (nv * lanes)) * -(-out_channels // mr) * tile
+            if cycles < best_cycles:
+                best, best_cycles = (mr, nv), cycles
+    return best
+
+
+def band_rows(layout: Layout, length: int) -> int:
+    """Rows of a plane that a band of `length` outputs of the flat run needs, wherever it begins."""
+    return min((length + layout.pitch - 2) // layout.pitch + 1 + layout.reach_rows, layout.total_rows)
+
+
+def plane_size(layout: Layout, rows: int, length: int, lanes: int) -> int:
+    """Elements of a packed plane: its rows, what the last tile reads beyond them, and an odd line.
+
+    The last row may be written, and the last tile read, beyond the rows. Planes an exact power of two
+    apart would fall on the same lines of the cache: hence the extra line.
+    """
+    size = rows * layout.pitch + layout.row_length + layout.gather.axes[2].reach + length + lanes
+    return -(-size // lanes) * lanes + (lanes if (size // lanes) % 64 in (0, 63) else 0)
+
+
+def _channel_block(layout: Layout, element: Element, target: Target, length: int, packed: bool) -> int:
+    """Input channels whose part of one tile's input fits three fifths of the first-level cache."""
+    channels = layout.gather.in_channels
+    rows = {
+        layout.distance((d, h, w), 1 << 40) // layout.pitch if packed else 0
+        for taps in layout.gather.taps_by_phase
+        for d, h, w in taps
+    }
+    bytes_per_channel = max(len(rows), 1) * (length + 16) * element.compute_bytes
+    fits = max(8, int(0.6 * target.l1_bytes) // bytes_per_channel)
+    blocks = max(1, -(-channels // fits))
+    return max(1, -(-channels // blocks))
+
+
+def _bands(layout: Layout, element: Element, target: Target, length: int, tiles: int) -> int:
+    """The fewest bands whose packed input fits the cache, or the memory that halos leave."""
+    lanes = target.vector_bytes // element.compute_bytes
+
+    def packed_bytes(bands: int) -> tuple[int, int]:
+        rows = band_rows(layout, -(-tiles // bands) * length)
+        planes = layout.gather.in_channels * layout.planes
+        return planes * plane_size(layout, rows, length, lanes) * element.compute_bytes, rows * bands
+
+    def fewest(limit: int) -> int:
+        low, high = 1, tiles
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if packed_bytes(middle)[0] <= limit else (middle + 1, high)
+        return low
+
+    bands = fewest(int(0.6 * target.l2_bytes))
+    if packed_bytes(bands)[1] > 1.3 * layout.total_rows:
+        bands = fewest(BAND_LIMIT_BYTES)
+    return bands
+
+
+def grad_weight_schedule(layout: Layout, element: Element, target: Target) -> GradWeightSchedule:
+    """The schedule of grad-weight. It may not depend on the threads: the order of its sums does depend on it."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    taps = max(len(gather.taps_by_phase[0]), 1)
+    best, best_cost = (1, 1), float("inf")
+    for mr in range(1, min(gather.out_channels, 8) + 1):
+        for nk in range(1, min(gather.in_channels * taps, 12) + 1):
+            if why_tile_illegal(target, mr * nk, mr + 2):
+                continue
+            step = max(mr * nk / 2, (mr + 2 * nk + 1) / 2, (mr * nk + 2 * nk + mr + 4) / 5)
+            cost = (
+                -(-gather.out_channels // mr) * -(-gather.in_channels * taps // nk) * (step + mr * nk * 0.1)
+            )
+            if cost < best_cost:
+                best, best_cost = (mr, nk), cost
+    mr, nk = best
+    # Eight blocks of input channels keep any sensible number of threads busy; the packed band of a block
+    # and of grad-output share the second-level cache.
+    channel_block = max(1, -(-gather.in_channels // 8), min(gather.in_channels, -(-2 * nk // taps)))
+    output_block = min(gather.out_channels, 128)
+    budget = int(0.6 * target.l2_bytes) // element.compute_bytes
+    per_row = layout.pitch * (channel_block * layout.planes + output_block)
+    rows = max(1, budget // max(per_row, 1) - layout.reach_rows, min(4 * layout.reach_rows, layout.out_rows))
+    return GradWeightSchedule(mr, nk, lanes, channel_block, output_block, min(rows, layout.out_rows))

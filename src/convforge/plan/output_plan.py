@@ -1,0 +1,219 @@
+"""The plan of an output product: schedule, kernel, tables and parameters, ready to be called many times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import (
+    GATHER_PARAMETERS,
+    HEADER_BYTES,
+    PHASE_FIELDS,
+    Activation,
+    GatherKernel,
+)
+from convforge.kernels.parameters import fill
+from convforge.plan.heuristic import band_rows, gather_schedule, plane_size
+from convforge.plan.job import Job
+from convforge.plan.tables import column_kind, distances, input_tables
+from convforge.plan.weights import WeightPacking
+from convforge.problem import ConvSpec
+from convforge.problem.gather import Gather, gather_of
+from convforge.schedule import Layout, layout_of
+from convforge.target import Target
+
+Array = NDArray[Any]
+
+
+class OutputPlan:
+    """How one convolution is computed for inputs of one shape and one set of strides.
+
+    Called with arrays of exactly these shapes; the input has `x_strides`, the output `y_strides`, both in
+    bytes; x and y are aligned.
+    """
+
+    def __init__(
+        self,
+        spec: ConvSpec,
+        x_strides: tuple[int, ...],
+        y_strides: tuple[int, ...],
+        target: Target,
+        threads: int,
+        *,
+        has_bias: bool,
+        activation: Activation = "none",
+    ) -> None:
+        self.spec, self.target, self.threads = spec, target, threads
+        self.gather = gather = gather_of(spec)
+        self.layout = layout = layout_of(gather)
+        self.element = element = ELEMENTS[spec.dtype.name]
+        x_steps = _steps(x_strides, spec)
+        y_steps = _steps(y_strides, spec)
+        in_place = _can_read_in_place(layout, x_steps) and element.storage == element.compute
+        self.schedule = schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
+        out = gather.axes[2].out_size
+        self.kernel = GatherKernel(
+            element=element,
+            lanes=schedule.lanes,
+            mr=schedule.mr,
+            nv=schedule.nv,
+            fused=target.fused,
+            columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
+            flat_output=_is_flat(layout, y_steps),
+            unit_step=y_steps[4] * gather.axes[2].out_step == 1 or out == 1,
+            has_bias=has_bias,
+            activation=activation,
+        )
+        self.weights = WeightPacking(
+            layout, element, target, schedule.mr, transposed=spec.transposed, rank=spec.rank
+        )
+        self._job = Job(self.kernel, target)
+        self._fill(x_steps, y_steps)
+        work = gather.multiply_adds
+        self._threads = threads if self._total > 1 and work > 0 else 1
+
+    def _fill(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> None:
+        gather, layout, schedule, kernel = self.gather, self.layout, self.schedule, self.kernel
+        tiles = -(-layout.flat // kernel.length)
+        bands = -(-tiles // schedule.band_tiles)
+        out_tiles = -(-gather.out_channels // schedule.mr)
+        out_blocks = -(-out_tiles // schedule.channel_tiles)
+        group_blocks = -(-gather.groups // schedule.group_block)
+        rows = band_rows(layout, schedule.band_tiles * kernel.length)
+        plane = plane_size(layout, rows, kernel.length, schedule.lanes)
+        channel_step = layout.planes * plane if schedule.packed else x_steps[1]
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        reaches = [
+            distances(layout, i, plane, schedule.channel_block, channel_step)
+            for i in range(len(gather.taps_by_phase))
+        ]
+        phases = np.array([self._phase_record(i, reaches[i], y_steps) for i in range(len(reaches))], np.int64)
+        size = self.element.compute_bytes
+        packed_bytes = gather.in_channels * layout.planes * plane * size if schedule.packed else 0
+        tile_bytes = schedule.mr * kernel.length * size
+        blocked = schedule.channel_block < gather.in_channels
+        accumulators = _aligned(HEADER_BYTES + packed_bytes)
+        tile = _aligned(accumulators + (schedule.channel_tiles * tile_bytes if blocked else 0))
+        self.scratch_bytes = _aligned(tile + tile_bytes + 64)
+        self._total = gather.batch * group_blocks * bands * out_blocks
+        d, h, w = gather.axes
+        values = {
+            "groups": gather.groups,
+            "group_block": schedule.group_block,
+            "group_blocks": group_blocks,
+            "channels": gather.in_channels,
+            "out_channels": gather.out_channels,
+            "out_tiles": out_tiles,
+            "task_tiles": schedule.channel_tiles,
+            "out_blocks": out_blocks,
+            "bands": bands,
+            "band_tiles": schedule.band_tiles,
+            "flat": layout.flat,
+            "channel_block": schedule.channel_block,
+            "x_batch": x_steps[0],
+            "x_channel": x_steps[1],
+            "y_batch": y_steps[0],
+            "y_channel": y_steps[1],
+            "y_step": y_steps[4] * w.out_step,
+            "y_row": y_steps[3] * h.out_step,
+            "y_slice": y_steps[2] * d.out_step,
+            "pitch": layout.pitch,
+            "plane": plane,
+            "planes": layout.planes,
+            "plane_rows": rows,
+            "total_rows": layout.total_rows,
+            "row_length": layout.row_length,
+            "row_residues": layout.row_residues,
+            "column_residues": len(w.residues),
+            "row_table": tables.rows.ctypes.data,
+            "column_table": tables.columns.ctypes.data,
+            "x_column": x_steps[4] * w.in_step,
+            "slice_rows": layout.slice_rows,
+            "phases": len(reaches),
+            "phase_table": phases.ctypes.data,
+            "accumulators": accumulators,
+            "tile": tile,
+        }
+        self._parameters = fill(GATHER_PARAMETERS, values)
+        self._keep = (tables, reaches, phases)
+
+    def _phase_record(self, phase: int, reaches: NDArray[np.int64], y_steps: tuple[int, ...]) -> list[int]:
+        d, h, w = self.gather.phase_triples[phase]
+        values = {
+            "taps": len(self.gather.taps_by_phase[phase]),
+            "weights": self.weights.starts[phase],
+            "distances": reaches.ctypes.data,
+            "y_offset": d.first * y_steps[2] + h.first * y_steps[3] + w.first * y_steps[4],
+            "depth": d.count,
+            "height": h.count,
+            "width": w.count,
+        }
+        return [values[name] for name in PHASE_FIELDS]
+
+    def __call__(self, x: Array, packed_weights: Array, packed_bias: Array | None, y: Array) -> None:
+        """Compute y from x. Weights and bias come from `self.weights`."""
+        self._job.run(
+            self._total,
+            self._threads,
+            self.scratch_bytes,
+            self._parameters,
+            x,
+            packed_weights,
+            packed_bias,
+            y,
+        )
+
+    @property
+    def tasks(self) -> int:
+        """Pieces that threads draw."""
+        return self._total
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Scratch memory of one thread."""
+        return self.scratch_bytes
+
+
+def _steps(strides: tuple[int, ...], spec: ConvSpec) -> tuple[int, ...]:
+    """Byte strides (batch, channel, *spatial) as element strides of five axes, missing leading ones 0."""
+    size = spec.dtype.itemsize
+    steps = [s // size for s in strides]
+    return (steps[0], steps[1], *[0] * (3 - spec.rank), *steps[2:])
+
+
+def _can_read_in_place(layout: Layout, steps: tuple[int, ...]) -> bool:
+    """Whether the input as it lies is the packed plane: one tap, no padding, rows without gaps."""
+    gather = layout.gather
+    d, h, w = gather.axes
+    whole = all(
+        axis.in_step == 1 and axis.in_size == axis.columns and axis.reach == 0 for axis in gather.axes
+    )
+    one_tap = all(len(taps) <= 1 for taps in gather.taps_by_phase) and layout.planes == 1
+    centred = all(axis.lowest == 0 for axis in gather.axes)
+    dense = (
+        (w.in_size == 1 or steps[4] == 1)
+        and (h.in_size == 1 or steps[3] == w.in_size)
+        and (d.in_size == 1 or steps[2] == w.in_size * h.in_size)
+    )
+    return whole and one_tap and centred and dense and layout.pitch == w.in_size
+
+
+def _is_flat(layout: Layout, steps: tuple[int, ...]) -> bool:
+    """Whether neighbouring outputs of the flat run are neighbours in memory, with no gaps."""
+    gather = layout.gather
+    d, h, w = gather.axes
+    whole = all(axis.out_step == 1 for axis in gather.axes)
+    no_gaps = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
+    dense = (
+        (w.out_size == 1 or steps[4] == 1)
+        and (h.out_size == 1 or steps[3] == w.out_size)
+        and (d.out_size == 1 or steps[2] == w.out_size * h.out_size)
+    )
+    return whole and no_gaps and dense
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 64) * 64

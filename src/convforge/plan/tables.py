@@ -1,0 +1,76 @@
+"""Tables that kernels read: which source row, which columns, how far each tap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns
+from convforge.problem.gather import Axis
+from convforge.schedule import Layout
+
+Int64s = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class InputTables:
+    """How to pack one input: addresses are those of the arrays in `keep`."""
+
+    rows: Int64s
+    columns: Int64s
+    keep: tuple[Any, ...]
+
+
+def input_tables(layout: Layout, strides: tuple[int, int, int]) -> InputTables:
+    """Row offsets and column records for an input of these (depth, height, width) element strides."""
+    offsets, real = layout.row_sources(strides[0], strides[1])
+    rows = np.ascontiguousarray(np.where(real, offsets, ZERO_ROW))
+    width = layout.gather.axes[2]
+    records = np.zeros((len(width.residues), len(COLUMN_FIELDS)), np.int64)
+    keep: list[Int64s] = []
+    for residue in range(len(width.residues)):
+        lead, count, start = _run(width, residue, layout.row_length)
+        patches = _patches(width, residue, layout.row_length, lead, count, strides[2])
+        keep.append(patches)
+        records[residue] = (lead, count, start * strides[2], patches.ctypes.data, len(patches))
+    return InputTables(rows, records, tuple(keep))
+
+
+def column_kind(layout: Layout, column_stride: int) -> Columns:
+    """How neighbouring packed columns lie in an input whose columns are `column_stride` elements apart."""
+    step = layout.gather.axes[2].in_step * column_stride
+    return "unit" if step == 1 else "pair" if step == 2 and column_stride == 1 else "strided"
+
+
+def distances(layout: Layout, phase: int, plane: int, channels: int, channel_step: int) -> Int64s:
+    """Distance of every (channel, tap) of a phase, channels slowest."""
+    taps = layout.gather.taps_by_phase[phase]
+    one = np.array([layout.distance(tap, plane) for tap in taps], np.int64)
+    return (np.arange(channels, dtype=np.int64)[:, None] * channel_step + one).ravel()
+
+
+def tap_offsets(layout: Layout, phase: int, strides: tuple[int, int, int]) -> Int64s:
+    """Element offset of every tap of a phase in a weight array of these (depth, height, width) strides."""
+    taps = layout.gather.taps_by_phase[phase]
+    return np.array([sum(t.kernel * s for t, s in zip(tap, strides)) for tap in taps], np.int64)
+
+
+def _run(axis: Axis, residue: int, length: int) -> tuple[int, int, int]:
+    """(packed positions before the input, positions on it, first source index) along the width."""
+    first = axis.residues[residue] + axis.lowest
+    lead = min(max(0, -(first // axis.in_step)), length)
+    inside = -(-(axis.in_size - first) // axis.in_step)
+    return lead, max(0, min(inside, length) - lead), first + lead * axis.in_step
+
+
+def _patches(axis: Axis, residue: int, length: int, lead: int, count: int, stride: int) -> Int64s:
+    """(packed position, element offset) of the columns that a padding mode fills from elsewhere."""
+    if axis.mode == "zeros":
+        return np.zeros((0, 2), np.int64)
+    sources = axis.sources(residue, length)
+    at = np.arange(length)
+    rim = ((at < lead) | (at >= lead + count)) & (sources >= 0)
+    return np.ascontiguousarray(np.stack([at[rim], sources[rim] * stride], axis=1))

@@ -1,0 +1,112 @@
+"""Images on disk: one file each, named by what they were made from, bounded in bytes, never trusted blindly.
+
+A file is written under a temporary name and renamed, so processes that share a folder see whole files or
+none. A file that is cut, foreign or corrupted fails its checksum and is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+
+LIMIT_BYTES = 64 << 20
+_SUFFIX = ".image"
+_CHECKSUM_BYTES = 32
+
+
+def default_folder() -> Path:
+    """$CONVFORGE_CACHE_DIR, or convforge in the user's cache folder: the one place where a setting is read."""
+    chosen = os.environ.get("CONVFORGE_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "convforge"
+
+
+class DiskCache:
+    """A folder of images. `folder` None keeps nothing."""
+
+    def __init__(self, folder: Path | None, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+
+    def read(self, key: str) -> bytes | None:
+        """The stored bytes, or None where there are none that can be trusted."""
+        if self.folder is None:
+            return None
+        try:
+            path = self._path(key)
+            if not self._is_ours(path):
+                return None
+            data = path.read_bytes()
+        except OSError:
+            return None
+        checksum, content = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+        return content if hashlib.sha256(key.encode() + content).digest() == checksum else None
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store bytes. A folder that cannot be written costs the next process a compile, nothing else."""
+        if self.folder is None:
+            return
+        # Not the user's error, and not this call's business: the kernel is in memory already.
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            checksum = hashlib.sha256(key.encode() + content).digest()
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(checksum + content)
+                os.replace(name, self._path(key))
+            except BaseException:
+                os.unlink(name)
+                raise
+            self._trim()
+
+    def size_bytes(self) -> int:
+        """Bytes of all stored images."""
+        return sum(size for _, size, _ in self._files())
+
+    def count(self) -> int:
+        """How many images are stored."""
+        return len(self._files())
+
+    def clear(self) -> None:
+        """Remove every image, and what an interrupted write left behind."""
+        for path, _, _ in self._files(leftovers=True):
+            path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        assert self.folder is not None
+        return self.folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + _SUFFIX)
+
+    def _is_ours(self, path: Path) -> bool:
+        """Code is run only from a file that this user owns and nobody else can write."""
+        if not hasattr(os, "getuid"):
+            return True
+        status = path.stat()
+        return status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+    def _files(self, leftovers: bool = False) -> list[tuple[Path, int, float]]:
+        found: list[tuple[Path, int, float]] = []
+        if self.folder is None or not self.folder.is_dir():
+            return found
+        for path in self.folder.iterdir():
+            if path.suffix == _SUFFIX or (leftovers and path.suffix == ".part"):
+                with contextlib.suppress(FileNotFoundError):  # another process may trim at the same time
+                    status = path.stat()
+                    found.append((path, status.st_size, status.st_mtime))
+        return found
+
+    def _trim(self) -> None:
+        """Remove the oldest files above the limit, and temporary files older than an hour."""
+        files = sorted(self._files(leftovers=True), key=lambda f: f[2])
+        total = sum(size for _, size, _ in files)
+        for path, size, written in files:
+            stale = path.suffix == ".part" and written < time.time() - 3600
+            if total > self.limit_bytes or stale:
+                path.unlink(missing_ok=True)
+                total -= size

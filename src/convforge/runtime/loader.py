@@ -1,0 +1,119 @@
+"""From an emitted module to callable addresses: memory cache, disk cache, compiler, in this order."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from convforge._version import __version__
+from convforge.runtime.cache import DiskCache, default_folder
+from convforge.runtime.image import Image, link
+from convforge.runtime.memory import ExecutableMemory
+from convforge.target import Target
+
+# Images are linked by us where object files are ELF and pages can be sealed by mprotect; elsewhere LLVM's
+# own loader does both, at the cost of importing llvmlite in every process.
+LINKS_ITSELF = sys.platform == "linux" and Target.host().is_x86
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Machine code in memory: the address of each function, and what must live as long as it."""
+
+    addresses: dict[str, int]
+    keep: Any
+    source: str  # "disk" or "compiled"
+
+
+class Loader:
+    """Makes machine code runnable, each module once in a process."""
+
+    def __init__(self, disk: DiskCache) -> None:
+        self.disk = disk
+        self._loaded: dict[tuple[str, Target], Loaded] = {}
+        self._lock = threading.Lock()
+
+    def load(self, name: str, target: Target, emit: Callable[[], str]) -> Loaded:
+        """The code of the module that `name` describes in full; `emit` returns its IR if it must be compiled."""
+        key = (name, target)
+        found = self._loaded.get(key)
+        if found is not None:
+            return found
+        with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = self._make(name, target, emit)
+            return self._loaded[key]
+
+    def clear(self) -> None:
+        """Forget what is loaded, as a new process would. Code in use stays in memory."""
+        with self._lock:
+            self._loaded.clear()
+
+    def _make(self, name: str, target: Target, emit: Callable[[], str]) -> Loaded:
+        place = f"{name}|{target.triple}|{target.feature_string}|{_generator_version()}"
+        stored = self.disk.read(place)
+        if stored is not None:
+            return _start(stored, "disk")
+        from convforge.runtime.compiler import compile_object
+
+        code = compile_object(emit(), target)
+        if LINKS_ITSELF:
+            code = link(code).to_bytes()
+        self.disk.write(place, code)
+        return _start(code, "compiled")
+
+
+def _start(code: bytes, source: str) -> Loaded:
+    if LINKS_ITSELF:
+        image = Image.from_bytes(code)
+        memory = ExecutableMemory(image.code)
+        return Loaded({name: memory.address + at for name, at in image.entries.items()}, memory, source)
+    from convforge.runtime.jit import start_object
+
+    addresses, engine = start_object(code)
+    return Loaded(addresses, engine, source)
+
+
+@lru_cache(maxsize=1)
+def _generator_version() -> str:
+    """What emitted code depends on besides its name: this package, its generators' source, llvmlite."""
+    from importlib.metadata import version
+
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for folder in ("ir", "kernels", "runtime"):
+        for path in sorted((root / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return f"{__version__}|{version('llvmlite')}|{digest.hexdigest()[:24]}"
+
+
+loader = Loader(DiskCache(default_folder()))
+
+
+def set_cache_dir(folder: str | Path | None) -> None:
+    """Keep compiled kernels in `folder`; None keeps nothing on disk."""
+    loader.disk = DiskCache(None if folder is None else Path(folder))
+
+
+def cache_info() -> dict[str, Any]:
+    """Where compiled kernels are kept: {"folder", "images", "bytes", "limit_bytes", "loaded"}."""
+    disk = loader.disk
+    return {
+        "folder": None if disk.folder is None else str(disk.folder),
+        "images": disk.count(),
+        "bytes": disk.size_bytes(),
+        "limit_bytes": disk.limit_bytes,
+        "loaded": len(loader._loaded),
+    }
+
+
+def cache_clear() -> None:
+    """Remove compiled kernels from disk and forget those in memory."""
+    loader.disk.clear()
+    loader.clear()

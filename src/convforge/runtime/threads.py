@@ -1,0 +1,167 @@
+"""The thread pool: Python threads that stay inside emitted code, and fall asleep when nothing comes."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convforge.runtime.loader import loader
+from convforge.target import Target
+
+# An idle worker looks for work this many times before it sleeps: about 100 µs, the time between the layers
+# of a network, after which waking it (60 µs) is cheaper than burning a laptop's battery.
+SPIN_ROUNDS = 3000
+_PAUSE = "llvm.x86.sse2.pause"
+_POOL_NAME = "pool"
+
+
+def available_cores() -> int:
+    """Cores that this process may use: its affinity mask, bounded by its cgroup's quota."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _cgroup_cores() or cores))
+
+
+def _cgroup_cores() -> int | None:
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()[:2]
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else max(1, round(int(quota) / int(period)))
+
+
+class Pool:
+    """Workers of one process. Started at the first job that wants them; made anew after a fork."""
+
+    def __init__(self) -> None:
+        from convforge.ir import layout_of_pool as at
+
+        self._at = at
+        self._memory = np.zeros(at.POOL_BYTES + 128, np.uint8)
+        self.address = -(-self._memory.ctypes.data // 128) * 128
+        self._field(at.SPIN).value = SPIN_ROUNDS
+        target = Target.host()
+        code = loader.load(_POOL_NAME, target, lambda: _emit_pool(target))
+        self._code = code
+        pointer, integer = ctypes.c_void_p, ctypes.c_int64
+        self._work = ctypes.CFUNCTYPE(integer, pointer, integer)(code.addresses["work"])
+        signature = [None, pointer, pointer, integer, integer, pointer, integer] + [
+            pointer
+        ] * at.CALL_POINTERS
+        self.run: Callable[..., None] = ctypes.CFUNCTYPE(*signature)(code.addresses["run"])
+        self._bells: list[Any] = []
+        self._asleep: list[bool] = []
+        self._stopping = False
+        self._lock = threading.Lock()
+
+    def _field(self, offset: int) -> ctypes.c_int64:
+        return ctypes.c_int64.from_address(self.address + offset)
+
+    def call(self, workers: int) -> None:
+        """Have `workers` of them awake, or waking: they join the coming job when they can."""
+        if len(self._bells) < workers:
+            self._grow(workers)
+        for i in range(workers):
+            if self._asleep[i]:
+                self._asleep[i] = False
+                self._bells[i].release()
+
+    def _grow(self, workers: int) -> None:
+        with self._lock:
+            while len(self._bells) < workers:
+                bell = threading.Lock()
+                bell.acquire()
+                self._bells.append(bell)
+                self._asleep.append(False)
+                slot = len(self._bells)
+                threading.Thread(
+                    target=self._live, args=(slot,), name=f"convforge-{slot}", daemon=True
+                ).start()
+
+    def _live(self, slot: int) -> None:
+        while not self._work(self.address, slot):
+            self._asleep[slot - 1] = True
+            self._bells[slot - 1].acquire()
+            if self._stopping:
+                return
+
+    def stop(self) -> None:
+        """Let all workers return."""
+        self._stopping = True
+        self._field(self._at.STOP).value = 1
+        for bell, asleep in zip(self._bells, self._asleep):
+            if asleep:
+                bell.release()
+
+
+def _emit_pool(target: Target) -> str:
+    from convforge.ir.emitter import Module
+    from convforge.ir.pool import emit_pool
+
+    module = Module(target.triple)
+    emit_pool(module, _PAUSE if target.is_x86 else None)
+    return str(module)
+
+
+_pool: Pool | None = None
+_pool_lock = threading.Lock()
+_num_threads = 0
+
+
+def pool() -> Pool:
+    """The process's pool."""
+    global _pool
+    if _pool is None:
+        with _pool_lock:
+            if _pool is None:
+                _pool = Pool()
+    return _pool
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set how many threads one convolution may use, the calling one included.
+
+    Raises TypeError for anything but an int, RuntimeError (as PyTorch does) where it is not positive.
+    """
+    global _num_threads
+    if isinstance(num_threads, bool) or not isinstance(num_threads, int):
+        raise TypeError(f"set_num_threads expects an int, but got {type(num_threads).__name__}")
+    if num_threads < 1:
+        raise RuntimeError(
+            f"set_num_threads (={num_threads}) expects a positive integer: use 1 for no workers"
+        )
+    _num_threads = num_threads
+
+
+def get_num_threads() -> int:
+    """Return how many threads one convolution may use; at first, the cores that this process may use."""
+    global _num_threads
+    if not _num_threads:
+        _num_threads = available_cores()
+    return _num_threads
+
+
+def _forget_pool() -> None:
+    """After a fork the child has none of its parent's threads: it starts a pool of its own when it needs one."""
+    global _pool, _pool_lock
+    _pool = None
+    _pool_lock = threading.Lock()
+
+
+def _stop_pool() -> None:
+    if _pool is not None:
+        _pool.stop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+atexit.register(_stop_pool)

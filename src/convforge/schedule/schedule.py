@@ -1,0 +1,57 @@
+"""The choices by which a convolution is blocked, as frozen values, and why a choice is illegal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convforge.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class GatherSchedule:
+    """Blocking of the output product (and of grad-input, which is an output product too).
+
+    mr: output channels of a tile. nv: vectors of outputs of a tile. lanes: elements of a vector.
+    channel_block: input channels accumulated while a tile is in registers.
+    band_tiles: tiles whose input is packed together. band_count: bands of the whole flat run.
+    channel_tiles: tiles of output channels of one task. group_block: groups of one task.
+    packed: whether the input is packed, or read where it lies.
+    """
+
+    mr: int
+    nv: int
+    lanes: int
+    channel_block: int
+    band_tiles: int
+    channel_tiles: int
+    group_block: int
+    packed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightSchedule:
+    """Blocking of grad-weight.
+
+    mr: channels of grad-output of a tile. nk: (channel, tap) pairs of a tile. lanes: elements of a vector.
+    channel_block: input channels packed together; also the channels of one task.
+    output_block: grad-output channels of one task. band_rows: flat rows packed together.
+    """
+
+    mr: int
+    nk: int
+    lanes: int
+    channel_block: int
+    output_block: int
+    band_rows: int
+
+
+def why_tile_illegal(target: Target, accumulators: int, operands: int) -> str | None:
+    """The reason why a tile of this many live vectors cannot be used, or None.
+
+    LLVM spills when every register is live (a 4x7 tile with 35 live vectors ran at a third of the speed of
+    4x6), so two registers stay free.
+    """
+    live, room = accumulators + operands, target.vector_registers - 2
+    if live > room:
+        return f"{live} live vectors ({accumulators} sums, {operands} operands) exceed {room} registers"
+    return None

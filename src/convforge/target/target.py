@@ -1,0 +1,129 @@
+"""What processor kernels are forged for: its vector unit, caches and features, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from convforge.target import detect
+
+# Features that kernels and the compiler's instruction selection depend on, by LLVM's names. A feature that
+# is not listed stays off, so that two machines with the same list share code.
+X86_FEATURES = (
+    "sse3",
+    "ssse3",
+    "sse4.1",
+    "sse4.2",
+    "popcnt",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "bmi",
+    "bmi2",
+    "avx512f",
+    "avx512bw",
+    "avx512dq",
+    "avx512vl",
+    "avx512cd",
+    "avx512vnni",
+    "avx512bf16",
+    "amx-tile",
+    "amx-bf16",
+    "amx-int8",
+)
+# What each feature cannot do without: masking one off masks those that build on it.
+_NEEDS = {
+    "avx": ("sse4.2",),
+    "avx2": ("avx",),
+    "fma": ("avx",),
+    "f16c": ("avx",),
+    "avx512f": ("avx2", "fma", "f16c"),
+    "avx512bw": ("avx512f",),
+    "avx512dq": ("avx512f",),
+    "avx512vl": ("avx512f",),
+    "avx512cd": ("avx512f",),
+    "avx512vnni": ("avx512f",),
+    "avx512bf16": ("avx512bw",),
+    "amx-bf16": ("amx-tile",),
+    "amx-int8": ("amx-tile",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A processor. Sizes are bytes; `triple` is LLVM's.
+
+    `vector_bytes` and `vector_registers` describe the widest vectors that kernels use; `fused` says
+    whether a multiply-add is one rounding; `fma_per_cycle` is vector multiply-adds started in a cycle.
+    """
+
+    triple: str
+    features: frozenset[str]
+    l1_bytes: int = 32 << 10
+    l2_bytes: int = 1 << 20
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether this is 64-bit x86."""
+        return self.triple.startswith("x86_64")
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of one vector register."""
+        if "avx512bw" in self.features and "avx512vl" in self.features and "avx512dq" in self.features:
+            return 64
+        return 32 if "avx2" in self.features else 16
+
+    @property
+    def vector_registers(self) -> int:
+        """Vector registers that an instruction can name."""
+        if self.is_x86:
+            return 32 if self.vector_bytes == 64 else 16
+        return 32
+
+    @property
+    def fused(self) -> bool:
+        """Whether the processor rounds a * b + c once."""
+        return "fma" in self.features if self.is_x86 else True
+
+    @property
+    def has_half(self) -> bool:
+        """Whether fp16 converts to and from fp32 in one instruction."""
+        return "f16c" in self.features if self.is_x86 else True
+
+    @property
+    def feature_string(self) -> str:
+        """The features for LLVM: present ones with +, absent ones with -."""
+        if not self.is_x86:
+            return ",".join(f"+{f}" for f in sorted(self.features))
+        return ",".join(("+" if f in self.features else "-") + f for f in X86_FEATURES)
+
+    @property
+    def cpu(self) -> str:
+        """LLVM's processor model: always the generic one, since its names for hosts are not to be trusted."""
+        return "x86-64" if self.is_x86 else "generic"
+
+    def without(self, *features: str) -> Target:
+        """Return this target with features, and all that build on them, masked off.
+
+        Target.host().without("avx512f").vector_bytes  ->  32 on a machine with AVX2
+        """
+        gone = set(features)
+        grown = True
+        while grown:
+            more = {f for f, needs in _NEEDS.items() if gone & set(needs)} - gone
+            gone |= more
+            grown = bool(more)
+        return replace(self, features=self.features - gone)
+
+    @staticmethod
+    def host() -> Target:
+        """The processor that this process runs on."""
+        return _host()
+
+
+@lru_cache(maxsize=1)
+def _host() -> Target:
+    l1_bytes, l2_bytes = detect.cache_bytes()
+    return Target(detect.triple(), detect.features(frozenset(X86_FEATURES)), l1_bytes, l2_bytes)
