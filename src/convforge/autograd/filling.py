@@ -38,7 +38,8 @@ def memory_order(array: Array) -> Array:
 
 def check_writable(array: Array, name: str) -> None:
     """Raise RuntimeError where `array` cannot be filled: read-only, or elements that share memory."""
-    if any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape)):
+    shared = any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape))
+    if shared and array.size:  # NumPy gives empty arrays strides of 0
         raise RuntimeError(
             f"{name}: unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation."
