@@ -197,17 +197,24 @@ class Work:
         scene = picture.Scene(
             title=ready.text,
             before=photograph.pixels,
-            before_caption=f"{readable(photograph.path.name)}   {size_text(applied.spec.input_shape)}",
+            before_caption=f"{shorten(readable(photograph.path.name))}   {size_text(applied.spec.input_shape)}",
             after=applied.output[0],
             after_caption=size_text(applied.spec.output_shape),
             kernels=ready.kernels(),
             shows=ready.shows,
             notes=(
-                f"weights: {ready.weights_from}      {words}      {'      '.join(axes)}",
-                f"{applied.kernel}      {milliseconds(applied.best_s)}",
+                f"weights   {ready.weights_from}",
+                f"size   {words}",
+                f"          {'        '.join(axes)}",
+                f"kernel   {applied.kernel}   {milliseconds(applied.best_s)}",
             ),
         )
         return lambda file: picture.draw(scene, file, suffix)
+
+
+def shorten(name: str, longest: int = 32) -> str:
+    """A file name that fits over a picture: its beginning and its end."""
+    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-longest // 2 :]}"
 
 
 def size_text(shape: tuple[int, ...]) -> str:

@@ -13,6 +13,8 @@ from convforge.cli.failure import CliError
 from convforge.cli.filters import Shows
 
 Array = npt.NDArray[np.float32]
+Box = tuple[float, float, float, float]
+"""left, top, width, height in inches."""
 
 INK = "#1F2430"
 QUIET = "#7A7F8A"
@@ -20,7 +22,19 @@ PAPER = "#FFFFFF"
 SIGNED = "RdBu_r"
 MOST_MAPS = 16
 WIDEST_KERNEL = 7
-WIDTH_INCHES = 12.0
+CHANNEL_NAMES = {3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
+
+# Inches. A picture is as tall as its photograph asks, within bounds that keep it readable.
+MARGIN = 0.4
+PANEL_WIDTH = 4.8
+PANEL_HEIGHTS = (2.4, 6.6)
+GAP = 0.45
+KERNEL_WIDTH = 1.1
+SCALE_WIDTH = 0.75
+TITLE_HEIGHT = 0.75
+CAPTION_HEIGHT = 0.55
+LINE_HEIGHT = 0.2
+NARROWEST = 8.0
 # Families that have Chinese letters, for file names; the first that is installed is used after DejaVu.
 CHINESE = (
     "Noto Sans CJK SC",
@@ -85,44 +99,67 @@ def to_image(after: Array, shows: Shows) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(np.hstack(list(levels)))
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A figure on which things are placed in inches from the upper left corner."""
+
+    figure: Any
+    width: float
+    height: float
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Any:
+        """Axes of this size, without ticks."""
+        place = (
+            left / self.width,
+            1 - (top + height) / self.height,
+            width / self.width,
+            height / self.height,
+        )
+        axes = self.figure.add_axes(place)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return axes
+
+    def text(self, left: float, top: float, words: str, **style: Any) -> None:
+        """Words as they are: a dollar sign in a file name is not a formula."""
+        style = {"va": "top", "parse_math": False, "color": INK} | style
+        self.figure.text(left / self.width, 1 - top / self.height, words, **style)
+
+
 def draw(scene: Scene, file: BinaryIO, file_format: str) -> None:
     """Writes the picture. file_format: png, jpg, svg, pdf, …
 
-    before | the weight, if it is small | after: an image for 1 or 3 channels, else a grid of feature maps.
+    before | the weights, if they are few | after: an image for 1 or 3 channels, else a grid of feature maps.
     """
     import warnings
 
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    kernels = scene.kernels if fit_to_draw(scene.kernels) else ()
-    height, width, _ = scene.before.shape
-    panel = 5.0
-    # Tall and wide photographs keep a picture of readable proportions.
-    body = min(max(panel * height / width, 2.6), 7.5)
-    style: dict[Any, Any] = {
-        "font.family": fonts(),
-        "font.size": 9,
-        "text.color": INK,
-        "axes.edgecolor": "#D5D8DE",
-    }
+    aspect = scene.before.shape[0] / scene.before.shape[1]
+    panel_height = min(max(PANEL_WIDTH * aspect, PANEL_HEIGHTS[0]), PANEL_HEIGHTS[1])
+    panel_width = min(PANEL_WIDTH, max(panel_height / aspect, 2.8))
+    kernels = scene.kernels if fit_to_draw(scene.kernels, panel_height) else ()
+    middle = KERNEL_WIDTH + GAP if kernels else 0.0
+    width = max(2 * MARGIN + 2 * panel_width + GAP + middle + SCALE_WIDTH, NARROWEST)
+    top = TITLE_HEIGHT + CAPTION_HEIGHT
+    height = top + panel_height + LINE_HEIGHT * (len(scene.notes) + 1.5)
+    style: dict[Any, Any] = {"font.family": fonts(), "font.size": 9, "axes.edgecolor": "#D5D8DE"}
     with mpl.rc_context(style), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # letters that no installed font has become boxes
-        notes = 0.2 * len(scene.notes) + 0.2
-        figure = Figure(figsize=(WIDTH_INCHES, body + 1.2 + notes), facecolor=PAPER, layout="constrained")
-        parts: Any = figure.subfigures(3, 1, height_ratios=(0.55, body + 0.65, notes))
-        head, middle, foot = parts
-        head.text(0.012, 0.42, scene.title, fontsize=15, fontweight="bold", va="center", parse_math=False)
-        ratios = (1, 0.28, 1.12) if kernels else (1, 1.12)
-        axes = middle.subfigures(1, len(ratios), width_ratios=ratios)
-        draw_before(axes[0], scene)
+        sheet = Sheet(Figure(figsize=(width, height), facecolor=PAPER), width, height)
+        # A bold letter is about 0.68 of its size wide: a long layer gets a smaller title.
+        size = min(16.0, 72 * (width - 2 * MARGIN) / (0.68 * max(1, len(scene.title))))
+        sheet.text(MARGIN, 0.3, scene.title, fontsize=size, fontweight="bold")
+        draw_before(sheet, scene, (MARGIN, top, panel_width, panel_height))
         if kernels:
-            draw_kernels(axes[1], kernels)
-        draw_after(axes[-1], scene)
-        for line, text in enumerate(scene.notes):
-            place = 1 - (line + 0.5) / (len(scene.notes) + 0.6)
-            foot.text(0.014, place, text, fontsize=8.5, color=QUIET, va="center", parse_math=False)
-        figure.savefig(file, format=file_format, dpi=150)
+            draw_kernels(sheet, kernels, (MARGIN + panel_width + GAP, top, KERNEL_WIDTH, panel_height))
+        left = MARGIN + panel_width + GAP + middle
+        draw_after(sheet, scene, (left, top, panel_width, panel_height))
+        for number, line in enumerate(scene.notes):
+            below = top + panel_height + LINE_HEIGHT * (number + 0.9)
+            sheet.text(MARGIN, below, line, fontsize=8.5, color=QUIET)
+        sheet.figure.savefig(file, format=file_format, dpi=150)
 
 
 def fonts() -> list[str]:
@@ -133,80 +170,71 @@ def fonts() -> list[str]:
     return ["DejaVu Sans", *[name for name in CHINESE if name in installed][:1]]
 
 
-def draw_before(panel: Any, scene: Scene) -> None:
-    """The photograph as the layer sees it."""
-    axes = panel.subplots()
-    shown = scene.before
-    if shown.shape[2] in (1, 2):
-        axes.imshow(shown[..., 0], cmap="gray", vmin=0, vmax=1)
-    else:
-        axes.imshow(np.clip(shown, 0, 1))
-    finish(axes, "before", scene.before_caption)
+def caption(sheet: Sheet, left: float, top: float, word: str, words: str) -> None:
+    """A bold word, and a quiet line below it, over a panel."""
+    sheet.text(left, top - 0.47, word, fontsize=10, fontweight="bold")
+    sheet.text(left, top - 0.26, words, fontsize=8.5, color=QUIET)
 
 
-def draw_after(panel: Any, scene: Scene) -> None:
+def draw_before(sheet: Sheet, scene: Scene, box: Box) -> None:
+    """The photograph as the layer sees it; two channels are grey and alpha."""
+    shown = scene.before[..., 0] if scene.before.shape[2] < 3 else np.clip(scene.before, 0, 1)
+    caption(sheet, box[0], box[1], "before", scene.before_caption)
+    axes = sheet.axes(*box)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1)
+    axes.set_anchor("NW")
+
+
+def draw_after(sheet: Sheet, scene: Scene, box: Box) -> None:
     """The result, with a scale that says what black and white stand for."""
-    count = len(scene.after)
+    left, top, width, height = box
     low, high = value_range(scene.after, scene.shows)
+    count = len(scene.after)
+    shown = None
     if count == 3:
-        axes = panel.subplots()
+        axes = sheet.axes(*box)
         axes.imshow(np.clip((scene.after.transpose(1, 2, 0) - low) / (high - low), 0, 1))
-        finish(axes, "after", scene.after_caption)
-        return
-    if count == 1:
-        axes = panel.subplots()
-        shown = axes.imshow(scene.after[0], cmap="gray", vmin=low, vmax=high)
-        finish(axes, "after", scene.after_caption)
-        grid = [axes]
+        axes.set_anchor("NW")
+        drawn = 3
     else:
         drawn = min(count, MOST_MAPS)
         columns = int(np.ceil(np.sqrt(drawn)))
         rows = -(-drawn // columns)
-        grid = list(np.ravel(panel.subplots(rows, columns, squeeze=False)))
-        shown = None
-        for place, axes in enumerate(grid):
-            axes.axis("off")
-            if place < drawn:
-                shown = axes.imshow(scene.after[place], cmap="gray", vmin=low, vmax=high)
-                axes.set_title(f"{place}", fontsize=7, color=QUIET, pad=2)
-        more = f", the first {drawn}" if count > drawn else ""
-        panel.suptitle(
-            f"after   {scene.after_caption}{more}", fontsize=9, x=0.02, ha="left", parse_math=False
-        )
-    if scene.shows != "image":
-        bar = panel.colorbar(shown, ax=grid, shrink=0.75, aspect=30, pad=0.02)
+        gap = 0.0 if drawn == 1 else 0.08
+        cell = ((width + gap) / columns - gap, (height + gap) / rows - gap)
+        for number in range(drawn):
+            row, column = divmod(number, columns)
+            place = (left + column * (cell[0] + gap), top + row * (cell[1] + gap))
+            axes = sheet.axes(*place, *cell)
+            shown = axes.imshow(scene.after[number], cmap="gray", vmin=low, vmax=high)
+            axes.set_anchor("NW")
+    more = f", channels 0 to {drawn - 1}" if count > drawn else ""
+    caption(sheet, left, top, "after", f"{scene.after_caption}{more}")
+    if shown is not None and scene.shows != "image":
+        bar = sheet.figure.colorbar(shown, cax=sheet.axes(left + width + 0.14, top, 0.09, height))
         bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, labelsize=7, colors=QUIET)
+        bar.ax.tick_params(length=0, labelsize=7.5, colors=QUIET)
 
 
-def finish(axes: Any, word: str, caption: str) -> None:
-    """A frame without ticks, a bold word and a caption above it."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(f"{word}   {caption}", loc="left", fontsize=9, parse_math=False)
-
-
-def fit_to_draw(grids: tuple[Array, ...]) -> bool:
+def fit_to_draw(grids: tuple[Array, ...], height: float) -> bool:
     """Whether there are few enough weights to be read."""
-    return 0 < len(grids) <= 4 and max(grids[0].shape) <= WIDEST_KERNEL
+    return 0 < len(grids) <= height / (KERNEL_WIDTH + 0.3) and max(grids[0].shape) <= WIDEST_KERNEL
 
 
-def draw_kernels(panel: Any, grids: tuple[Array, ...]) -> None:
+def draw_kernels(sheet: Sheet, grids: tuple[Array, ...], box: Box) -> None:
     """Each input channel's weights on one signed scale, with numbers where they fit."""
+    left, top, width, _ = box
     limit = max(float(np.abs(grid).max()) for grid in grids) or 1.0
-    names = {3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}.get(
-        len(grids), ("",) * len(grids)
-    )
-    panels = np.ravel(panel.subplots(len(grids), 1, squeeze=False))
-    panel.suptitle("weights", fontsize=9, y=1.0)
-    for axes, grid, name in zip(panels, grids, names, strict=True):
+    names = CHANNEL_NAMES.get(len(grids), ("",) * len(grids))
+    caption(sheet, left, top, "weights", "of channel 0")
+    for number, (grid, name) in enumerate(zip(grids, names, strict=True)):
+        axes = sheet.axes(left, top + number * (width + 0.3), width, width)
         axes.imshow(grid, cmap=SIGNED, vmin=-limit, vmax=limit)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set_anchor("N")
         axes.set_xlabel(name, fontsize=8, color=QUIET, labelpad=2)
         if max(grid.shape) > 4:
             continue
         for (row, column), value in np.ndenumerate(grid):
             colour = PAPER if abs(value) > 0.6 * limit else INK
-            text = f"{value:.2g}" if float(value).is_integer() else f"{value:.2f}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=colour)
+            words = f"{value:.0f}" if float(value).is_integer() else f"{value:.2f}"
+            axes.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
