@@ -35,7 +35,7 @@ _PACKING = (
 )
 GATHER_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "channels", "out_channels", "out_tiles"),
-    *("task_tiles", "out_blocks", "bands", "band_tiles", "flat", "channel_block"),
+    *("task_tiles", "out_blocks", "bands", "band_tiles", "flat", "channel_block", "tile_group"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice"),
     *_PACKING,
     *("slice_rows", "phases", "phase_table", "accumulators", "tile"),

@@ -5,15 +5,18 @@
 A task is one image, a block of groups, one band of tiles and some tiles of output channels. It packs its band
 (pack.py) unless the tasks before it on this thread did, and then:
 
-    for tile of the band                                  its input stays in the first-level cache
-        for block of channels                             weights stream by, a few bytes a cycle
+    for group of tiles of the band
+        for block of channels
             for tile of output channels
-                sums in registers                         tile.py
-                to the accumulators, or to the output     epilogue.py
+                for tile of the group                         tile.py: sums in registers
+                    to the accumulators, or to the output     epilogue.py
+
+A group is one tile where weights fit the second-level cache: the tile's input stays in the first level and
+weights stream by, a few bytes a cycle. It is several where weights come from memory, to fetch them less often.
 
 Packed weights: [phase][group][tile of output channels][channel][tap][mr], zeros in missing channels.
-Scratch: header (64 bytes: which band is packed), planes, accumulators of one tile for all output channels
-of the task, one tile on its way out. All sizes are run-time parameters.
+Scratch: header (64 bytes: which band is packed), planes, accumulators of one group of tiles for all
+output channels of the task, one tile on its way out. All sizes are run-time parameters.
 """
 
 from __future__ import annotations
@@ -140,56 +143,60 @@ class _Gather:
         group_bias = e.at(bias, compute, e.mul(group, p.out_channels)) if self.kernel.has_bias else None
         sums = e.at(scratch, "i8", p.accumulators)
         leaving = e.at(scratch, "i8", p.tile)
-        with e.loop(flats[0], flats[1], step=self.length, name="tile") as tile:
-            # Where the input is read in place, the last tile begins early so that it ends on the end.
-            flat = tile.index if self.columns else e.minimum(tile.index, e.sub(p.flat, self.length))
-            pixels = e.at(origin, compute, e.sub(flat, base))
+        run = e.mul(p.tile_group, self.length)
+        with e.loop(flats[0], flats[1], step=run, name="tile_group") as some:
+            stop = e.minimum(e.add(some.index, run), flats[1])
             with e.loop(0, p.channels, step=p.channel_block, name="channel") as channel:
                 block = e.minimum(p.channel_block, e.sub(p.channels, channel.index))
                 fresh = e.equal(channel.index, 0)
                 last = e.equal(e.add(channel.index, block), p.channels)
                 channel_step = p.x_channel if self.columns is None else e.mul(p.planes, p.plane)
-                channel_pixels = e.at(pixels, compute, e.mul(channel.index, channel_step))
+                channel_pixels = e.at(origin, compute, e.mul(channel.index, channel_step))
                 channel_weights = e.at(group_weights, compute, e.mul(channel.index, taps, self.mr))
                 with e.loop(outs[0], outs[1], name="out_tile") as out:
-                    held = e.at(sums, compute, e.mul(e.sub(out.index, outs[0]), self.mr * self.length))
-                    acc = emit_tile(
-                        e,
-                        v,
-                        self.mr,
-                        self.nv,
-                        count=e.mul(block, taps),
-                        weights=e.at(channel_weights, compute, e.mul(out.index, tile_weights)),
-                        distances=distances,
-                        pixels=channel_pixels,
-                        start=self._emit_start(e, v, held, fresh),
-                    )
-                    with e.b.if_else(last) as (finish, keep):
-                        with keep:
-                            for i, value in enumerate(acc):
-                                v.store(value, held, i * self.lanes)
-                        with finish:
-                            first = e.mul(out.index, self.mr)
-                            rows = e.minimum(e.sub(p.out_channels, first), self.mr)
-                            target = e.at(y_group, storage, e.mul(first, p.y_channel))
-                            done = self._emit_finish(e, v, acc, group_bias, first)
-                            if self.kernel.flat_output:
-                                to = e.at(target, storage, flat)
-                                emit_write_flat(
-                                    e, v, done, self.mr, self.nv,
-                                    target=to, channel=p.y_channel, rows=rows, room=e.sub(p.flat, flat),
-                                )  # fmt: skip
-                            else:
-                                for i, value in enumerate(done):
-                                    v.store(value, leaving, i * self.lanes)
-                                emit_write_rows(
-                                    e, v,
-                                    tile=leaving, length=self.length, flat=flat, rows=rows,
-                                    target=target, channel=p.y_channel, pitch=p.pitch,
-                                    slice_rows=p.slice_rows, size=(depth, height, width),
-                                    row_stride=p.y_row, slice_stride=p.y_slice, step=p.y_step,
-                                    unit_step=self.kernel.unit_step,
-                                )  # fmt: skip
+                    first = e.mul(out.index, self.mr)
+                    rows = e.minimum(e.sub(p.out_channels, first), self.mr)
+                    target = e.at(y_group, storage, e.mul(first, p.y_channel))
+                    held_row = e.mul(e.sub(out.index, outs[0]), run, self.mr)
+                    with e.loop(some.index, stop, step=self.length, name="tile") as tile:
+                        # Read in place, the last tile begins early so that it ends on the end.
+                        flat = (
+                            tile.index if self.columns else e.minimum(tile.index, e.sub(p.flat, self.length))
+                        )
+                        in_group = e.sub(tile.index, some.index)
+                        held = e.at(sums, compute, e.add(held_row, e.mul(in_group, self.mr)))
+                        acc = emit_tile(
+                            e,
+                            v,
+                            self.mr,
+                            self.nv,
+                            count=e.mul(block, taps),
+                            weights=e.at(channel_weights, compute, e.mul(out.index, tile_weights)),
+                            distances=distances,
+                            pixels=e.at(channel_pixels, compute, e.sub(flat, base)),
+                            start=self._emit_start(e, v, held, fresh),
+                        )
+                        with e.b.if_else(last) as (finish, keep):
+                            with keep:
+                                for i, value in enumerate(acc):
+                                    v.store(value, held, i * self.lanes)
+                            with finish:
+                                done = self._emit_finish(e, v, acc, group_bias, first)
+                                if self.kernel.flat_output:
+                                    emit_write_flat(
+                                        e, v, done, self.mr, self.nv, target=e.at(target, storage, flat),
+                                        channel=p.y_channel, rows=rows, room=e.sub(p.flat, flat),
+                                    )  # fmt: skip
+                                else:
+                                    for i, value in enumerate(done):
+                                        v.store(value, leaving, i * self.lanes)
+                                    emit_write_rows(
+                                        e, v, tile=leaving, length=self.length, flat=flat, rows=rows,
+                                        target=target, channel=p.y_channel, pitch=p.pitch,
+                                        slice_rows=p.slice_rows, size=(depth, height, width),
+                                        row_stride=p.y_row, slice_stride=p.y_slice, step=p.y_step,
+                                        unit_step=self.kernel.unit_step,
+                                    )  # fmt: skip
 
     def _emit_start(self, e: Emitter, v: Vectors, held: Value, fresh: Value) -> list[Value]:
         """Zeros for the first block of channels, the accumulators for the others."""

@@ -44,13 +44,18 @@ def gather_schedule(
             bands = min(tiles, bands * missing)
             missing = -(-wanted // (gather.batch * bands * group_blocks))
             out_blocks = min(out_tiles, missing)
+    band_tiles = -(-tiles // bands)
+    channel_tiles = -(-out_tiles // out_blocks)
+    weight_bytes = channel_tiles * mr * steps * element.compute_bytes
+    tile_bytes = channel_tiles * mr * length * element.compute_bytes
     return GatherSchedule(
         mr=mr,
         nv=nv,
         lanes=lanes,
         channel_block=channel_block,
-        band_tiles=-(-tiles // bands),
-        channel_tiles=-(-out_tiles // out_blocks),
+        band_tiles=band_tiles,
+        tile_group=_tile_group(weight_bytes, tile_bytes, target, band_tiles),
+        channel_tiles=channel_tiles,
         group_block=-(-gather.groups // group_blocks),
         packed=packed,
     )
@@ -102,6 +107,17 @@ def _channel_block(layout: Layout, element: Element, target: Target, length: int
     fits = max(8, int(0.6 * target.l1_bytes) // bytes_per_channel)
     blocks = max(1, -(-channels // fits))
     return max(1, -(-channels // blocks))
+
+
+def _tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:
+    """Tiles that share a fetch of the weights: several where weights do not stay in the second-level cache.
+
+    Their accumulators take at most a quarter of that cache.
+    """
+    if weight_bytes <= target.l2_bytes // 2:
+        return 1
+    groups = -(-band_tiles // max(1, min(8, target.l2_bytes // 4 // tile_bytes)))
+    return -(-band_tiles // groups)
 
 
 def _bands(layout: Layout, element: Element, target: Target, length: int, tiles: int) -> int:

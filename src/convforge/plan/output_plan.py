@@ -96,7 +96,9 @@ class OutputPlan:
         tile_bytes = schedule.mr * kernel.length * size
         blocked = schedule.channel_block < gather.in_channels
         accumulators = _aligned(HEADER_BYTES + packed_bytes)
-        tile = _aligned(accumulators + (schedule.channel_tiles * tile_bytes if blocked else 0))
+        tile = _aligned(
+            accumulators + (schedule.channel_tiles * schedule.tile_group * tile_bytes if blocked else 0)
+        )
         self.scratch_bytes = _aligned(tile + tile_bytes + 64)
         self._total = gather.batch * group_blocks * bands * out_blocks
         d, h, w = gather.axes
@@ -113,6 +115,7 @@ class OutputPlan:
             "band_tiles": schedule.band_tiles,
             "flat": layout.flat,
             "channel_block": schedule.channel_block,
+            "tile_group": schedule.tile_group,
             "x_batch": x_steps[0],
             "x_channel": x_steps[1],
             "y_batch": y_steps[0],

@@ -13,7 +13,7 @@ class GatherSchedule:
 
     mr: output channels of a tile. nv: vectors of outputs of a tile. lanes: elements of a vector.
     channel_block: input channels accumulated while a tile is in registers.
-    band_tiles: tiles whose input is packed together. band_count: bands of the whole flat run.
+    band_tiles: tiles whose input is packed together. tile_group: tiles that share each fetch of weights.
     channel_tiles: tiles of output channels of one task. group_block: groups of one task.
     packed: whether the input is packed, or read where it lies.
     """
@@ -23,6 +23,7 @@ class GatherSchedule:
     lanes: int
     channel_block: int
     band_tiles: int
+    tile_group: int
     channel_tiles: int
     group_block: int
     packed: bool
