@@ -32,3 +32,7 @@ class ConvDtypeError(ConvforgeError, RuntimeError):
 
 class UnsupportedDtypeError(ConvforgeError, NotImplementedError):
     """A dtype that no convolution is defined for, such as bool."""
+
+
+class ConvMemoryError(ConvforgeError, MemoryError, RuntimeError):
+    """An array that there is no memory for: RuntimeError as in PyTorch, MemoryError as in NumPy."""

@@ -7,16 +7,18 @@ and later calls with such arrays go from a look-up straight to the kernel.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from convforge import plan
+from convforge import plan, reference
 from convforge.autograd import convolution as products
 from convforge.autograd.grad_mode import mode
 from convforge.autograd.tensor import Tensor, from_data, recording
-from convforge.errors import ConvArgumentError, ConvDtypeError, ConvShapeError, ConvTypeError
+from convforge.errors import ConvArgumentError, ConvDtypeError, ConvMemoryError, ConvShapeError, ConvTypeError
+from convforge.plan.fallback import executable_memory_refused
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.arguments import listed
 
@@ -90,7 +92,10 @@ class Convolution:
                     "out= cannot be recorded for backward: call it under no_grad(), or leave out= away"
                 )
             return self._recorded(known, x, weight, bias)
-        y = known[2](xa, wa, ba) if out is None else _into(out, known, xa, wa, ba)
+        try:
+            y = known[2](xa, wa, ba) if out is None else _into(out, known, xa, wa, ba)
+        except MemoryError as error:
+            raise _too_large(known[0]) from error
         if isinstance(x, Tensor) or isinstance(weight, Tensor) or isinstance(bias, Tensor):
             return from_data(y)
         return y
@@ -117,8 +122,8 @@ class Convolution:
     def _learn(self, key: Key, x: Array, weight: Array, bias: Array | None, output_size: Any) -> Any:
         spec, unbatched = self.spec(x, weight, bias, output_size=output_size)
         run = _prepared(spec, unbatched)
-        if not all(_is_regular(each) for each in (x, weight, bias) if each is not None):
-            run = _on_regular_copies(run, spec)
+        if not all(each.dtype.isnative for each in (x, weight, bias) if each is not None):
+            run = _in_native_order(run, spec.dtype)
         known = (spec, unbatched, run)
         if len(self._known) >= REMEMBERED:
             self._known.pop(next(iter(self._known)), None)
@@ -129,7 +134,10 @@ class Convolution:
         spec, unbatched, run = known
         x, weight = _tensor(x), _tensor(weight)
         bias = None if bias is None else _tensor(bias)
-        y = run(x._data, weight._data, None if bias is None else bias._data)
+        try:
+            y = run(x._data, weight._data, None if bias is None else bias._data)
+        except MemoryError as error:
+            raise _too_large(spec) from error
         if not unbatched:
             return products.record_output(spec, y, x, weight, bias)
         return products.record_output(spec, y[None], x.unsqueeze(0), weight, bias).squeeze(0)
@@ -137,27 +145,31 @@ class Convolution:
 
 def _prepared(spec: ConvSpec, unbatched: bool) -> Run:
     """(x, weight, bias, out=None) -> output, nothing left to decide."""
+    if executable_memory_refused():
+
+        def compute(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
+            return reference.output(spec, x, weight, bias, out=out)
+    else:
+        prepared = plan.Prepared(spec)
+
+        def compute(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
+            return prepared(x, weight, bias, out=out)
+
     if not unbatched:
-        return lambda x, weight, bias, out=None: plan.output(spec, x, weight, bias, out=out)
+        return compute
 
     def run(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
-        return plan.output(spec, x[None], weight, bias, out=None if out is None else out[None])[0]
+        return compute(x[None], weight, bias, None if out is None else out[None])[0]
 
     return run
 
 
-def _is_regular(array: Array) -> bool:
-    """Native byte order, aligned, and strides of whole elements, which views of a record's field have not."""
-    size = array.dtype.itemsize
-    return array.dtype.isnative and array.flags.aligned and all(step % size == 0 for step in array.strides)
+def _in_native_order(run: Run, dtype: np.dtype[Any]) -> Run:
+    def native(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
+        bias = None if bias is None else bias.astype(dtype)
+        return run(x.astype(dtype), weight.astype(dtype), bias, out)
 
-
-def _on_regular_copies(run: Run, spec: ConvSpec) -> Run:
-    def regular(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
-        x, weight = np.array(x, spec.dtype), np.array(weight, spec.dtype)
-        return run(x, weight, None if bias is None else np.array(bias, spec.dtype), out)
-
-    return regular
+    return native
 
 
 def _into(
@@ -178,12 +190,16 @@ def _into(
         )
     if not out.flags.writeable:
         raise ConvArgumentError("out is read-only: use a writeable array")
-    shared = any(np.may_share_memory(out, each) for each in (x, weight, bias) if each is not None)
-    if shared or not _is_regular(out):
-        out[...] = run(x, weight, bias)
-    else:
-        run(x, weight, bias, out)
+    run(x, weight, bias, out)
     return out
+
+
+def _too_large(spec: ConvSpec) -> ConvMemoryError:
+    size_bytes = prod(spec.output_shape) * spec.dtype.itemsize
+    return ConvMemoryError(
+        f"the output of shape {list(spec.output_shape)} takes {size_bytes} bytes, for which there is no "
+        "memory: use a smaller batch, padding or output_size"
+    )
 
 
 def _check_dtypes(x: Array, weight: Array, bias: Array | None) -> None:
