@@ -121,7 +121,7 @@ def test_sparse_columns():
 
 
 def test_dirac_hands_its_input_on():
-    from convforge.nn.functional import conv2d
+    from convforge.nn.functional.conv import conv2d
 
     x = np.random.default_rng(0).normal(size=(1, 6, 5, 5)).astype(np.float32)
     weight = init.dirac_(np.empty((6, 2, 3, 3), np.float32), groups=3)

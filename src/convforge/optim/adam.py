@@ -23,6 +23,7 @@ from convforge.optim.optimizer import (
     check_lr,
     check_not_negative,
     check_unsupported,
+    number,
     widened,
 )
 
@@ -79,7 +80,7 @@ class Adam(Optimizer):
         state = self.state[param]
         if not state:
             self._begin(state, param, group)
-        lr, decay = float(group["lr"]), group["weight_decay"]
+        lr, decay = number(group["lr"]), group["weight_decay"]
         data, grad = widened(param._data), widened(param.grad._data)
         if group["maximize"]:
             grad = -grad
@@ -117,7 +118,7 @@ class Adam(Optimizer):
             largest[...] = np.maximum(largest, square)
             square = widened(largest)
         spread = np.sqrt(square) / math.sqrt(1 - beta2**step) + group["eps"]
-        data -= float(group["lr"]) / (1 - beta1**step) * (mean / spread)
+        data -= number(group["lr"]) / (1 - beta1**step) * (mean / spread)
 
 
 class AdamW(Adam):
@@ -165,13 +166,13 @@ class AdamW(Adam):
 
 def _checked_betas(betas: tuple[Any, Any]) -> tuple[float, float]:
     for i, beta in enumerate(betas):
-        if not 0.0 <= float(beta) < 1.0:
+        if not 0.0 <= number(beta) < 1.0:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}: it must lie in [0, 1)")
     kinds = [isinstance(beta, Tensor) for beta in betas]
     if not (all(kinds) or all(isinstance(beta, float) for beta in betas)):
         raise ValueError(f"betas must be either both floats or both Tensors: got {betas}")
     first, second = betas
-    return float(first), float(second)
+    return number(first), number(second)
 
 
 def _real(array: Array) -> Array:

@@ -79,11 +79,11 @@ class Optimizer:
             self._make_hooks()
 
     def __repr__(self) -> str:
-        lines = [type(self).__name__ + " ("]
+        text = type(self).__name__ + " ("
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
-            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
-        return "\n".join(lines) + "\n)"
+            options = (f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
+            text += f"\nParameter Group {i}\n" + "".join(options)
+        return text + ")"
 
     def add_param_group(self, param_group: Group) -> None:
         """Optimize more parameters, with options of their own: {"params": …, option: value, …}."""
@@ -215,8 +215,13 @@ def _check_param(param: Any) -> None:
 
 def check_not_negative(name: str, value: Any) -> None:
     """Raise ValueError, worded as PyTorch's, where an option is negative or NaN."""
-    if not float(value) >= 0.0:
+    if not number(value) >= 0.0:
         raise ValueError(f"Invalid {name}: {value}: it must be 0 or more")
+
+
+def number(value: Any) -> float:
+    """An option as a number; PyTorch lets a Tensor of one element stand for it."""
+    return float(value._data.reshape(()) if isinstance(value, Tensor) else value)
 
 
 def check_lr(lr: Any) -> None:

@@ -16,6 +16,7 @@ from convforge.optim.optimizer import (
     check_lr,
     check_not_negative,
     check_unsupported,
+    number,
     widened,
 )
 
@@ -75,7 +76,7 @@ class SGD(Optimizer):
             grad = grad + data * group["weight_decay"]
         if group["momentum"] != 0:
             grad = self._with_momentum(param, grad, group)
-        data -= grad * float(group["lr"])
+        data -= grad * number(group["lr"])
         if data is not param._data:
             param._data[...] = data
 

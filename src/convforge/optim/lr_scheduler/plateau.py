@@ -13,7 +13,7 @@ from convforge.optim.lr_scheduler.base import (
     group_values,
     set_value,
 )
-from convforge.optim.optimizer import Optimizer
+from convforge.optim.optimizer import Optimizer, number
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -76,7 +76,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take an epoch's measure (a number, or a Tensor of one) and lower the rates where it is time."""
-        current = float(metrics)
+        current = number(metrics)
         if epoch is not None:
             warnings.warn(EPOCH_WARNING, UserWarning, stacklevel=2)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -118,7 +118,7 @@ class ReduceLROnPlateau(LRScheduler):
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, lowest in zip(groups, self.min_lrs):
-            old = float(group["lr"])
+            old = number(group["lr"])
             new = max(old * self.factor, lowest)
             if old - new > self.eps:
                 set_value(group, "lr", new)
