@@ -194,10 +194,11 @@ class Work:
             kind = {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
             return lambda file: image.save(file, format=kind)
         words, *axes = size_formula(applied.spec)
+        name = shorten(readable(photograph.path.name))
         scene = picture.Scene(
             title=ready.text,
             before=photograph.pixels,
-            before_caption=f"{shorten(readable(photograph.path.name))}   {size_text(applied.spec.input_shape)}",
+            before_caption=f"{name}   {size_text(applied.spec.input_shape)}",
             after=applied.output[0],
             after_caption=size_text(applied.spec.output_shape),
             kernels=ready.kernels(),

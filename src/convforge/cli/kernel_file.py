@@ -69,11 +69,9 @@ def no_entry(name: str, key: str, entries: list[str]) -> dict[str, npt.NDArray[n
 
 def load_numpy(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     """Arrays of a .npy or .npz. Pickled objects are refused: they could run code."""
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return {"weight": loaded}
-    with loaded:
-        return dict(loaded)
+    with path.open("rb") as file:  # NumPy does not close what it cannot read
+        loaded = np.load(file, allow_pickle=False)
+        return {"weight": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
 
 
 def load_safetensors(path: Path) -> dict[str, npt.NDArray[np.generic]]:
@@ -89,14 +87,13 @@ def load_safetensors(path: Path) -> dict[str, npt.NDArray[np.generic]]:
 
 def as_numbers(array: npt.NDArray[np.generic], name: str) -> Array:
     """The array in float32; CliError where it holds no real, finite numbers."""
-    try:
-        numbers = np.asarray(array).astype(
-            np.float32, casting="same_kind" if array.dtype.kind == "f" else "unsafe"
-        )
-    except (TypeError, ValueError):
-        raise CliError(f"--kernel {name}: {array.dtype} is not a real number: save it as float32") from None
-    if array.dtype.kind not in "fiubV" or not np.isfinite(numbers).all():
-        raise CliError(f"--kernel {name}: holds NaN, infinity or no real numbers: save finite float32")
+    # ml_dtypes' bfloat16 has the kind V.
+    if array.dtype.kind not in "fiubV" or array.dtype.names is not None:
+        raise CliError(f"--kernel {name}: {array.dtype} is not a real number: save it as float32")
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise CliError(f"--kernel {name}: holds NaN or infinity: save finite float32")
     return numbers
 
 

@@ -38,11 +38,12 @@ def choose_outputs(photographs: list[Path], out: str | None) -> list[Path]:
         chosen = [folder]
     else:
         chosen = name_in_folder(photographs, folder)
-    inputs = {path.resolve() for path in photographs}
     for path in chosen:
-        if path.resolve() in inputs:
-            raise CliError(f"--out {readable(path)}: would overwrite the photograph: give another name")
         check_place(path)
+    inputs = {os.path.realpath(path) for path in photographs if os.path.exists(path)}
+    for path in chosen:
+        if os.path.realpath(path) in inputs:
+            raise CliError(f"--out {readable(path)}: would overwrite the photograph: give another name")
     return chosen
 
 
