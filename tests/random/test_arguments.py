@@ -40,7 +40,7 @@ single = np.empty(4, np.float32)
         (lambda: random.geometric_(single, 1), RuntimeError, r"p=1"),
         (lambda: random.exponential_(np.empty(3, int)), RuntimeError, r"floating"),
         (lambda: random.uniform_(np.broadcast_to(single, (2, 4))), RuntimeError, r"single\s+memory location"),
-        (lambda: Generator("cuda"), RuntimeError, r"device \(='cuda'\)"),
+        (lambda: Generator("meta"), RuntimeError, r"device \(=meta\) must be cpu"),
         (lambda: Generator().manual_seed(1.5), RuntimeError, r"expected a long, but got float"),
         (lambda: Generator().manual_seed(2**64), ValueError, r"Overflow.*use seed % 2\*\*64 \(=0\)"),
         (lambda: random.manual_seed("a"), ValueError, r"invalid literal"),

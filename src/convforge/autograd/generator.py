@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convforge.autograd.device import CPU, Device, require_cpu
+
 if TYPE_CHECKING:
     from numpy.random import MT19937
 
@@ -51,9 +53,8 @@ class Generator:
     Source: torch.Generator.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        if str(device) != "cpu":
-            raise RuntimeError(f"device (={device!r}) must be 'cpu': convforge runs on the processor only")
+    def __init__(self, device: str | Device = "cpu") -> None:
+        require_cpu(device)
         self.lock = threading.RLock()
         self.next_normal: float | None = None
         self._seed = DEFAULT_SEED
@@ -61,9 +62,9 @@ class Generator:
         self._is_fresh = True
 
     @property
-    def device(self) -> str:
-        """Where the numbers are drawn: always "cpu"."""
-        return "cpu"
+    def device(self) -> Device:
+        """Where the numbers are drawn: always the CPU."""
+        return CPU
 
     def manual_seed(self, seed: Any) -> Generator:
         """Start the stream that belongs to `seed`, in [-2**63, 2**64); negative seeds count from 2**64."""

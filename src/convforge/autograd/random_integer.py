@@ -19,6 +19,7 @@ from convforge.autograd.generator import Generator, default_generator
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _WIDE_RANGE = 2**28  # from here a 32-bit draw modulo the range would be skewed by over 5 %
 _NO_FULL_RANGE = {"uint16", "uint32", "uint64"}
+_SMALL_PERMUTATION = 1 << 14
 _LARGE_PERMUTATION = (2**32 - 1) // 20
 # Bits of the significand: integers up to 2**bits are exact.
 _SIGNIFICAND_BITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
@@ -187,17 +188,43 @@ def randperm(n: int, generator: Generator | None = None, dtype: Any = np.int64) 
     return np.asarray(order, np.int64).astype(dtype, copy=False)
 
 
-def _shuffled(n: int, stream: Generator) -> list[int]:
-    """Fisher and Yates: element i changes places with one of the n - i that are left."""
-    order = list(range(n))
-    for start in range(0, n - 1, PIECE):
-        stop = min(start + PIECE, n - 1)
-        positions = np.arange(start, stop, dtype=np.uint64)
-        partners = stream.raw32(stop - start) % (np.uint64(n) - positions) + positions
-        # A list, not an array: an exchange takes 60 ns there and 300 ns between NumPy scalars.
-        for i, j in enumerate(partners.tolist(), start):
-            order[i], order[j] = order[j], order[i]
+def _shuffled(n: int, stream: Generator) -> NDArray[np.int64]:
+    """Fisher and Yates: element i changes places with one of the n - i that are left.
+
+    Exchanges of a block that touch each place once may be made all at once; blocks of √m / 6 of m places
+    rarely do not (3 of 100). 10**6 numbers take half the time of single exchanges, 10**7 a fifth.
+    """
+    order = np.arange(n, dtype=np.int64)
+    seen = np.empty(n if n > _SMALL_PERMUTATION else 0, np.int32)
+    start = 0
+    # `seen` keeps the last exchange at a place: a place touched twice does not give back the first one's number.
+    while n - start > _SMALL_PERMUTATION:
+        stop = start + math.isqrt(n - start) // 6
+        partners = _partners(start, stop, n, stream)
+        numbers = np.arange(stop - start, dtype=np.int32)
+        seen[partners] = numbers
+        if partners.min() >= stop and (seen[partners] == numbers).all():
+            moved = order[start:stop].copy()
+            order[start:stop] = order[partners]
+            order[partners] = moved
+        else:
+            _exchange(order.data, start, partners)
+        start = stop
+    # A list for the rest: an exchange takes a quarter of the time that it takes in an array.
+    rest = order[start:].tolist()
+    _exchange(rest, 0, _partners(start, max(n - 1, start), n, stream) - start)
+    order[start:] = rest
     return order
+
+
+def _partners(start: int, stop: int, n: int, stream: Generator) -> NDArray[np.int64]:
+    positions = np.arange(start, stop, dtype=np.uint64)
+    return (stream.raw32(stop - start) % (np.uint64(n) - positions) + positions).astype(np.int64)
+
+
+def _exchange(cells: Any, start: int, partners: NDArray[np.int64]) -> None:
+    for i, j in enumerate(partners.tolist(), start):
+        cells[i], cells[j] = cells[j], cells[i]
 
 
 def _inside_out(n: int, stream: Generator) -> NDArray[np.int64]:
