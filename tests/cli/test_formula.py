@@ -45,7 +45,7 @@ def test_every_line_is_true(transposed, size, kernel, stride, padding, dilation)
         )
     except ConvforgeError:
         return
-    words, *axes = size_formula(spec)
+    words, *axes = size_formula(spec, (stride,) * 2, (dilation,) * 2)
     assert words.startswith("out = ")
     for line, name, expected in zip(axes, "HW", spec.output_size, strict=True):
         assert line.startswith(f"{name}: ")

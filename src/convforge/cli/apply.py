@@ -24,7 +24,6 @@ from convforge.cli import picture
 from convforge.cli.convolve import DEFAULT_INIT, INITS, Applied, ReadyLayer, apply_layer, build_layer
 from convforge.cli.failure import CliError, readable
 from convforge.cli.filters import NAMES
-from convforge.cli.formula import size_formula
 from convforge.cli.layer_text import LayerText, parse_layer
 from convforge.cli.output_file import RAW, choose_outputs, write_whole
 from convforge.cli.photograph import (
@@ -168,7 +167,7 @@ class Work:
         """The lines printed for a single photograph."""
         assert self.ready is not None
         assert self.photograph is not None
-        words, *axes = size_formula(applied.spec)
+        words, *axes = applied.formula
         lines = [
             f"photograph   {readable(self.photograph.path.name)} ({self.photograph.mode})",
             f"layer        {self.ready.text}",
@@ -193,7 +192,7 @@ class Work:
             image = need_pillow().fromarray(picture.to_image(applied.output[0], ready.shows))
             kind = {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
             return lambda file: image.save(file, format=kind)
-        words, *axes = size_formula(applied.spec)
+        words, *axes = applied.formula
         name = shorten(readable(photograph.path.name))
         scene = picture.Scene(
             title=ready.text,

@@ -19,6 +19,7 @@ from convforge.autograd import from_data, no_grad
 from convforge.autograd.random import manual_seed
 from convforge.cli.failure import CliError, reason
 from convforge.cli.filters import Shows, named_filter, spread
+from convforge.cli.formula import size_formula
 from convforge.cli.kernel_file import is_kernel_file, pick_weight, read_kernel
 from convforge.cli.layer_text import LayerText
 
@@ -72,6 +73,7 @@ class Applied:
 
     spec: problem.ConvSpec
     output: Array
+    formula: list[str]
     kernel: str
     first_s: float
     best_s: float
@@ -232,8 +234,9 @@ def apply_layer(ready: ReadyLayer, pixels: Array, name: str) -> Applied:
         raise
     except (ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:
         raise CliError(f"{name}: {ready.text}: {reason(error)}") from None
+    formula = size_formula(spec, tuple(module.stride), tuple(module.dilation))
     output = answers[0] if len(answers) == 1 else np.hypot(*answers)
-    return Applied(spec, output, plan.describe(spec), firsts[0], min(bests))
+    return Applied(spec, output, formula, plan.describe(spec), firsts[0], min(bests))
 
 
 def timed(module: Any, tensor: Any) -> tuple[float, float, Any]:

@@ -25,6 +25,8 @@ def choose_outputs(photographs: list[Path], out: str | None) -> list[Path]:
     Raises CliError for one file for several photographs, an unknown suffix, a place that cannot be written,
     and for a photograph that would be overwritten.
     """
+    if out is not None and (not out or "\0" in out):
+        raise CliError("--out: an empty name, or one with a zero byte: give another place")
     folder = DEFAULT_FOLDER if out is None else Path(out)
     if out is not None and folder.suffix and not folder.is_dir() and not out.endswith(("/", os.sep)):
         if len(photographs) > 1:
