@@ -10,8 +10,12 @@ Nothing here imports llvmlite: a plan whose code is on disk never loads it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convforge.ir.element import Element
 
@@ -144,3 +148,10 @@ WEIGHT_PARAMETERS = (
 )
 # One record for each phase: how many taps, where its packed weights begin, the element offset of each tap.
 WEIGHT_PHASE_FIELDS = ("taps", "weights", "offsets")
+
+
+def fill(names: Sequence[str], values: Mapping[str, int]) -> NDArray[np.int64]:
+    """The array that a kernel reads its parameters from; every name must have its value."""
+    missing = set(names) ^ set(values)
+    assert not missing, f"parameters that do not match: {sorted(missing)}"
+    return np.array([values[name] for name in names], dtype=np.int64)

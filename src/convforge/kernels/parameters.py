@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from convforge.ir.emitter import Emitter, Int, Value
 
 
@@ -39,10 +36,3 @@ class Parameters:
     def pointer(self, name: str) -> Value:
         """A name that holds an address."""
         return self._emitter.load_pointer(self._pointer, self._places[name])
-
-
-def fill(names: Sequence[str], values: Mapping[str, int]) -> NDArray[np.int64]:
-    """The array that a kernel reads its parameters from; every name must have its value."""
-    missing = set(names) ^ set(values)
-    assert not missing, f"parameters that do not match: {sorted(missing)}"
-    return np.array([values[name] for name in names], dtype=np.int64)

@@ -2,7 +2,8 @@
 
 from convforge.plan.cache import clear_plans
 from convforge.plan.describe import describe, workspace_bytes
-from convforge.plan.products import Prepared, grad_input, grad_weight, output
+from convforge.plan.prepared import Prepared
+from convforge.plan.products import grad_input, grad_weight, output
 
 __all__ = [
     "Prepared",

@@ -29,27 +29,7 @@ class ComplexParts:
             spec, in_channels=2 * spec.in_channels, out_channels=2 * spec.out_channels, dtype=real
         )
 
-    def output(self, x: Array, weight: Array, bias: Array | None) -> Array:
-        """The complex output."""
-        from convforge.plan.products import output
-
-        y = self._join(output(self.spec, self._split(x), self._split_weight(weight)))
-        return y if bias is None else y + bias.reshape(-1, *(1,) * self.spec.rank)
-
-    def grad_weight(self, x: Array, grad_output: Array) -> Array:
-        """The complex weight gradient of a plain convolution."""
-        from convforge.plan.products import grad_weight
-
-        parts = grad_weight(self.spec, self._split(x), self._split(grad_output))
-        spec, groups = self._complex, self._complex.groups
-        shape = (groups, 2, spec.out_channels // groups, 2, spec.in_channels // groups, *spec.kernel_size)
-        parts = parts.reshape(shape)
-        result = np.empty((groups, shape[2], *shape[4:]), spec.dtype)
-        result.real = parts[:, 0, :, 0] - parts[:, 1, :, 1]
-        result.imag = parts[:, 1, :, 0] + parts[:, 0, :, 1]
-        return result.reshape(spec.weight_shape)
-
-    def _split(self, array: Array) -> Array:
+    def split(self, array: Array) -> Array:
         """(batch, groups * channels, …) complex -> (batch, groups * 2 * channels, …) real, group by group."""
         batch, channels, *size = array.shape
         groups = self._complex.groups
@@ -58,7 +38,8 @@ class ComplexParts:
         parts[:, :, 0], parts[:, :, 1] = grouped.real, grouped.imag
         return parts.reshape(batch, 2 * channels, *size)
 
-    def _join(self, parts: Array) -> Array:
+    def join(self, parts: Array) -> Array:
+        """The complex output of the real one."""
         spec = self._complex
         parts = parts.reshape(spec.batch, spec.groups, 2, spec.out_channels // spec.groups, *spec.output_size)
         y = np.empty(
@@ -67,8 +48,18 @@ class ComplexParts:
         y.real, y.imag = parts[:, :, 0], parts[:, :, 1]
         return y.reshape(spec.output_shape)
 
-    def _split_weight(self, weight: Array) -> Array:
-        """First axis grouped: of the output channels, or of the input channels if transposed."""
+    def join_weight(self, parts: Array) -> Array:
+        """The complex weight gradient of a plain convolution, from all four real products."""
+        spec, groups = self._complex, self._complex.groups
+        shape = (groups, 2, spec.out_channels // groups, 2, spec.in_channels // groups, *spec.kernel_size)
+        parts = parts.reshape(shape)
+        result = np.empty((groups, shape[2], *shape[4:]), spec.dtype)
+        result.real = parts[:, 0, :, 0] - parts[:, 1, :, 1]
+        result.imag = parts[:, 1, :, 0] + parts[:, 0, :, 1]
+        return result.reshape(spec.weight_shape)
+
+    def split_weight(self, weight: Array) -> Array:
+        """The real weight. First axis grouped: of the output channels, or of the input channels if transposed."""
         groups = self._complex.groups
         first, second, *kernel = weight.shape
         grouped = weight.reshape(groups, first // groups, second, *kernel)

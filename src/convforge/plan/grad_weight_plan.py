@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel
-from convforge.kernels.parameters import fill
+from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel, fill
 from convforge.plan.heuristic import band_rows, grad_weight_schedule, plane_size
 from convforge.plan.job import Job
 from convforge.plan.output_plan import _aligned, _steps
 from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
 from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of
+from convforge.runtime import address_of
 from convforge.schedule import layout_of
 from convforge.target import Target
 
@@ -131,9 +131,9 @@ class GradWeightPlan:
                 self._total,
                 self.threads,
                 self.scratch_bytes,
-                self._parameters,
-                x,
-                None,
-                grad_output,
-                grad_weight,
+                address_of(self._parameters),
+                address_of(x),
+                0,
+                address_of(grad_output),
+                address_of(grad_weight),
             )

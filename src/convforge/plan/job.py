@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from convforge import runtime
 from convforge.target import Target
-
-
-Array = NDArray[Any]
 
 
 class Kernel(Protocol):
@@ -40,27 +34,23 @@ class Job:
         total: int,
         threads: int,
         scratch_bytes: int,
-        parameters: NDArray[np.int64],
-        x: Array | None,
-        weights: Array | None,
-        bias: Array | None,
-        y: Array,
+        parameters: int,
+        x: int,
+        weights: int,
+        bias: int,
+        y: int,
     ) -> None:
-        """Run tasks 0 … total - 1; returns when all are done. `scratch_bytes` is one thread's."""
-        pool, address = self._pool, runtime.address_of
-        threads = min(threads, total)
+        """Run tasks 0 … total - 1; returns when all are done.
+
+        `scratch_bytes` is one thread's; the others are addresses, 0 where a kernel takes none. The caller
+        keeps what lies there alive.
+        """
+        pool = self._pool
+        if threads > total:
+            threads = total
         if threads > 1:
             pool.call(threads - 1)
+        scratch = runtime.scratch.address(scratch_bytes * threads)
         pool.run(
-            self._task,
-            pool.address,
-            total,
-            threads,
-            runtime.scratch.address(scratch_bytes * threads),
-            scratch_bytes,
-            address(parameters),
-            0 if x is None else address(x),
-            0 if weights is None else address(weights),
-            0 if bias is None else address(bias),
-            address(y),
+            self._task, pool.address, total, threads, scratch, scratch_bytes, parameters, x, weights, bias, y
         )

@@ -14,8 +14,8 @@ from convforge.kernels.contract import (
     PHASE_FIELDS,
     Activation,
     GatherKernel,
+    fill,
 )
-from convforge.kernels.parameters import fill
 from convforge.plan.heuristic import band_rows, gather_schedule, plane_size
 from convforge.plan.job import Job
 from convforge.plan.tables import column_kind, distances, input_tables
@@ -141,6 +141,7 @@ class OutputPlan:
             "tile": tile,
         }
         self._parameters = fill(GATHER_PARAMETERS, values)
+        self._parameters_at = self._parameters.ctypes.data
         self._keep = (tables, reaches, phases)
 
     def _phase_record(self, phase: int, reaches: NDArray[np.int64], y_steps: tuple[int, ...]) -> list[int]:
@@ -156,13 +157,16 @@ class OutputPlan:
         }
         return [values[name] for name in PHASE_FIELDS]
 
-    def __call__(self, x: Array, packed_weights: Array, packed_bias: Array | None, y: Array) -> None:
-        """Compute y from x. Weights and bias come from `self.weights`."""
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
+        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive.
+
+        Weights and bias are packed by `self.weights`; a bias of 0 is none.
+        """
         self._job.run(
             self._total,
             self._threads,
             self.scratch_bytes,
-            self._parameters,
+            self._parameters_at,
             x,
             packed_weights,
             packed_bias,

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import WEIGHT_PARAMETERS, WEIGHT_PHASE_FIELDS, WeightPacker
-from convforge.kernels.parameters import fill
+from convforge.kernels.contract import WEIGHT_PARAMETERS, WEIGHT_PHASE_FIELDS, WeightPacker, fill
 from convforge.plan.job import Job
 from convforge.plan.tables import tap_offsets
+from convforge.runtime import address_of
 from convforge.schedule import Layout
 from convforge.target import Target
 
@@ -47,7 +47,16 @@ class WeightPacking:
         packed = np.empty(self.size, self.dtype)
         total = self._out_tiles * gather.groups * len(gather.taps_by_phase)
         small = self.size < 1 << 16
-        self._job.run(total, 1 if small else threads, 64, parameters, weight, None, None, packed)
+        self._job.run(
+            total,
+            1 if small else threads,
+            64,
+            address_of(parameters),
+            address_of(weight),
+            0,
+            0,
+            address_of(packed),
+        )
         return packed
 
     def pack_bias(self, bias: Array) -> Array:

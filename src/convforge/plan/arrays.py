@@ -1,0 +1,39 @@
+"""Which arrays kernels can take as they are, and what becomes of the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.problem import ConvSpec
+from convforge.target import Target
+
+Array = NDArray[Any]
+
+
+def readable(array: Array) -> Array:
+    """The array itself, or a copy where its elements lie on addresses that no whole element can have."""
+    return array if array.flags.aligned else array.copy()
+
+
+def is_writable(out: Array, *inputs: Array | None) -> bool:
+    """Whether a kernel may write its result there: whole elements, and none that it still reads."""
+    return out.flags.aligned and not any(i is not None and np.may_share_memory(out, i) for i in inputs)
+
+
+def kept(result: Array, out: Array | None) -> Array:
+    """The result in `out` if given, else contiguous."""
+    if out is None:
+        return result if result.flags.c_contiguous else np.ascontiguousarray(result)
+    out[...] = result
+    return out
+
+
+def wide_spec(spec: ConvSpec) -> ConvSpec:
+    """The spec in fp32 where the processor has no instruction for fp16; else the spec itself."""
+    if spec.dtype == np.float16 and not Target.host().has_half:
+        return replace(spec, dtype=np.dtype(np.float32))
+    return spec

@@ -1,0 +1,124 @@
+"""An output product made ready to be called again and again; everything that kernels do not do themselves
+(folded padding, complex numbers, empty arrays, odd memory) is reduced here to what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.kernels.contract import Activation
+from convforge.plan.arrays import is_writable, kept, readable, wide_spec
+from convforge.plan.cache import output_plan
+from convforge.plan.complex_parts import ComplexParts
+from convforge.plan.output_plan import OutputPlan
+from convforge.problem import ConvSpec, fold_padding, padded_size
+from convforge.runtime import address_of, get_num_threads
+
+Array = NDArray[Any]
+
+
+class Prepared:
+    """An output product whose choices are made, for arrays of one shape.
+
+    Keeps the packed weights of the last `weight_key`; a key must change whenever the weight or bias does.
+    """
+
+    def __init__(self, spec: ConvSpec, activation: Activation = "none") -> None:
+        self.spec = spec
+        self._activation: Activation = activation
+        self._shape, self._dtype = spec.output_shape, spec.dtype
+        self._ready: _Ready | None = None
+        self._folds = spec.transposed and spec.padding_mode != "zeros"
+        self._empty = 0 in spec.input_shape or 0 in spec.output_shape or 0 in spec.weight_shape
+        self._plain = (
+            spec.dtype.kind != "c" and not self._folds and not self._empty and wide_spec(spec) is spec
+        )
+
+    def __call__(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None,
+        weight_key: Hashable = None,
+        *,
+        out: Array | None = None,
+    ) -> Array:
+        """The output; `weight_key` None packs the weights anew."""
+        if not self._plain:
+            return kept(self._indirect(x, weight, bias), out)
+        if out is not None and is_writable(out, x, weight, bias):
+            y = out
+        else:
+            y = np.empty(self._shape, self._dtype)
+        x = readable(x)
+        ready = self._ready
+        if ready is None or weight_key is None or not ready.fits(weight_key, x, y):
+            ready = self._prepare(weight_key, x, weight, bias, y)
+        ready.plan(address_of(x), ready.weights_at, ready.bias_at, address_of(y))
+        return y if out is None or y is out else kept(y, out)
+
+    def _prepare(self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array) -> _Ready:
+        plan = output_plan(self.spec, x.strides, y.strides, bias is not None, self._activation)
+        weights = plan.weights.pack(readable(weight), plan.threads)
+        packed_bias = None if bias is None else plan.weights.pack_bias(bias)
+        ready = _Ready(key, x.strides, y.strides, plan, weights, packed_bias)
+        if key is not None:
+            self._ready = ready
+        return ready
+
+    def _indirect(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        spec = self.spec
+        if self._empty:
+            return _with_bias(np.zeros(spec.output_shape, spec.dtype), bias, spec)
+        if self._folds:
+            bare = replace(
+                spec, padding_mode="zeros", output_size=padded_size(spec), padding=((0, 0),) * spec.rank
+            )
+            y = fold_padding(Prepared(bare)(x, weight, None), spec.padding_mode, spec.padding)
+            return _with_bias(y, bias, spec)
+        if spec.dtype.kind == "c":
+            parts = ComplexParts(spec)
+            real = Prepared(parts.spec)(parts.split(x), parts.split_weight(weight), None)
+            return _with_bias(parts.join(real), bias, spec)
+        wide = wide_spec(spec)
+        wide_bias = None if bias is None else bias.astype(wide.dtype)
+        y = Prepared(wide, self._activation)(x.astype(wide.dtype), weight.astype(wide.dtype), wide_bias)
+        return y.astype(spec.dtype)
+
+
+class _Ready:
+    """A plan with packed weights, for one weight key and one set of strides."""
+
+    def __init__(
+        self,
+        key: Hashable,
+        x_strides: tuple[int, ...],
+        y_strides: tuple[int, ...],
+        plan: OutputPlan,
+        weights: Array,
+        bias: Array | None,
+    ) -> None:
+        self.plan = plan
+        self.weights_at, self.bias_at = address_of(weights), 0 if bias is None else address_of(bias)
+        self._key, self._x_strides, self._y_strides = key, x_strides, y_strides
+        self._keep = (weights, bias)
+
+    def fits(self, key: Hashable, x: Array, y: Array) -> bool:
+        """Whether this is what the arrays need."""
+        return (
+            key == self._key
+            and x.strides == self._x_strides
+            and y.strides == self._y_strides
+            and self.plan.threads == get_num_threads()
+        )
+
+
+def _with_bias(y: Array, bias: Array | None, spec: ConvSpec) -> Array:
+    if bias is not None:
+        y = y + bias.reshape(-1, *(1,) * spec.rank)
+    return y.astype(spec.dtype, copy=False)
