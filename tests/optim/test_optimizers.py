@@ -240,14 +240,18 @@ def test_state_dict_is_pytorchs(name):
     assert repr(mine) == repr(other)
 
 
-def test_pickle():
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_copies_go_the_same_way(duplicate):
     param = parameter()
     optimizer = optim.Adam([param], lr=0.1)
+    optim.lr_scheduler.StepLR(optimizer, 3)
     walk(optimizer, [param], 2)
-    state = pickle.loads(pickle.dumps(optimizer.__getstate__()["param_groups"][0]["betas"]))
-    assert state == (0.9, 0.999)
-    again = copy.copy(optimizer)
-    assert again.param_groups is optimizer.param_groups
+    again = duplicate(optimizer)
+    (other,) = again.param_groups[0]["params"]
+    assert other is not param
+    walk(optimizer, [param], 3, first=2)
+    walk(again, [other], 3, first=2)
+    np.testing.assert_array_equal(other._data, param._data)
 
 
 def test_duplicates_are_warned_of():
