@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from . import parameter as parameter
+from . import utils as utils
 from .containers import ModuleDict, ModuleList, Sequential
+from .identity import Identity
 from .lazy import LazyModuleMixin
 from .module import Module
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
@@ -10,6 +13,7 @@ from .parameter_containers import ParameterDict, ParameterList
 
 __all__ = [
     "Buffer",
+    "Identity",
     "LazyModuleMixin",
     "Module",
     "ModuleDict",

@@ -163,33 +163,37 @@ class UninitializedTensorMixin:
         """Whether the dtype is a complex one."""
         return self.dtype.is_complex
 
-    def to(self, *args: Any, **kwargs: Any) -> Tensor:
-        """An empty tensor of another dtype."""
-        return self.data.to(*args, **kwargs)
+    def _converted(self, empty: Tensor) -> Any:
+        """What a conversion gives, from an empty tensor of the new dtype: it is put into `data`."""
+        return empty
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """The same of another dtype."""
+        return self._converted(self.data.to(*args, **kwargs))
 
     def type(self, dtype: Any = None) -> Any:
-        """An empty tensor of another dtype; the name of this one's type without an argument."""
-        return self.data.type(dtype)
+        """The same of another dtype; the name of this one's type without an argument."""
+        return self.data.type() if dtype is None else self._converted(self.data.type(dtype))
 
-    def cpu(self) -> Tensor:
-        """An empty tensor."""
-        return self.data
+    def cpu(self) -> Any:
+        """The same."""
+        return self._converted(self.data)
 
-    def float(self) -> Tensor:
-        """An empty float32 tensor."""
-        return self.data.float()
+    def float(self) -> Any:
+        """The same in float32."""
+        return self._converted(self.data.float())
 
-    def double(self) -> Tensor:
-        """An empty float64 tensor."""
-        return self.data.double()
+    def double(self) -> Any:
+        """The same in float64."""
+        return self._converted(self.data.double())
 
-    def half(self) -> Tensor:
-        """An empty float16 tensor."""
-        return self.data.half()
+    def half(self) -> Any:
+        """The same in float16."""
+        return self._converted(self.data.half())
 
-    def bfloat16(self) -> Tensor:
-        """An empty bfloat16 tensor."""
-        return self.data.bfloat16()
+    def bfloat16(self) -> Any:
+        """The same in bfloat16."""
+        return self._converted(self.data.bfloat16())
 
     def share_memory_(self) -> Any:
         """Refuse: there is no memory."""
@@ -259,6 +263,10 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[mis
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer
+
+    def _converted(self, empty: Tensor) -> Any:
+        # Buffers are replaced by what a conversion gives, so that has to stay uninitialised.
+        return type(self)(self.requires_grad, None, empty.dtype, self.persistent)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
