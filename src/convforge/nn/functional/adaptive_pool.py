@@ -1,0 +1,186 @@
+"""Adaptive pooling: the output's size is given, the windows follow from it.
+
+size 5, output 3 -> windows [0 1] [1 2 3] [3 4]: from floor(o·5/3) to ceil((o + 1)·5/3)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convforge.autograd import Tensor
+from convforge.autograd.arrays import array_api
+from convforge.nn.functional.avg_pool import along
+from convforge.nn.functional.linear_map import apply_map
+from convforge.nn.functional.max_pool import PickLargest
+from convforge.nn.functional.precision import Array, is_floating
+from convforge.nn.functional.windows import check_pool_input
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+]
+
+
+def _ranges(size: int, out: int) -> list[slice]:
+    return [slice(o * size // out, -(-(o + 1) * size // out)) for o in range(out)]
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveMean:
+    """Means over adaptive windows of the last axes, one axis after the other."""
+
+    sizes: tuple[int, ...]
+    outs: tuple[int, ...]
+
+    def forward(self, x: Array) -> Array:
+        """Average."""
+        rank = len(self.sizes)
+        for axis, size, out in zip(range(-rank, 0), self.sizes, self.outs):
+            if size == out:
+                continue
+            parts = [x[along(axis, part)].mean(axis=axis, keepdims=True) for part in _ranges(size, out)]
+            x = np.concatenate(parts, axis=axis) if parts else x[along(axis, slice(0, 0))]
+        return x
+
+    def adjoint(self, grad: Array) -> Array:
+        """Spread each output's gradient over its window."""
+        rank = len(self.sizes)
+        for axis, size, out in reversed(list(zip(range(-rank, 0), self.sizes, self.outs))):
+            if size == out:
+                continue
+            shape = list(grad.shape)
+            shape[axis] = size
+            total = np.zeros(shape, dtype=grad.dtype)
+            for o, part in enumerate(_ranges(size, out)):
+                length = grad.dtype.type(part.stop - part.start)
+                total[along(axis, part)] += grad[along(axis, slice(o, o + 1))] / length
+            grad = total
+        return grad
+
+
+def _output_sizes(function: str, output_size: Any, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the output's sizes: None keeps the input's."""
+    rank = len(sizes)
+    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
+    if len(given) == 1:
+        given *= rank
+    if len(given) != rank:
+        raise RuntimeError(
+            f"{function}(): output_size (={output_size!r}) must have {rank} numbers, one an axis"
+        )
+    outs: list[int] = []
+    for number, size in zip(given, sizes):
+        try:
+            outs.append(size if number is None else operator.index(number))
+        except TypeError:
+            raise TypeError(
+                f"{function}(): argument 'output_size' must be int, None or a tuple of them, not "
+                f"{output_size!r}"
+            ) from None
+    if min(outs) < 0:
+        raise RuntimeError(
+            f"{function}(): elements of output_size (={tuple(outs)}) must be greater than or equal to 0"
+        )
+    return tuple(outs)
+
+
+def _adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
+    function = f"adaptive_avg_pool{rank}d"
+    check_pool_input(function, input.shape, rank)
+    sizes = tuple(input.shape[-rank:])
+    outs = _output_sizes(function, output_size, sizes)
+    if not is_floating(input._data.dtype):
+        raise RuntimeError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    return apply_map(input, AdaptiveMean(sizes, outs))
+
+
+@array_api
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """Mean over `output_size` windows of the last axis. input: (N, C, L) or (C, L)."""
+    return _adaptive_avg_pool(1, input, output_size)
+
+
+@array_api
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """Mean over a grid of windows of the last two axes.
+
+    input: (N, C, H, W) or (C, H, W)
+    output_size: one int, or (H_out, W_out); None keeps an axis as it is. 1 is global average pooling
+    """
+    return _adaptive_avg_pool(2, input, output_size)
+
+
+@array_api
+def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
+    """Mean over a grid of windows of the last three axes; see `adaptive_avg_pool2d`."""
+    return _adaptive_avg_pool(3, input, output_size)
+
+
+def _largest(x: Array, outs: tuple[int, ...]) -> tuple[Array, Array]:
+    """Maxima over adaptive windows, and their positions in the flattened plane."""
+    rank = len(outs)
+    lead, sizes = x.shape[:-rank], x.shape[-rank:]
+    best = np.empty(lead + outs, dtype=x.dtype)
+    where = np.empty(lead + outs, dtype=np.int64)
+    plane = np.arange(math.prod(sizes), dtype=np.int64).reshape(sizes)
+    floating = is_floating(x.dtype)
+    grid = [list(enumerate(_ranges(size, out))) for size, out in zip(sizes, outs)]
+    for cell in itertools.product(*grid):
+        out = (..., *(o for o, _ in cell))
+        parts = tuple(part for _, part in cell)
+        values = x[(..., *parts)].reshape(*lead, -1)
+        first = values.argmax(axis=-1)
+        if floating:
+            is_nan = np.isnan(values)
+            if is_nan.any():
+                # PyTorch answers with the last NaN, argmax with the first.
+                last = values.shape[-1] - 1 - is_nan[..., ::-1].argmax(axis=-1)
+                first = np.where(is_nan.any(axis=-1), last, first)
+        best[out] = np.take_along_axis(values, first[..., None], axis=-1)[..., 0]
+        where[out] = plane[parts].reshape(-1)[first]
+    return best, where
+
+
+def _adaptive_max_pool(rank: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
+    function = f"adaptive_max_pool{rank}d"
+    check_pool_input(function, input.shape, rank)
+    outs = _output_sizes(function, output_size, input.shape[-rank:])
+    if not is_floating(input._data.dtype):
+        raise RuntimeError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    best, where = _largest(input._data, outs)
+    values, indices = PickLargest.apply(input, best, where, rank)
+    return (values, indices) if return_indices else values
+
+
+@array_api
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """Maximum over `output_size` windows of the last axis. input: (N, C, L) or (C, L)."""
+    return _adaptive_max_pool(1, input, output_size, return_indices)
+
+
+@array_api
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """Maximum over a grid of windows of the last two axes.
+
+    input: (N, C, H, W) or (C, H, W)
+    output_size: one int, or (H_out, W_out); None keeps an axis as it is
+    return_indices: return also the positions of the maxima in each plane, int64
+    """
+    return _adaptive_max_pool(2, input, output_size, return_indices)
+
+
+@array_api
+def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """Maximum over a grid of windows of the last three axes; see `adaptive_max_pool2d`."""
+    return _adaptive_max_pool(3, input, output_size, return_indices)

@@ -1,0 +1,53 @@
+"""Linear maps on arrays as differentiable functions: the gradient of a linear map is its adjoint.
+
+Pooling by averages, resizing, padding, folding and picking by index are all linear in their input. Each is
+written once as a pair of NumPy functions (`forward`, `adjoint`); this file makes them differentiable any
+number of times, because the adjoint of the adjoint is the map again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from convforge.autograd import Function, Tensor, from_data
+from convforge.nn.functional.precision import Array, narrow, widen
+
+
+class LinearMap(Protocol):
+    """A linear map between arrays of fixed shapes."""
+
+    def forward(self, x: Array) -> Array:
+        """Map an input array to an output array."""
+        ...
+
+    def adjoint(self, grad: Array) -> Array:
+        """Map an array of the output's shape back: ⟨forward(x), g⟩ = ⟨x, adjoint(g)⟩."""
+        ...
+
+
+class _ApplyMap(Function):
+    """y = map(x), or y = map.adjoint(x) if transposed."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, linear_map: LinearMap, transposed: bool) -> Tensor:
+        ctx.linear_map, ctx.transposed = linear_map, transposed
+        run = linear_map.adjoint if transposed else linear_map.forward
+        data = x._data
+        with np.errstate(all="ignore"):
+            return from_data(narrow(run(widen(data)), data.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        return _ApplyMap.apply(grad_outputs[0], ctx.linear_map, not ctx.transposed), None, None
+
+
+def apply_map(x: Tensor, linear_map: LinearMap) -> Tensor:
+    """Apply a linear map to a tensor, differentiably."""
+    return _ApplyMap.apply(x, linear_map, False)
+
+
+def apply_adjoint(x: Tensor, linear_map: LinearMap) -> Tensor:
+    """Apply the adjoint of a linear map to a tensor, differentiably."""
+    return _ApplyMap.apply(x, linear_map, True)

@@ -1,0 +1,289 @@
+"""Losses that compare element by element."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from convforge.autograd import Function, Tensor, from_data
+from convforge.autograd.arrays import array_api
+from convforge.nn.functional.curve import Curve, apply_curve
+from convforge.nn.functional.precision import Array, narrow, widen
+from convforge.nn.functional.reduction import reduced, reduction_of
+from convforge.nn.functional.smooth import logsigmoid
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+]
+
+_SQUARE = Curve("mse_loss", np.square, lambda x: x + x, lambda x: np.full_like(x, 2))
+_ABSOLUTE = Curve("l1_loss", np.abs, np.sign)
+
+
+def _smooth_l1_curve(beta: float) -> Curve:
+    def value(x: Array) -> Array:
+        size = np.abs(x)
+        return np.where(size < beta, 0.5 * x * x / beta, size - 0.5 * beta)
+
+    return Curve(
+        "smooth_l1_loss",
+        value,
+        lambda x: np.clip(x / x.dtype.type(beta), -1, 1),
+        lambda x: (np.abs(x) < beta) * x.dtype.type(1 / beta),
+    )
+
+
+def _huber_curve(delta: float) -> Curve:
+    def value(x: Array) -> Array:
+        size = np.abs(x)
+        return np.where(size <= delta, 0.5 * x * x, delta * (size - 0.5 * delta))
+
+    return Curve(
+        "huber_loss",
+        value,
+        lambda x: np.clip(x, -delta, delta),
+        lambda x: (np.abs(x) <= delta) * x.dtype.type(1),
+    )
+
+
+def _difference(input: Tensor, target: Tensor) -> Tensor:
+    """Return input - target, with PyTorch's warning where one is broadcast."""
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
+            "This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
+            stacklevel=4,
+        )
+    return input - target
+
+
+def _weighted(loss: Tensor, input: Tensor, weight: Tensor | None, how: str, by_weight: bool = True) -> Tensor:
+    if weight is None:
+        return reduced(loss, how)
+    if weight.shape != input.shape:
+        raise ValueError(
+            f"Weights and input must have the same size: weight is {tuple(weight.shape)}, input "
+            f"{tuple(input.shape)}."
+        )
+    return reduced(loss * weight, how, weight.sum() if by_weight else None)
+
+
+@array_api
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """(input - target)². weight: of input's shape; the mean is then over the weights."""
+    how = reduction_of(reduction, size_average, reduce)
+    return _weighted(apply_curve(_difference(input, target), _SQUARE), input, weight, how)
+
+
+@array_api
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """|input - target|. weight: of input's shape; the mean is then over the weights."""
+    how = reduction_of(reduction, size_average, reduce)
+    return _weighted(apply_curve(_difference(input, target), _ABSOLUTE), input, weight, how)
+
+
+@array_api
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """d²/(2 beta) where d = |input - target| < beta, d - beta/2 elsewhere; beta 0 is `l1_loss`.
+
+    Raises RuntimeError where beta is negative.
+    """
+    how = reduction_of(reduction, size_average, reduce)
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta (={beta}).")
+    curve = _ABSOLUTE if beta == 0 else _smooth_l1_curve(beta)
+    return reduced(apply_curve(_difference(input, target), curve), how)
+
+
+@array_api
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """d²/2 where d = |input - target| <= delta, delta·(d - delta/2) elsewhere.
+
+    Raises RuntimeError where delta is not positive.
+    """
+    how = reduction_of(reduction)
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss does not support non-positive values for delta (={delta}).")
+    loss = apply_curve(_difference(input, target), _huber_curve(delta))
+    return _weighted(loss, input, weight, how, by_weight=False)
+
+
+class BinaryCrossEntropy(Function):
+    """-(t·log(x) + (1 - t)·log(1 - x)), the logarithms no less than -100."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(x, target)
+        data, t = widen(x._data), widen(target._data)
+        with np.errstate(all="ignore"):
+            low = data.dtype.type(-100)
+            loss = (t - 1) * np.maximum(np.log1p(-data), low) - t * np.maximum(np.log(data), low)
+        return from_data(narrow(loss, x._data.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        x, target = ctx.saved_tensors
+        grad: Tensor = grad_outputs[0]
+        grad_x = grad * (x - target) / ((1 - x) * x).clamp(min=1e-12)
+        grad_target = grad * ((1 - x).log() - x.log()) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_target
+
+
+@array_api
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross entropy of probabilities. weight: broadcasts to the target.
+
+    Raises ValueError where the shapes differ, RuntimeError where a probability is outside 0 … 1.
+    """
+    how = reduction_of(reduction, size_average, reduce)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) "
+            "is deprecated. "
+            "Please ensure they have the same size."
+        )
+    data = widen(input._data)
+    if not bool(((data >= 0) & (data <= 1)).all()):
+        raise RuntimeError(
+            "all elements of input should be between 0 and 1: apply sigmoid, or use the _with_logits form"
+        )
+    loss = BinaryCrossEntropy.apply(input, target)
+    return reduced(loss if weight is None else loss * weight, how)
+
+
+@array_api
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy` of sigmoid(input), without overflow.
+
+    pos_weight: what positive examples count; broadcasts to the target
+
+    Raises ValueError where the shapes differ.
+    """
+    how = reduction_of(reduction, size_average, reduce)
+    if target.shape != input.shape:
+        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    log = logsigmoid(input)
+    if pos_weight is not None:
+        log = log * ((pos_weight - 1) * target + 1)
+    loss = (1 - target) * input - log
+    return reduced(loss if weight is None else loss * weight, how)
+
+
+_X_LOG_X = Curve(
+    "xlogy",
+    lambda x: np.where(x == 0, x.dtype.type(0), x * np.log(x)),
+    lambda x: np.log(x) + 1,
+    lambda x: 1 / x,
+)
+
+
+@array_api
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """target · (log target - input).
+
+    input: log probabilities; target: probabilities, or their logs if log_target
+    reduction: none, sum, mean (over all elements), or batchmean (over the first axis, the textbook's)
+    """
+    if reduction == "mean" and size_average is None and reduce is None:
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+            "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+            stacklevel=3,
+        )
+    how = reduction_of("sum" if reduction == "batchmean" else reduction, size_average, reduce)
+    loss = target.exp() * (target - input) if log_target else apply_curve(target, _X_LOG_X) - target * input
+    result = reduced(loss, how)
+    return result / input.shape[0] if reduction == "batchmean" and input.ndim else result
+
+
+@array_api
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """log(1 + exp(-target · input)), target 1 or -1."""
+    how = reduction_of(reduction, size_average, reduce)
+    return reduced(-logsigmoid(target * input), how)
+
+
+@array_api
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """exp(input) - target·input, or input - target·log(input + eps); `full` adds Stirling's log(target!)."""
+    how = reduction_of(reduction, size_average, reduce)
+    loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
+    if full:
+        t = target._data
+        with np.errstate(all="ignore"):
+            stirling = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
+        loss = loss + from_data(np.where(t > 1, stirling, 0).astype(t.dtype))
+    return reduced(loss, how)
