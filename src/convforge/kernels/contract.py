@@ -155,3 +155,29 @@ def fill(names: Sequence[str], values: Mapping[str, int]) -> NDArray[np.int64]:
     missing = set(names) ^ set(values)
     assert not missing, f"parameters that do not match: {sorted(missing)}"
     return np.array([values[name] for name in names], dtype=np.int64)
+
+
+# Independent chains of a fingerprint, and what its kernel reads: words of 32 bits in all, and of a task.
+FINGERPRINT_CHAINS = 8
+FINGERPRINT_PARAMETERS = ("words", "chunk")
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintKernel:
+    """What the machine code that fingerprints memory depends on (fingerprint.py)."""
+
+    lanes: int
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return "fingerprint"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.fingerprint import emit_fingerprint
+
+        module = Module(triple)
+        emit_fingerprint(self, module)
+        return str(module)
