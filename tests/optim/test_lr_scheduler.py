@@ -39,6 +39,7 @@ SCHEDULES = [
     ("ConstantLR", {"factor": 0.25, "total_iters": 4}),
     ("LinearLR", {"start_factor": 0.2, "end_factor": 0.9, "total_iters": 7}),
     ("ExponentialLR", {"gamma": 0.9}),
+    ("PolynomialLR", {"total_iters": 7, "power": 2.0}),
     ("CosineAnnealingLR", {"T_max": 6, "eta_min": 0.01}),
     ("CosineAnnealingLR", {"T_max": 20}),
     ("LambdaLR", {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
@@ -144,6 +145,34 @@ def test_schedules_may_be_chained():
     assert second.get_last_lr()[0] == pytest.approx(0.4 * 0.9**4 * 0.25)
 
 
+def warm_up(library: Any, optimizer: Any) -> Any:
+    parts = [
+        library.LinearLR(optimizer, 0.1, total_iters=3),
+        library.CosineAnnealingLR(optimizer, 5),
+        library.StepLR(optimizer, 2),
+    ]
+    return library.SequentialLR(optimizer, parts, [4, 9])
+
+
+@needs_torch
+def test_one_after_another():
+    mine, other = ours(momentum=0.9), theirs(momentum=0.9)
+    schedule, expected = warm_up(lr_scheduler, mine), warm_up(torch.optim.lr_scheduler, other)
+    np.testing.assert_allclose(rates(mine, schedule, 15), rates(other, expected, 15), rtol=1e-13)
+    assert schedule.state_dict().keys() == expected.state_dict().keys()
+
+
+def test_one_after_another_goes_on_from_a_saved_state():
+    straight, first, second = (ours(momentum=0.9) for _ in range(3))
+    whole = rates(straight, warm_up(lr_scheduler, straight), 12)
+    schedule = warm_up(lr_scheduler, first)
+    rates(first, schedule, 6)
+    resumed = warm_up(lr_scheduler, second)
+    second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(copy.deepcopy(schedule.state_dict()))
+    np.testing.assert_allclose(rates(second, resumed, 6)[1:], whole[7:], rtol=1e-13)
+
+
 def test_callables_keep_their_state():
     schedule = lr_scheduler.LambdaLR(ours(), Halving())
     saved = schedule.state_dict()
@@ -221,6 +250,14 @@ REFUSED = [
     (lambda s, o: s.ReduceLROnPlateau(o, "mid"), ValueError, "mode mid is unknown!"),
     (lambda s, o: s.ReduceLROnPlateau(o, threshold_mode="x"), ValueError, "threshold mode x is unknown!"),
     (lambda s, o: s.ReduceLROnPlateau(o, min_lr=[0]), ValueError, "expected 2 min_lrs, got 1"),
+    (lambda s, o: s.SequentialLR(o, [], []), ValueError, "at least one scheduler"),
+    (
+        lambda s, o: s.SequentialLR(o, [s.StepLR(o, 1)], [1]),
+        ValueError,
+        "number of milestones to be equal to 1",
+    ),
+    (lambda s, o: s.SequentialLR(o, [s.ReduceLROnPlateau(o)], []), ValueError, "does not support"),
+    (lambda s, o: s.SequentialLR(o, [3], []), TypeError, "should have `optimizer` as its attribute"),
     (lambda s, o: s.OneCycleLR(o, 1), ValueError, "You must define either total_steps OR"),
     (lambda s, o: s.OneCycleLR(o, 1, 0), ValueError, "Expected positive integer total_steps, but got 0"),
     (lambda s, o: s.OneCycleLR(o, 1, None, 0, 3), ValueError, "Expected positive integer epochs, but got 0"),

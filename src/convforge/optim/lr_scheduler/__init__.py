@@ -8,10 +8,12 @@ from convforge.optim.lr_scheduler.decay import (
     LambdaLR,
     LinearLR,
     MultiStepLR,
+    PolynomialLR,
     StepLR,
 )
 from convforge.optim.lr_scheduler.one_cycle import OneCycleLR
 from convforge.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from convforge.optim.lr_scheduler.sequence import SequentialLR
 
 __all__ = [
     "ConstantLR",
@@ -22,6 +24,8 @@ __all__ = [
     "LinearLR",
     "MultiStepLR",
     "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
+    "SequentialLR",
     "StepLR",
 ]

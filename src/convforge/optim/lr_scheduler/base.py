@@ -52,6 +52,10 @@ class LRScheduler:
         self.base_lrs = group_values(optimizer, "initial_lr")
         self.last_epoch = last_epoch
         _watch_steps(optimizer)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set the first epoch's learning rates."""
         self._step_count = 0
         self._is_initial = True
         try:
@@ -92,7 +96,6 @@ class LRScheduler:
         if epoch is not None:
             warnings.warn(EPOCH_WARNING, UserWarning, stacklevel=2)
         self._set_epoch(epoch)
-        self._last_lr = group_values(self.optimizer, "lr")
 
     def _set_epoch(self, epoch: int | None) -> None:
         self._get_lr_called_within_step = True
@@ -104,6 +107,7 @@ class LRScheduler:
             self._get_lr_called_within_step = False
         for group, value in zip(self.optimizer.param_groups, values):
             set_value(group, "lr", value)
+        self._last_lr = group_values(self.optimizer, "lr")
 
     def _warn_outside_step(self) -> None:
         if not self._get_lr_called_within_step:

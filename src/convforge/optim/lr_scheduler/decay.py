@@ -173,6 +173,29 @@ class LinearLR(LRScheduler):
         ]
 
 
+class PolynomialLR(LRScheduler):
+    """× (1 - epoch / total_iters) ** power, down to 0 at total_iters."""
+
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
+    ) -> None:
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        """The learning rate of each group."""
+        self._warn_outside_step()
+        if self._is_initial or self.last_epoch > self.total_iters:
+            return self._unchanged()
+        left = 1.0 - self.last_epoch / self.total_iters
+        return self._scaled((left / (1.0 - (self.last_epoch - 1) / self.total_iters)) ** self.power)
+
+    def _get_closed_form_lr(self) -> list[Any]:
+        left = 1.0 - min(self.total_iters, self.last_epoch) / self.total_iters
+        return [lr * left**self.power for lr in self.base_lrs]
+
+
 class ExponentialLR(LRScheduler):
     """× gamma every epoch."""
 
