@@ -74,8 +74,8 @@ def _check_member(optimizer: Optimizer, schedule: Any, index: int) -> None:
         raise TypeError(f"SequentialLR at index {index} should have `optimizer` as its attribute.")
     if isinstance(schedule, ReduceLROnPlateau):
         raise ValueError(
-            "SequentialLR does not support `ReduceLROnPlateau` scheduler as it requires additional kwargs to "
-            f"be specified when calling `step`, but got one at index {index} in the given schedulers sequence."
+            "SequentialLR does not support `ReduceLROnPlateau` scheduler as it requires additional kwargs "
+            f"to be specified when calling `step`, but got one at index {index} in the given sequence."
         )
     if schedule.optimizer is not optimizer:
         raise ValueError(
