@@ -21,21 +21,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints a line a layer; exit status 1 where one asks for more than 16 MB a thread."""
-    from convforge import plan
+    from convforge import plan, runtime
 
-    print(f"{'layer':<34}{'input':>10}{'output':>10}{'weight':>10}{'workspace':>11}{'a thread':>10}  MB")
+    runtime.set_num_threads(options.threads)
+
+    print(f"{'layer':<34}{'input':>10}{'output':>10}{'weight':>10}{'a thread':>11}{'all':>10}  MB")
     over: list[str] = []
     for layer in load_layers(options.filter):
         spec = layer_spec(layer, options.batch, np.dtype(np.float32))
-        workspace = plan.workspace_bytes(spec, options.threads)
+        workspace = plan.workspace_bytes(spec)
         sizes = [
             4 * int(np.prod(shape)) for shape in (spec.input_shape, spec.output_shape, spec.weight_shape)
         ]
         cells = "".join(f"{size / 2**20:>10.2f}" for size in sizes)
         print(
-            f"{layer.label:<34}{cells}{workspace / 2**20:>11.3f}{workspace / options.threads / 2**20:>10.3f}"
+            f"{layer.label:<34}{cells}{workspace / 2**20:>11.3f}{workspace * options.threads / 2**20:>10.3f}"
         )
-        if workspace > LIMIT_BYTES * options.threads:
+        if workspace > LIMIT_BYTES:
             over.append(layer.label)
     print(f"more than {LIMIT_BYTES // 2**20} MB a thread: {', '.join(over) or 'none'}")
     return 1 if over else 0

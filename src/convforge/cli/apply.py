@@ -219,7 +219,7 @@ def shorten(name: str, longest: int = 32) -> str:
 
 def size_text(shape: tuple[int, ...]) -> str:
     """`torch.Size([1, 3, 512, 512])`, as PyTorch prints it."""
-    from convforge.autograd import Size
+    from convforge.autograd.size import Size
 
     return repr(Size(shape))
 

@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 import time
+import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convforge import plan, problem
-from convforge.autograd import from_data, no_grad
+from convforge.autograd.grad_mode import no_grad
 from convforge.autograd.random import manual_seed
+from convforge.autograd.tensor import from_data
 from convforge.cli.failure import CliError, reason
 from convforge.cli.filters import Shows, named_filter, spread
 from convforge.cli.formula import size_formula
@@ -119,9 +121,9 @@ def build_layer(layer: LayerText, channels: int, *, kernel: str | None, init: st
 
 def construct(layer: LayerText, channels: int) -> Any:
     """The module. A lazy form is built at once, as the photograph says what it leaves open."""
-    from convforge import nn
+    from convforge.nn import conv
 
-    kind = getattr(nn, layer.name.removeprefix("Lazy"))
+    kind = getattr(conv, layer.name.removeprefix("Lazy"))
     arguments = (channels, *layer.arguments) if layer.is_lazy else layer.arguments
     signature = inspect.signature(kind)
     try:
@@ -169,7 +171,9 @@ def memory_bytes() -> int:
 def refusals_of(layer: LayerText) -> Generator[None]:
     """The layer's own refusals, as one line that begins with its text."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of layers without weights, which are refused below
+            yield
     except CliError:
         raise
     except (ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:
