@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -43,8 +44,7 @@ class WorkerProcess:
         except BrokenPipeError:
             line = ""
         if not line:
-            status = process.wait()
-            self.process = None
+            status = self.end(process)
             raise WorkerError(f"the process of {self.library} died with status {status}")
         answer = json.loads(line)
         if "failure" in answer:
@@ -64,14 +64,21 @@ class WorkerProcess:
         return self.process
 
     def close(self) -> None:
-        """Ends the process by closing its input."""
-        if self.process is None:
-            return
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """Ends the process, if there is one, by closing its input."""
+        if self.process is not None:
+            self.end(self.process)
+
+    def end(self, process: subprocess.Popen[str]) -> int:
+        """Closes the pipes and waits; the exit status."""
         self.process = None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it died with a request unread
+            process.stdin.close()
+        try:
+            status = process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        process.stdout.close()
+        return status
