@@ -14,7 +14,7 @@ import pytest
 from convforge._version import __version__
 from convforge.cli import main
 
-COMMAND = [sys.executable, "-c", "import sys; from convforge.cli import main; sys.exit(main())"]
+COMMAND = [sys.executable, "-m", "convforge"]
 
 
 def process(*arguments, **options):
