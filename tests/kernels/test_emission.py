@@ -1,0 +1,116 @@
+"""What emitted code must look like: no spills in inner loops, valid on processors that are not here."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import (
+    ACTIVATIONS,
+    FingerprintKernel,
+    GatherKernel,
+    GradWeightKernel,
+    WeightPacker,
+)
+from convforge.plan.heuristic import gather_tile
+from convforge.runtime.compiler import assembly, compile_object
+from convforge.runtime.image import link
+from convforge.schedule import why_tile_illegal
+from convforge.target import Target
+
+X86 = Target(
+    "x86_64-unknown-linux-gnu",
+    frozenset(
+        "sse3 ssse3 sse4.1 sse4.2 popcnt avx avx2 fma f16c bmi bmi2 avx512f avx512bw avx512dq avx512vl avx512cd".split()
+    ),
+)
+TARGETS = {
+    "avx512": X86,
+    "avx2": X86.without("avx512f"),
+    "sse2": X86.without("avx", "sse4.2", "sse3"),
+    "aarch64": Target("aarch64-unknown-linux-gnu", frozenset({"neon"})),
+    "macos": Target("aarch64-apple-darwin", frozenset({"neon"})),
+    "windows": Target("x86_64-pc-windows-msvc", X86.features),
+}
+
+
+def gather(
+    target: Target, dtype: str = "float32", mr: int = 4, nv: int = 2, **choices: object
+) -> GatherKernel:
+    element = ELEMENTS[dtype]
+    values = {
+        "element": element,
+        "lanes": target.vector_bytes // element.compute_bytes,
+        "mr": mr,
+        "nv": nv,
+        "fused": target.fused,
+        "columns": "unit",
+        "flat_output": False,
+        "unit_step": True,
+        "has_bias": True,
+        "activation": "none",
+    }
+    return GatherKernel(**{**values, **choices})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8", "int64"])
+def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
+    target = TARGETS[name]
+    element = ELEMENTS[dtype]
+    lanes = target.vector_bytes // element.compute_bytes
+    kernels = [
+        gather(target, dtype),
+        gather(target, dtype, columns=None, flat_output=True) if element.storage == element.compute else None,
+        gather(target, dtype, columns="pair", unit_step=False),
+        GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
+        WeightPacker(element, 4),
+        FingerprintKernel(target.vector_bytes // 4),
+    ]
+    for kernel in kernels:
+        if kernel is not None:
+            assert compile_object(kernel.emit(target.triple), target)
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8"])
+def test_images_refer_to_nothing_outside(name: str, dtype: str) -> None:
+    target = TARGETS[name]
+    for columns in ("unit", "pair", "strided"):
+        image = link(compile_object(gather(target, dtype, columns=columns).emit(target.triple), target))
+        assert image.entries.keys() == {"task"}
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2"])
+def test_inner_loops_do_not_spill(name: str) -> None:
+    """Every tile that the heuristic can choose: no stack access between its multiply-adds."""
+    target = TARGETS[name]
+    lanes = target.vector_bytes // 4
+    tiles = {
+        gather_tile(target, lanes, c, f, 576) for c in (1, 2, 3, 4, 8, 25, 64) for f in (49, 210, 784, 3191)
+    }
+    for mr, nv in sorted(tiles):
+        text = assembly(gather(target, mr=mr, nv=nv).emit(target.triple), target)
+        loop = _innermost(text)
+        assert len(re.findall("vfmadd", loop)) == mr * nv
+        assert "rsp" not in loop, f"tile {mr}x{nv} touches the stack:\n{loop}"
+
+
+def test_a_tile_that_would_spill_is_refused_with_its_reason() -> None:
+    assert why_tile_illegal(X86, 24, 5) is None
+    reason = why_tile_illegal(X86, 28, 8)
+    assert reason is not None
+    assert "36 live vectors" in reason
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_compile(activation: str) -> None:
+    assert compile_object(gather(X86, activation=activation).emit(X86.triple), X86)
+
+
+def _innermost(text: str) -> str:
+    """The block that holds the most multiply-adds."""
+    blocks = re.split(r"\n\.LBB\d+_\d+:", text)
+    return max(blocks, key=lambda block: block.count("vfmadd"))

@@ -1,0 +1,102 @@
+"""Kernels read and write exactly what is theirs: guard pages, poisoned outputs, unread memory full of NaN."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convforge import plan, reference
+from convforge.problem import ConvSpec, normalize_conv
+from support.targets import MASKS, masked
+
+PAGE = mmap.PAGESIZE
+CASES = {
+    "packed": dict(shape=(2, 5, 13, 19), weight=(7, 5, 3, 3), padding=1),
+    "in place": dict(shape=(1, 6, 9, 23), weight=(5, 6, 1, 1)),
+    "stride 2": dict(shape=(1, 3, 15, 21), weight=(4, 3, 3, 3), stride=2, padding=1),
+    "stride 3": dict(shape=(1, 3, 15, 22), weight=(4, 3, 3, 3), stride=3),
+    "depthwise": dict(shape=(1, 6, 7, 7), weight=(6, 1, 3, 3), padding=1, groups=6),
+    "reflect": dict(shape=(1, 3, 9, 33), weight=(4, 3, 5, 5), padding=2, padding_mode="reflect"),
+    "transposed": dict(shape=(1, 4, 6, 9), weight=(4, 3, 4, 4), stride=2, padding=1, transposed=True),
+    "volume": dict(shape=(1, 3, 4, 5, 6), weight=(4, 3, 3, 3, 3), padding=1),
+}
+
+
+class Guarded:
+    """Arrays that end, or begin, where memory that nobody may touch begins, or ends."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[mmap.mmap, int]] = []
+
+    def array(self, values: np.ndarray[Any, Any], *, at_end: bool) -> np.ndarray[Any, Any]:
+        inner = max(-(-values.nbytes // PAGE), 1) * PAGE
+        memory = mmap.mmap(-1, inner + 2 * PAGE)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        for guard in (base, base + PAGE + inner):
+            assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(PAGE), 0) == 0
+        self._held.append((memory, base))
+        start = PAGE + (inner - values.nbytes if at_end else 0)
+        array = np.frombuffer(memory, values.dtype, values.size, start).reshape(values.shape)
+        array[...] = values
+        return array
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_outside_the_arrays_is_touched(name: str, mask: str, at_end: bool) -> None:
+    spec = _spec(**CASES[name])
+    generator, guarded = np.random.default_rng(0), Guarded()
+    x, weight, gradient = (
+        guarded.array(generator.standard_normal(s).astype(np.float32), at_end=at_end)
+        for s in (spec.input_shape, spec.weight_shape, spec.output_shape)
+    )
+    bias = guarded.array(generator.standard_normal(spec.out_channels).astype(np.float32), at_end=at_end)
+    out = guarded.array(np.full(spec.output_shape, np.nan, np.float32), at_end=at_end)
+    with masked(mask):
+        plan.output(spec, x, weight, bias, out=out)
+        np.testing.assert_allclose(out, reference.output(spec, x, weight, bias), atol=1e-5)
+        back = guarded.array(np.full(spec.input_shape, np.nan, np.float32), at_end=at_end)
+        plan.grad_input(spec, gradient, weight, out=back)
+        np.testing.assert_allclose(back, reference.grad_input(spec, gradient, weight), atol=1e-5)
+        found = plan.grad_weight(spec, x, gradient)
+        np.testing.assert_allclose(found, reference.grad_weight(spec, x, gradient), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gaps_of_strided_arrays_are_neither_read_nor_written(name: str) -> None:
+    spec = _spec(**CASES[name])
+    generator = np.random.default_rng(0)
+
+    def gapped(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        return np.full([2 * n + 1 for n in shape], np.nan, np.float32)[
+            tuple(slice(1, None, 2) for _ in shape)
+        ]
+
+    x, out = gapped(spec.input_shape), gapped(spec.output_shape)
+    x[...] = generator.standard_normal(spec.input_shape)
+    weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
+    plan.output(spec, x, weight, out=out)
+    np.testing.assert_allclose(out, reference.output(spec, x, weight), atol=1e-5)
+    assert out.base is not None
+    assert np.isnan(out.base).sum() == out.base.size - out.size, "a gap of the output was written"
+
+
+def _spec(
+    shape: tuple[int, ...], weight: tuple[int, ...], transposed: bool = False, **arguments: Any
+) -> ConvSpec:
+    return normalize_conv(
+        shape,
+        weight,
+        None,
+        rank=len(shape) - 2,
+        transposed=transposed,
+        dtype=np.dtype(np.float32),
+        **arguments,
+    )[0]

@@ -1,0 +1,173 @@
+"""Every kernel against the oracle: all specs, all feature masks, sizes around the edges of tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convforge import plan, reference
+from convforge.problem import ConvSpec, normalize_conv
+from support.convolutions import FLOATS, INTEGERS, LAYOUTS, Case, cases, filled
+from support.targets import MASKS, masked
+from support.tolerance import assert_close
+
+Array = Any
+
+
+def check(spec: ConvSpec, x: Array, weight: Array, bias: Array | None, gradient: Array) -> None:
+    """All three products of a spec against the oracle, within what the dtype allows."""
+    wide = {"f": np.float64, "c": np.complex128, "i": np.int64, "u": np.int64}.get(
+        spec.dtype.kind, np.float64
+    )
+    exact = ConvSpec(**{**_fields(spec), "dtype": np.dtype(wide)})
+    positive = ConvSpec(**{**_fields(spec), "dtype": np.dtype(np.float64)})
+
+    def size(array: Array) -> Array:
+        return np.abs(array).astype(np.float64)
+
+    taps = int(np.prod(spec.kernel_size))
+    reach = spec.in_channels // spec.groups * taps + 1
+    b, size_b = (None, None) if bias is None else (bias, size(bias))
+    assert_close(
+        plan.output(spec, x, weight, b),
+        reference.output(exact, x, weight, b),
+        reference.output(positive, size(x), size(weight), size_b),
+        reach,
+    )
+    assert_close(
+        plan.grad_input(spec, gradient, weight),
+        reference.grad_input(exact, gradient, weight),
+        reference.grad_input(positive, size(gradient), size(weight)),
+        spec.out_channels // spec.groups * taps * 4,  # folded padding adds several up
+    )
+    assert_close(
+        plan.grad_weight(spec, x, gradient),
+        reference.grad_weight(exact, x, gradient),
+        reference.grad_weight(positive, size(x), size(gradient)),
+        spec.batch * max(int(np.prod(spec.output_size)), int(np.prod(spec.input_size)), 1),
+    )
+
+
+def _fields(spec: ConvSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in ConvSpec.__dataclass_fields__}
+
+
+@settings(max_examples=60)
+@given(
+    case=cases(),
+    dtype=st.sampled_from(FLOATS + INTEGERS),
+    layout=st.sampled_from(LAYOUTS),
+    seed=st.integers(0, 99),
+)
+def test_every_spec(case: Case, dtype: str, layout: str, seed: int) -> None:
+    spec = case.spec(_numpy(dtype))
+    x, weight, bias = case.arrays(dtype, seed, layout)
+    gradient = filled(np.random.default_rng(seed + 1), spec.output_shape, dtype)
+    check(spec, x, weight, bias, gradient)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@settings(max_examples=25)
+@given(
+    case=cases(),
+    dtype=st.sampled_from(("float32", "float64", "bfloat16", "float16", "int8")),
+    seed=st.integers(0, 99),
+)
+def test_every_mask(mask: str, case: Case, dtype: str, seed: int) -> None:
+    with masked(mask):
+        spec = case.spec(_numpy(dtype))
+        x, weight, bias = case.arrays(dtype, seed)
+        check(spec, x, weight, bias, filled(np.random.default_rng(seed + 1), spec.output_shape, dtype))
+
+
+@settings(max_examples=60)
+@given(
+    channels=st.sampled_from((1, 2, 7, 8, 9, 33)),
+    outputs=st.sampled_from((1, 3, 4, 5, 8, 13, 25)),
+    height=st.integers(1, 9),
+    width=st.sampled_from((1, 7, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 97)),
+    kernel=st.sampled_from((1, 2, 3, 5)),
+    stride=st.sampled_from((1, 2, 3)),
+    padding=st.integers(0, 2),
+    transposed=st.booleans(),
+)
+def test_tile_edges(
+    channels: int,
+    outputs: int,
+    height: int,
+    width: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    transposed: bool,
+) -> None:
+    """Runs one shorter than, equal to and one longer than a tile, a vector, a block of channels."""
+    shape = (channels, outputs) if transposed else (outputs, channels)
+    if transposed:
+        height, width = height + 2, width + 2
+    elif min(height, width) + 2 * padding < kernel:
+        return
+    spec, _ = normalize_conv(
+        (2, channels, height, width), (*shape, kernel, kernel), (outputs,), stride, padding,
+        rank=2, transposed=transposed, dtype=np.dtype(np.float32),
+    )  # fmt: skip
+    generator = np.random.default_rng(width)
+    arrays = [
+        filled(generator, s, "float32")
+        for s in (spec.input_shape, spec.weight_shape, (outputs,), spec.output_shape)
+    ]
+    check(spec, *arrays)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "hardswish"])
+def test_activation_in_the_epilogue(activation: Any) -> None:
+    spec, _ = normalize_conv((1, 4, 9, 9), (6, 4, 3, 3), (6,), rank=2, dtype=np.dtype(np.float32))
+    generator = np.random.default_rng(0)
+    x, weight, bias = (filled(generator, s, "float32") for s in (spec.input_shape, spec.weight_shape, (6,)))
+    x[0, 0, 4, 4] = np.nan
+    y = reference.output(spec, x, weight, bias)
+    expected = {
+        "relu": lambda: np.where(y < 0, 0, y),
+        "relu6": lambda: np.clip(y, 0, 6),
+        "leaky_relu": lambda: np.where(y < 0, np.float32(0.01) * y, y),
+        "hardswish": lambda: y * np.clip(y + 3, 0, 6) / 6,
+    }[activation]()
+    np.testing.assert_allclose(plan.output(spec, x, weight, bias, activation=activation), expected, atol=2e-6)
+
+
+def test_infinity_and_nan_stay_where_arithmetic_puts_them() -> None:
+    spec, _ = normalize_conv((1, 2, 12, 21), (3, 2, 3, 3), None, 2, 1, rank=2, dtype=np.dtype(np.float32))
+    generator = np.random.default_rng(0)
+    x, weight, gradient = (
+        filled(generator, s, "float32") for s in (spec.input_shape, spec.weight_shape, spec.output_shape)
+    )
+    x[0, 0, 3, 4], x[0, 1, 0, 20], gradient[0, 1, 2, 3] = np.inf, np.nan, -np.inf
+    with np.errstate(invalid="ignore"):
+        for ours, oracle in (
+            (plan.output(spec, x, weight), reference.output(spec, x, weight)),
+            (plan.grad_input(spec, gradient, weight), reference.grad_input(spec, gradient, weight)),
+            (plan.grad_weight(spec, x, gradient), reference.grad_weight(spec, x, gradient)),
+        ):
+            np.testing.assert_array_equal(np.isnan(ours), np.isnan(oracle))
+            np.testing.assert_array_equal(np.isinf(ours), np.isinf(oracle))
+
+
+def test_tiny_and_huge_magnitudes_are_kept() -> None:
+    spec, _ = normalize_conv((1, 3, 8, 8), (4, 3, 3, 3), None, rank=2, dtype=np.dtype(np.float32))
+    generator = np.random.default_rng(0)
+    x, weight = (filled(generator, s, "float32") for s in (spec.input_shape, spec.weight_shape))
+    base = plan.output(spec, x, weight)
+    for scale in (2.0**-90, 2.0**100):
+        np.testing.assert_array_equal(
+            plan.output(spec, x * np.float32(scale), weight), base * np.float32(scale)
+        )
+
+
+def _numpy(name: str) -> np.dtype[Any]:
+    from support.convolutions import numpy_dtype
+
+    return numpy_dtype(name)

@@ -1,0 +1,82 @@
+"""The same bits whatever the threads, the place in the batch, and the layout of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convforge.runtime as runtime
+from convforge import plan
+from convforge.problem import ConvSpec, normalize_conv
+
+LAYERS = {
+    "dense": ((3, 70, 14, 14), (64, 70, 3, 3), 1, 1),
+    "pointwise": ((3, 300, 28, 28), (40, 300, 1, 1), 0, 1),
+    "depthwise": ((3, 48, 28, 28), (48, 1, 3, 3), 1, 48),
+    "volume": ((3, 9, 6, 14, 14), (20, 9, 3, 3, 3), 1, 1),
+}
+
+
+@pytest.fixture(autouse=True)
+def threads_restored() -> Iterator[None]:
+    before = runtime.get_num_threads()
+    yield
+    runtime.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_threads_do_not_change_a_bit(name: str) -> None:
+    spec, x, weight, gradient = _arrays(name)
+    results = []
+    for threads in (1, 2, 3, 7):
+        runtime.set_num_threads(threads)
+        results.append(
+            (
+                plan.output(spec, x, weight),
+                plan.grad_input(spec, gradient, weight),
+                plan.grad_weight(spec, x, gradient),
+            )
+        )
+    for others in results[1:]:
+        for first, other in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(first, other)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_place_in_the_batch_does_not_change_a_bit(name: str) -> None:
+    spec, x, weight, gradient = _arrays(name)
+    shape, kernel, padding, groups = LAYERS[name]
+    one, _ = normalize_conv(
+        (1, *shape[1:]), kernel, None, 1, padding, 1, groups, rank=spec.rank, dtype=spec.dtype
+    )
+    whole, back = plan.output(spec, x, weight), plan.grad_input(spec, gradient, weight)
+    for i in range(len(x)):
+        np.testing.assert_array_equal(plan.output(one, x[i : i + 1], weight)[0], whole[i])
+        np.testing.assert_array_equal(plan.grad_input(one, gradient[i : i + 1], weight)[0], back[i])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layout_does_not_change_a_bit(name: str) -> None:
+    spec, x, weight, gradient = _arrays(name)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    backwards = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    for other in (last, backwards):
+        np.testing.assert_array_equal(plan.output(spec, other, weight), plan.output(spec, x, weight))
+        np.testing.assert_array_equal(
+            plan.grad_weight(spec, other, gradient), plan.grad_weight(spec, x, gradient)
+        )
+
+
+def _arrays(name: str) -> tuple[ConvSpec, Any, Any, Any]:
+    shape, kernel, padding, groups = LAYERS[name]
+    spec, _ = normalize_conv(
+        shape, kernel, None, 1, padding, 1, groups, rank=len(shape) - 2, dtype=np.dtype(np.float32)
+    )
+    generator = np.random.default_rng(0)
+    x, weight, gradient = (
+        generator.standard_normal(s).astype(np.float32) for s in (shape, kernel, spec.output_shape)
+    )
+    return spec, x, weight, gradient

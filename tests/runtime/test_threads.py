@@ -1,0 +1,122 @@
+"""The pool: shared by Python threads, made anew after a fork, gone at exit, never in the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convforge.runtime as runtime
+from convforge import plan, reference
+from convforge.problem import normalize_conv
+
+SPEC, _ = normalize_conv((2, 24, 40, 40), (32, 24, 3, 3), None, 1, 1, rank=2, dtype=np.dtype(np.float32))
+
+
+def arrays(seed: int) -> tuple[Any, Any]:
+    generator = np.random.default_rng(seed)
+    return tuple(
+        generator.standard_normal(s).astype(np.float32) for s in (SPEC.input_shape, SPEC.weight_shape)
+    )  # type: ignore[return-value]
+
+
+def test_python_threads_convolve_side_by_side() -> None:
+    inputs = [arrays(i) for i in range(4)]
+    expected = [plan.output(SPEC, *pair) for pair in inputs]
+    failures: list[int] = []
+
+    def work(i: int) -> None:
+        for _ in range(60):
+            if not np.array_equal(plan.output(SPEC, *inputs[i]), expected[i]):
+                failures.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_the_interpreter_runs_on_while_a_kernel_does() -> None:
+    """The GIL is released: another thread counts during a convolution."""
+    spec, _ = normalize_conv((1, 64, 300, 300), (64, 64, 3, 3), None, rank=2, dtype=np.dtype(np.float32))
+    generator = np.random.default_rng(0)
+    x, weight = (
+        generator.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.weight_shape)
+    )
+    plan.output(spec, x, weight)
+    counted, stop = [0], threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            counted[0] += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    before = counted[0]
+    plan.output(spec, x, weight)
+    assert counted[0] > before
+    stop.set()
+    thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_forked_child_convolves() -> None:
+    x, weight = arrays(0)
+    expected = plan.output(SPEC, x, weight)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if np.array_equal(plan.output(SPEC, x, weight), expected) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    np.testing.assert_array_equal(plan.output(SPEC, x, weight), expected)
+
+
+def test_exit_is_clean_with_workers_awake() -> None:
+    program = (
+        "import numpy as np, convforge.nn.functional as F, convforge\n"
+        "convforge.set_num_threads(4)\n"
+        "F.conv2d(np.ones((8, 32, 64, 64), np.float32), np.ones((32, 32, 3, 3), np.float32))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_many_threads_on_few_cores_agree_with_the_oracle() -> None:
+    x, weight = arrays(1)
+    before = runtime.get_num_threads()
+    try:
+        runtime.set_num_threads(16)
+        np.testing.assert_allclose(plan.output(SPEC, x, weight), reference.output(SPEC, x, weight), atol=1e-4)
+    finally:
+        runtime.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, RuntimeError), (-1, RuntimeError), (1.5, TypeError), (True, TypeError)]
+)
+def test_a_bad_number_of_threads_is_refused(value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="set_num_threads"):
+        runtime.set_num_threads(value)
+
+
+def test_idle_workers_fall_asleep() -> None:
+    plan.output(SPEC, *arrays(0))
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - before < 0.1, "workers spin although there is nothing to do"

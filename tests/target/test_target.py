@@ -1,0 +1,40 @@
+"""The processor as data, and masks of it."""
+
+from __future__ import annotations
+
+from convforge.target import Target
+
+FULL = Target(
+    "x86_64-unknown-linux-gnu",
+    frozenset(
+        "sse3 ssse3 sse4.1 sse4.2 popcnt avx avx2 fma f16c avx512f avx512bw avx512dq avx512vl amx-tile amx-bf16".split()
+    ),
+)
+
+
+def test_a_mask_takes_along_what_builds_on_it() -> None:
+    assert FULL.vector_bytes == 64
+    assert FULL.vector_registers == 32
+    narrow = FULL.without("avx512f")
+    assert narrow.vector_bytes == 32
+    assert not any(f.startswith("avx512") for f in narrow.features)
+    assert "amx-bf16" not in FULL.without("amx-tile").features
+    plain = FULL.without("avx")
+    assert (plain.vector_bytes, plain.fused, plain.has_half) == (16, False, False)
+
+
+def test_features_are_passed_on_by_presence_and_absence() -> None:
+    assert "+avx2" in FULL.feature_string
+    assert "-avx2" in FULL.without("avx2").feature_string
+
+
+def test_the_host_is_found() -> None:
+    host = Target.host()
+    assert host.triple.split("-")[0] in ("x86_64", "aarch64")
+    assert host.l1_bytes >= 8 << 10
+    assert host.l2_bytes > host.l1_bytes
+    if host.is_x86:
+        from llvmlite import binding
+
+        known = binding.get_host_cpu_features()
+        assert host.features <= {name for name, present in known.items() if present}
