@@ -22,14 +22,16 @@ def output_plan(
     activation: Activation,
 ) -> OutputPlan:
     """The plan of an output product for the host and the present number of threads."""
-    return _output_plan(spec, x_strides, y_strides, has_bias, activation, get_num_threads())
+    return _output_plan(
+        spec, x_strides, y_strides, has_bias, activation, get_num_threads(), Target.host()
+    )
 
 
 def grad_weight_plan(
     spec: ConvSpec, x_strides: tuple[int, ...], g_strides: tuple[int, ...]
 ) -> GradWeightPlan:
     """The plan of a weight gradient for the host and the present number of threads."""
-    return _grad_weight_plan(spec, x_strides, g_strides, get_num_threads())
+    return _grad_weight_plan(spec, x_strides, g_strides, get_num_threads(), Target.host())
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
@@ -40,17 +42,18 @@ def _output_plan(
     has_bias: bool,
     activation: Activation,
     threads: int,
+    target: Target,
 ) -> OutputPlan:
     return OutputPlan(
-        spec, x_strides, y_strides, Target.host(), threads, has_bias=has_bias, activation=activation
+        spec, x_strides, y_strides, target, threads, has_bias=has_bias, activation=activation
     )
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
 def _grad_weight_plan(
-    spec: ConvSpec, x_strides: tuple[int, ...], g_strides: tuple[int, ...], threads: int
+    spec: ConvSpec, x_strides: tuple[int, ...], g_strides: tuple[int, ...], threads: int, target: Target
 ) -> GradWeightPlan:
-    return GradWeightPlan(spec, x_strides, g_strides, Target.host(), threads)
+    return GradWeightPlan(spec, x_strides, g_strides, target, threads)
 
 
 def clear_plans() -> None:

@@ -62,6 +62,10 @@ class Prepared:
         ready.plan(address_of(x), ready.weights_at, ready.bias_at, address_of(y))
         return y if out is None or y is out else kept(y, out)
 
+    def forget(self) -> None:
+        """Drop the packed weights that are kept."""
+        self._ready = None
+
     def _prepare(self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array) -> _Ready:
         plan = output_plan(self.spec, x.strides, y.strides, bias is not None, self._activation)
         weights = plan.weights.pack(readable(weight), plan.threads)
