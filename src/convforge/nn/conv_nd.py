@@ -130,6 +130,7 @@ class ConvNd(Module):
             self.groups,
             self.output_padding,
             self.padding_mode,
+            keeps_weights=True,
         )
         self.__dict__["_convolution"] = convolution
         return convolution

@@ -6,25 +6,23 @@ and later calls with such arrays go from a look-up straight to the kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from convforge import plan, reference
 from convforge.autograd import convolution as products
 from convforge.autograd.grad_mode import mode
 from convforge.autograd.tensor import Tensor, from_data, recording
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvMemoryError, ConvShapeError, ConvTypeError
-from convforge.plan.fallback import executable_memory_refused
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.arguments import listed
 
+from .ready import Ready, WeightWatch, ready
+
 Array = npt.NDArray[Any]
 Key = tuple[Any, ...]
-Run = Callable[..., Array]
 
 # Shapes that one layer remembers; a layer fed with ever new shapes forgets the oldest.
 REMEMBERED = 64
@@ -36,10 +34,11 @@ class Convolution:
         convolve = Convolution(rank=2, stride=2)
         convolve(x, weight, bias)
 
-    The arguments are those of `problem.normalize_conv`, in any form that it takes.
+    The arguments are those of `problem.normalize_conv`, in any form that it takes. keeps_weights: whether
+    packed weights are kept for the next call, as long as their values stay the same.
     """
 
-    __slots__ = ("_arguments", "_known", "_rank", "_transposed")
+    __slots__ = ("_arguments", "_known", "_last", "_rank", "_transposed", "_watch")
 
     def __init__(
         self,
@@ -51,6 +50,7 @@ class Convolution:
         groups: Any = 1,
         output_padding: Any = 0,
         padding_mode: str = "zeros",
+        keeps_weights: bool = False,
     ) -> None:
         self._rank = rank
         self._transposed = transposed
@@ -62,7 +62,9 @@ class Convolution:
             "output_padding": output_padding,
             "padding_mode": padding_mode,
         }
-        self._known: dict[Key, tuple[ConvSpec, bool, Run]] = {}
+        self._known: dict[Key, Ready] = {}
+        self._watch = WeightWatch() if keeps_weights else None
+        self._last: Ready | None = None
 
     def __call__(
         self, x: Any, weight: Any, bias: Any = None, *, output_size: Any = None, out: Array | None = None
@@ -92,10 +94,22 @@ class Convolution:
                     "out= cannot be recorded for backward: call it under no_grad(), or leave out= away"
                 )
             return self._recorded(known, x, weight, bias)
+        watch = self._watch
+        if watch is None:
+            weight_key = None
+        else:
+            if known is not self._last:
+                self._hand_over(known)
+            weight_key = watch.key(wa, ba)
         try:
-            y = known[2](xa, wa, ba) if out is None else _into(out, known, xa, wa, ba)
+            if out is None:
+                y = known.run(xa, wa, ba, weight_key)
+            else:
+                y = known.run(xa, wa, ba, weight_key, out=_checked_out(out, known))
         except MemoryError as error:
-            raise _too_large(known[0]) from error
+            raise _too_large(known.spec) from error
+        if out is not None:
+            return out
         if isinstance(x, Tensor) or isinstance(weight, Tensor) or isinstance(bias, Tensor):
             return from_data(y)
         return y
@@ -119,78 +133,48 @@ class Convolution:
             **self._arguments,
         )
 
-    def _learn(self, key: Key, x: Array, weight: Array, bias: Array | None, output_size: Any) -> Any:
+    def _learn(self, key: Key, x: Array, weight: Array, bias: Array | None, output_size: Any) -> Ready:
         spec, unbatched = self.spec(x, weight, bias, output_size=output_size)
-        run = _prepared(spec, unbatched)
-        if not all(each.dtype.isnative for each in (x, weight, bias) if each is not None):
-            run = _in_native_order(run, spec.dtype)
-        known = (spec, unbatched, run)
+        native = all(each.dtype.isnative for each in (x, weight, bias) if each is not None)
+        known = ready(spec, unbatched, native)
         if len(self._known) >= REMEMBERED:
             self._known.pop(next(iter(self._known)), None)
         self._known[key] = known
         return known
 
-    def _recorded(self, known: tuple[ConvSpec, bool, Run], x: Any, weight: Any, bias: Any) -> Tensor:
-        spec, unbatched, run = known
+    def _hand_over(self, known: Ready) -> None:
+        """Let the shape of the last call drop its packed weights: a layer keeps one set."""
+        if self._last is not None:
+            self._last.forget()
+        self._last = known
+
+    def _recorded(self, known: Ready, x: Any, weight: Any, bias: Any) -> Tensor:
         x, weight = _tensor(x), _tensor(weight)
         bias = None if bias is None else _tensor(bias)
         try:
-            y = run(x._data, weight._data, None if bias is None else bias._data)
+            # Without a key: weights that are being trained change before they could be used again.
+            y = known.run(x._data, weight._data, None if bias is None else bias._data, None)
         except MemoryError as error:
-            raise _too_large(spec) from error
-        if not unbatched:
-            return products.record_output(spec, y, x, weight, bias)
-        return products.record_output(spec, y[None], x.unsqueeze(0), weight, bias).squeeze(0)
+            raise _too_large(known.spec) from error
+        if not known.unbatched:
+            return products.record_output(known.spec, y, x, weight, bias)
+        return products.record_output(known.spec, y[None], x.unsqueeze(0), weight, bias).squeeze(0)
 
 
-def _prepared(spec: ConvSpec, unbatched: bool) -> Run:
-    """(x, weight, bias, out=None) -> output, nothing left to decide."""
-    if executable_memory_refused():
-
-        def compute(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
-            return reference.output(spec, x, weight, bias, out=out)
-    else:
-        prepared = plan.Prepared(spec)
-
-        def compute(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
-            return prepared(x, weight, bias, out=out)
-
-    if not unbatched:
-        return compute
-
-    def run(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
-        return compute(x[None], weight, bias, None if out is None else out[None])[0]
-
-    return run
-
-
-def _in_native_order(run: Run, dtype: np.dtype[Any]) -> Run:
-    def native(x: Array, weight: Array, bias: Array | None, out: Array | None = None) -> Array:
-        bias = None if bias is None else bias.astype(dtype)
-        return run(x.astype(dtype), weight.astype(dtype), bias, out)
-
-    return native
-
-
-def _into(
-    out: Array, known: tuple[ConvSpec, bool, Run], x: Array, weight: Array, bias: Array | None
-) -> Array:
-    """The convolution written into `out`, also where `out` shares memory with an argument."""
-    spec, unbatched, run = known
-    shape = spec.output_shape[1:] if unbatched else spec.output_shape
-    given: Any = out
-    if not isinstance(given, np.ndarray):
+def _checked_out(out: Any, ready: Ready) -> Array:
+    """The array that the caller wants the output in, if it fits."""
+    shape, dtype = ready.output_shape, ready.spec.dtype
+    if not isinstance(out, np.ndarray):
         raise ConvTypeError(
-            f"out must be a NumPy array, not {type(given).__name__}: use numpy.empty({shape})"
+            f"out must be a NumPy array, not {type(out).__name__}: use numpy.empty({shape}, {str(dtype)!r})"
         )
-    if out.shape != shape or out.dtype != spec.dtype:
+    if out.shape != shape or out.dtype != dtype:
         raise ConvShapeError(
             f"out has shape {list(out.shape)} and dtype {out.dtype}, but the output has {list(shape)} and "
-            f"{spec.dtype}: use numpy.empty({shape}, {str(spec.dtype)!r})"
+            f"{dtype}: use numpy.empty({shape}, {str(dtype)!r})"
         )
     if not out.flags.writeable:
         raise ConvArgumentError("out is read-only: use a writeable array")
-    run(x, weight, bias, out)
     return out
 
 
