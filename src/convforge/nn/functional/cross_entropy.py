@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convforge.autograd import Tensor, from_data
 from convforge.autograd.arrays import array_api
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.linear_map import apply_map
 from convforge.nn.functional.precision import Array, is_floating, widen
 from convforge.nn.functional.reduction import reduced, reduction_of

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from convforge.autograd import Function, Tensor, from_data
+from convforge.autograd.function import Function
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.precision import Array, is_floating, narrow, widen
 
 

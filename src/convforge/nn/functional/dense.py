@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from convforge.autograd import Tensor
 from convforge.autograd.arrays import array_api
+from convforge.autograd.tensor import Tensor
 
 __all__ = ["bilinear", "linear"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convforge.autograd import Tensor, from_data
 from convforge.autograd.arrays import array_api
+from convforge.autograd.tensor import Tensor, from_data
 
 __all__ = ["cosine_similarity", "one_hot", "pairwise_distance"]
 

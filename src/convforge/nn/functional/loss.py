@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from convforge.autograd import Function, Tensor, from_data
 from convforge.autograd.arrays import array_api
+from convforge.autograd.function import Function
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.curve import Curve, apply_curve
 from convforge.nn.functional.precision import Array, narrow, widen
 from convforge.nn.functional.reduction import reduced, reduction_of

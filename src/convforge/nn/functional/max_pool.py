@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from convforge.autograd import Function, Tensor, from_data
 from convforge.autograd.arrays import array_api
+from convforge.autograd.function import Function
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.linear_map import apply_adjoint, apply_map
 from convforge.nn.functional.precision import Array, is_floating
 from convforge.nn.functional.windows import Window, int_tuple, pool_windows, taps_of

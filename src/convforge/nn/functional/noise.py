@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 
-from convforge.autograd import Tensor, from_data
 from convforge.autograd.arrays import array_api
 from convforge.autograd.random import bernoulli_
+from convforge.autograd.tensor import Tensor, from_data
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from convforge.autograd import Function, Tensor, from_data, is_grad_enabled
 from convforge.autograd.arrays import array_api
+from convforge.autograd.function import Function
+from convforge.autograd.grad_mode import is_grad_enabled
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.precision import Array, is_floating, narrow, widen
 
 __all__ = ["batch_norm", "instance_norm"]

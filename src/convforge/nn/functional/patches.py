@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from convforge.autograd import Tensor
 from convforge.autograd.arrays import array_api
+from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.linear_map import apply_adjoint, apply_map
 from convforge.nn.functional.precision import Array
 from convforge.nn.functional.windows import Window, int_tuple

@@ -6,8 +6,8 @@ import operator
 import warnings
 from typing import Any
 
-from convforge.autograd import Tensor
 from convforge.autograd.arrays import array_api
+from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.adaptive_pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,

@@ -1,7 +1,7 @@
 """Which input elements, with which weights, make each element of a resized axis.
 
-All arithmetic on positions is done in the dtype of the data (float32 for half precision), because PyTorch does
-so and the rounding decides which neighbour is nearest.
+All arithmetic on positions is done in the dtype of the data (float32 for half precision), because PyTorch
+does so and the rounding decides which neighbour is nearest.
 Source: ATen/native/UpSample.h, ATen/native/cpu/UpSampleKernel.cpp.
 """
 

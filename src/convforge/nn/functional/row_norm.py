@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from convforge.autograd import Function, Tensor, from_data, is_grad_enabled
 from convforge.autograd.arrays import array_api
+from convforge.autograd.function import Function
+from convforge.autograd.grad_mode import is_grad_enabled
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.avg_pool import avg_pool2d, avg_pool3d
 from convforge.nn.functional.norm import check_batch_size
 from convforge.nn.functional.padding import pad

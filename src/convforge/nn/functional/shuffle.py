@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from convforge.autograd import Tensor
 from convforge.autograd.arrays import array_api
+from convforge.autograd.tensor import Tensor
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from convforge.autograd import Tensor
 from convforge.autograd.arrays import array_api
+from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.curve import Curve, apply_curve
 from convforge.nn.functional.erf import erf
 from convforge.nn.functional.precision import Array
