@@ -85,7 +85,7 @@ def test_images_refer_to_nothing_outside(name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("name", ["avx512", "avx2"])
 def test_inner_loops_do_not_spill(name: str) -> None:
-    """Every tile that the heuristic can choose: no stack access between its multiply-adds."""
+    """Every tile that the heuristic can choose: no vector goes to the stack between its multiply-adds."""
     target = TARGETS[name]
     lanes = target.vector_bytes // 4
     tiles = {
@@ -95,7 +95,7 @@ def test_inner_loops_do_not_spill(name: str) -> None:
         text = assembly(gather(target, mr=mr, nv=nv).emit(target.triple), target)
         loop = _innermost(text)
         assert len(re.findall("vfmadd", loop)) == mr * nv
-        assert "rsp" not in loop, f"tile {mr}x{nv} touches the stack:\n{loop}"
+        assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"tile {mr}x{nv} touches the stack:\n{loop}"
 
 
 def test_a_tile_that_would_spill_is_refused_with_its_reason() -> None:

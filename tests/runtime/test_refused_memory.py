@@ -11,10 +11,10 @@ PROGRAM = """
 import warnings
 import numpy as np
 import convforge.runtime.loader as loader
-from convforge.runtime import ExecutableMemoryRefused
+from convforge.runtime import ExecutableMemoryRefusedError
 
 def refuse(code):
-    raise ExecutableMemoryRefused(1, "memory cannot be made executable")
+    raise ExecutableMemoryRefusedError(1, "memory cannot be made executable")
 
 loader.ExecutableMemory = refuse
 import convforge.nn.functional as F

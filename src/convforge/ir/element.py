@@ -10,7 +10,7 @@ class Element:
     """Storage and arithmetic of one dtype.
 
     `storage` and `compute` name LLVM types: "f16 f32 f64" are floats, "bf16" is a float kept in 16 integer
-    bits, "i8 i16 i32 i64" are integers (unsigned where `unsigned`). Integer sums wrap around, as PyTorch's do.
+    bits, "i8 i16 i32 i64" are integers (unsigned where `unsigned`). Integer sums wrap around, as PyTorch's.
     """
 
     name: str

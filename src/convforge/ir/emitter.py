@@ -9,7 +9,7 @@ everywhere: what is known when a kernel is forged folds into the code, what is n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ class Emitter:
         self.module = module
         self.function = function
         self.arguments = list(function.args)
-        self.b = ir.IRBuilder(function.append_basic_block("entry"))
+        self.b: Any = ir.IRBuilder(function.append_basic_block("entry"))
 
     # Integers: fold what is known now.
 
@@ -178,7 +178,7 @@ class Emitter:
     @contextmanager
     def loop(
         self, start: Int, stop: Int, step: Int = 1, *, carried: Sequence[Value] = (), name: str = "i"
-    ) -> Iterator[Loop]:
+    ) -> Generator[Loop]:
         """for index in range(start, stop, step), possibly empty.
 
         `carried` values enter as phis; set `loop.next` before the block ends, read `loop.results` after it.
@@ -210,7 +210,7 @@ class Emitter:
         loop.results = phis
 
     @contextmanager
-    def when(self, condition: Value) -> Iterator[None]:
+    def when(self, condition: Value) -> Generator[None]:
         """Emit the block to run only where the bit is set."""
         with self.b.if_then(condition):
             yield

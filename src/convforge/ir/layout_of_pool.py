@@ -1,4 +1,4 @@
-"""Where the fields of the thread pool lie, in bytes; read by the emitted code and by the Python that owns it."""
+"""Where the fields of the thread pool lie, in bytes: read by emitted code and by the Python that owns it."""
 
 # Each group lies on cache lines of its own: what workers watch, what they count, what they draw from.
 JOB, ACTIVE, NEXT = 0, 128, 256

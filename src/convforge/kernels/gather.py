@@ -1,6 +1,7 @@
 """The direct kernel: any convolution and any transposed convolution, as a gather.
 
-    y[n, g, m, phase + step * q]  =  bias[m] + sum over c, tap of  w[g, m, c, tap] * x[n, g, c, q * s + offset(tap)]
+    y[n, g, m, phase + step * q]  =  bias[m]  +  sum over c, tap of
+                                     w[g, m, c, tap] * x[n, g, c, q * s + offset(tap)]
 
 A task is one image, a block of groups, one band of tiles and some tiles of output channels. It packs its band
 (pack.py) unless the tasks before it on this thread did, and then:
@@ -11,8 +12,9 @@ A task is one image, a block of groups, one band of tiles and some tiles of outp
                 for tile of the group                         tile.py: sums in registers
                     to the accumulators, or to the output     epilogue.py
 
-A group is one tile where weights fit the second-level cache: the tile's input stays in the first level and
-weights stream by, a few bytes a cycle. It is several where weights come from memory, to fetch them less often.
+A group is one tile where weights fit the second-level cache: the tile's input stays in the first level
+and weights stream by, a few bytes a cycle. It is several where weights come from memory, to fetch them
+less often.
 
 Packed weights: [phase][group][tile of output channels][channel][tap][mr], zeros in missing channels.
 Scratch: header (64 bytes: which band is packed), planes, accumulators of one group of tiles for all
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import GATHER_PARAMETERS, HEADER_BYTES, PHASE_FIELDS, GatherKernel
+from convforge.kernels.contract import GATHER_PARAMETERS, HEADER_BYTES, PHASE_FIELDS, Columns, GatherKernel
 from convforge.kernels.epilogue import emit_activation, emit_write_flat, emit_write_rows
 from convforge.kernels.pack import emit_pack_rows
 from convforge.kernels.parameters import Parameters
@@ -41,7 +43,8 @@ class _Gather:
     def __init__(self, kernel: GatherKernel) -> None:
         self.kernel = kernel
         self.element, self.lanes, self.mr, self.nv = kernel.element, kernel.lanes, kernel.mr, kernel.nv
-        self.length, self.columns = kernel.length, kernel.columns
+        self.length = kernel.length
+        self.columns: Columns | None = kernel.columns
 
     def emit(self, module: Module) -> None:
         """Emit `task(call, index, scratch)`."""

@@ -218,15 +218,16 @@ class _GradWeight:
         tiles: Int,
     ) -> None:
         offsets = p.pointer("w_offsets")
-        with e.loop(0, outs, name="w_out") as m, e.loop(0, channels, name="w_channel") as c:
-            with e.loop(0, p.taps, name="w_tap") as t:
-                k = e.add(e.mul(c.index, p.taps), t.index)
-                tile = e.add(e.mul(e.div(m.index, self.mr), tiles), e.div(k, self.nk))
-                at = e.add(
-                    e.mul(tile, self.mr * self.nk), e.mul(e.rem(m.index, self.mr), self.nk), e.rem(k, self.nk)
-                )
-                value = v.narrow(e.load(self.compute, sums, at))
-                to = e.add(
-                    e.mul(m.index, p.w_out), e.mul(c.index, p.w_channel), e.load("i64", offsets, t.index)
-                )
-                e.store(value, self.storage, target, to)
+        with (
+            e.loop(0, outs, name="w_out") as m,
+            e.loop(0, channels, name="w_channel") as c,
+            e.loop(0, p.taps, name="w_tap") as t,
+        ):
+            k = e.add(e.mul(c.index, p.taps), t.index)
+            tile = e.add(e.mul(e.div(m.index, self.mr), tiles), e.div(k, self.nk))
+            row, column = e.rem(m.index, self.mr), e.rem(k, self.nk)
+            at = e.add(e.mul(tile, self.mr * self.nk), e.mul(row, self.nk), column)
+            value = v.narrow(e.load(self.compute, sums, at))
+            offset = e.load("i64", offsets, t.index)
+            to = e.add(e.mul(m.index, p.w_out), e.mul(c.index, p.w_channel), offset)
+            e.store(value, self.storage, target, to)

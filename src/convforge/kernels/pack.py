@@ -72,7 +72,7 @@ def _emit_run(
     length: Int,
     stride: Int,
 ) -> None:
-    """to[j] = line[(j - lead) * step] where 0 <= j - lead < count, else 0, for all j < length (or a few more)."""
+    """to[j] = line[(j - lead) * step] where 0 <= j - lead < count, else 0, for all j < length and a few."""
     kind = v.element.compute
     if columns == "strided":
         with e.loop(0, length, step=v.lanes, name="zero") as j:

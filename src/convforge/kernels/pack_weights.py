@@ -1,6 +1,6 @@
 """Weights in the order in which tiles read them.
 
-    packed[phase][group][tile][channel][tap][m] = w[group][tile * mr + m][channel][tap]    0 where no channel is
+    packed[phase][group][tile][channel][tap][m] = w[group][tile * mr + m][channel][tap],   0 beyond the last
 
 A task is one tile of one group of one phase. The strides make it serve both weight layouts, and the
 swapped roles of grad-input.

@@ -22,9 +22,7 @@ def output_plan(
     activation: Activation,
 ) -> OutputPlan:
     """The plan of an output product for the host and the present number of threads."""
-    return _output_plan(
-        spec, x_strides, y_strides, has_bias, activation, get_num_threads(), Target.host()
-    )
+    return _output_plan(spec, x_strides, y_strides, has_bias, activation, get_num_threads(), Target.host())
 
 
 def grad_weight_plan(
@@ -44,9 +42,7 @@ def _output_plan(
     threads: int,
     target: Target,
 ) -> OutputPlan:
-    return OutputPlan(
-        spec, x_strides, y_strides, target, threads, has_bias=has_bias, activation=activation
-    )
+    return OutputPlan(spec, x_strides, y_strides, target, threads, has_bias=has_bias, activation=activation)
 
 
 @lru_cache(maxsize=PLAN_LIMIT)

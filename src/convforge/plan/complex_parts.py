@@ -34,7 +34,7 @@ class ComplexParts:
         batch, channels, *size = array.shape
         groups = self._complex.groups
         parts = np.empty((batch, groups, 2, channels // groups, *size), self.spec.dtype)
-        grouped = array.reshape(batch, groups, channels // groups, *size)
+        grouped: Any = array.reshape(batch, groups, channels // groups, *size)
         parts[:, :, 0], parts[:, :, 1] = grouped.real, grouped.imag
         return parts.reshape(batch, 2 * channels, *size)
 
@@ -59,10 +59,10 @@ class ComplexParts:
         return result.reshape(spec.weight_shape)
 
     def split_weight(self, weight: Array) -> Array:
-        """The real weight. First axis grouped: of the output channels, or of the input channels if transposed."""
+        """The real weight; the first axis, output channels or (transposed) input channels, is grouped."""
         groups = self._complex.groups
         first, second, *kernel = weight.shape
-        grouped = weight.reshape(groups, first // groups, second, *kernel)
+        grouped: Any = weight.reshape(groups, first // groups, second, *kernel)
         parts = np.empty((groups, 2, first // groups, 2, second, *kernel), self.spec.dtype)
         parts[:, 0, :, 0], parts[:, 1, :, 1] = grouped.real, grouped.real
         # Row and column of the matrix above: rows are outputs, which come second if transposed.

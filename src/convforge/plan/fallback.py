@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
-from convforge.runtime import ExecutableMemoryRefused, pool
+from convforge.runtime import ExecutableMemoryRefusedError, pool
 
 
 @lru_cache(maxsize=1)
@@ -13,7 +13,7 @@ def executable_memory_refused() -> bool:
     """Whether kernels cannot run here. Warns once, naming the cause."""
     try:
         pool()
-    except ExecutableMemoryRefused as error:
+    except ExecutableMemoryRefusedError as error:
         warnings.warn(
             f"convforge computes with NumPy, far slower than its kernels: {error}. Allow memory to become "
             "executable for this process (systemd: MemoryDenyWriteExecute=no; SELinux: execmem).",

@@ -11,7 +11,7 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel, fill
 from convforge.plan.heuristic import band_rows, grad_weight_schedule, plane_size
 from convforge.plan.job import Job
-from convforge.plan.output_plan import _aligned, _steps
+from convforge.plan.output_plan import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
 from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of
@@ -41,7 +41,7 @@ class GradWeightPlan:
         self.spec, self.threads = spec, threads
         gather, element = gather_of(spec), ELEMENTS[spec.dtype.name]
         layout = layout_of(gather)
-        x_steps, g_steps = _steps(x_strides, spec), _steps(g_strides, spec)
+        x_steps, g_steps = element_steps(x_strides, spec), element_steps(g_strides, spec)
         self.schedule = schedule = grad_weight_schedule(layout, element, target)
         self.kernel = GradWeightKernel(
             element=element,
@@ -71,10 +71,10 @@ class GradWeightPlan:
         size = element.compute_bytes
         out_rows = -(-outs // schedule.mr) * schedule.mr
         g_plane = -(-(band + schedule.lanes) // schedule.lanes) * schedule.lanes
-        g_packed = _aligned(HEADER_BYTES + channels * layout.planes * plane * size)
-        mask = _aligned(g_packed + out_rows * g_plane * size)
-        sums = _aligned(mask + g_plane * size)
-        self.scratch_bytes = _aligned(sums + out_rows * pairs * size)
+        g_packed = aligned(HEADER_BYTES + channels * layout.planes * plane * size)
+        mask = aligned(g_packed + out_rows * g_plane * size)
+        sums = aligned(mask + g_plane * size)
+        self.scratch_bytes = aligned(sums + out_rows * pairs * size)
         channel_blocks, out_blocks = -(-gather.in_channels // channels), -(-gather.out_channels // outs)
         self._total = gather.groups * channel_blocks * out_blocks if taps else 0
         d, h, w = gather.axes

@@ -8,7 +8,7 @@ from convforge.target import Target
 
 # Work in multiply-adds below which a second thread costs more than it brings (a dispatch is 1.5 µs).
 SERIAL_MULTIPLY_ADDS = 40_000
-# Tasks for each thread: enough that one that finishes early takes over, few enough that packing is not repeated.
+# Tasks for each thread: enough that one that is done early takes over, few enough not to pack twice.
 TASKS_PER_THREAD = 4
 # The packed band stays in the second-level cache; where halos would make that dear, up to this much memory.
 BAND_LIMIT_BYTES = 8 << 20
@@ -143,7 +143,7 @@ def _bands(layout: Layout, element: Element, target: Target, length: int, tiles:
 
 
 def grad_weight_schedule(layout: Layout, element: Element, target: Target) -> GradWeightSchedule:
-    """The schedule of grad-weight. It may not depend on the threads: the order of its sums does depend on it."""
+    """The schedule of grad-weight. The order of its sums follows from it, so it knows no threads."""
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
     taps = max(len(gather.taps_by_phase[0]), 1)

@@ -46,8 +46,7 @@ class Job:
         keeps what lies there alive.
         """
         pool = self._pool
-        if threads > total:
-            threads = total
+        threads = min(threads, total)
         if threads > 1:
             pool.call(threads - 1)
         scratch = runtime.scratch.address(scratch_bytes * threads)

@@ -21,7 +21,7 @@ from convforge.plan.job import Job
 from convforge.plan.tables import column_kind, distances, input_tables
 from convforge.plan.weights import WeightPacking
 from convforge.problem import ConvSpec
-from convforge.problem.gather import Gather, gather_of
+from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
 
@@ -50,8 +50,8 @@ class OutputPlan:
         self.gather = gather = gather_of(spec)
         self.layout = layout = layout_of(gather)
         self.element = element = ELEMENTS[spec.dtype.name]
-        x_steps = _steps(x_strides, spec)
-        y_steps = _steps(y_strides, spec)
+        x_steps = element_steps(x_strides, spec)
+        y_steps = element_steps(y_strides, spec)
         in_place = _can_read_in_place(layout, x_steps) and element.storage == element.compute
         self.schedule = schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
         out = gather.axes[2].out_size
@@ -95,11 +95,11 @@ class OutputPlan:
         packed_bytes = gather.in_channels * layout.planes * plane * size if schedule.packed else 0
         tile_bytes = schedule.mr * kernel.length * size
         blocked = schedule.channel_block < gather.in_channels
-        accumulators = _aligned(HEADER_BYTES + packed_bytes)
-        tile = _aligned(
+        accumulators = aligned(HEADER_BYTES + packed_bytes)
+        tile = aligned(
             accumulators + (schedule.channel_tiles * schedule.tile_group * tile_bytes if blocked else 0)
         )
-        self.scratch_bytes = _aligned(tile + tile_bytes + 64)
+        self.scratch_bytes = aligned(tile + tile_bytes + 64)
         self._total = gather.batch * group_blocks * bands * out_blocks
         d, h, w = gather.axes
         values = {
@@ -184,7 +184,7 @@ class OutputPlan:
         return self.scratch_bytes
 
 
-def _steps(strides: tuple[int, ...], spec: ConvSpec) -> tuple[int, ...]:
+def element_steps(strides: tuple[int, ...], spec: ConvSpec) -> tuple[int, ...]:
     """Byte strides (batch, channel, *spatial) as element strides of five axes, missing leading ones 0."""
     size = spec.dtype.itemsize
     steps = [s // size for s in strides]
@@ -222,5 +222,6 @@ def _is_flat(layout: Layout, steps: tuple[int, ...]) -> bool:
     return whole and no_gaps and dense
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """The size rounded up to a whole cache line."""
     return -(-size // 64) * 64

@@ -31,7 +31,8 @@ def output(
 ) -> Array:
     """The output of a convolution.
 
-    x: spec.input_shape, weight: spec.weight_shape, bias: (out_channels,) -> spec.output_shape, in `out` if given
+    x: spec.input_shape, weight: spec.weight_shape, bias: (out_channels,) -> spec.output_shape, in `out` if
+    it is given
     """
     if executable_memory_refused():
         return reference.output(spec, x, weight, bias, out=out)
@@ -62,7 +63,10 @@ def grad_input(spec: ConvSpec, grad_output: Array, weight: Array, *, out: Array 
 
 
 def grad_weight(spec: ConvSpec, x: Array, grad_output: Array, *, out: Array | None = None) -> Array:
-    """The gradient of the weight: x: spec.input_shape, grad_output: spec.output_shape -> spec.weight_shape."""
+    """The gradient of the weight.
+
+    x: spec.input_shape, grad_output: spec.output_shape -> spec.weight_shape
+    """
     if executable_memory_refused():
         return reference.grad_weight(spec, x, grad_output, out=out)
     if spec.transposed:

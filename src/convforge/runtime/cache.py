@@ -19,7 +19,7 @@ _CHECKSUM_BYTES = 32
 
 
 def default_folder() -> Path:
-    """$CONVFORGE_CACHE_DIR, or convforge in the user's cache folder: the one place where a setting is read."""
+    """$CONVFORGE_CACHE_DIR, or convforge in the user's cache folder; no other setting is read anywhere."""
     chosen = os.environ.get("CONVFORGE_CACHE_DIR")
     if chosen:
         return Path(chosen)

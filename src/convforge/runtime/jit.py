@@ -1,4 +1,4 @@
-"""LLVM's own loader, for systems whose object files this package does not link itself (macOS, Windows, Arm)."""
+"""LLVM's own loader, where this package does not link object files itself: macOS, Windows, Arm."""
 
 from __future__ import annotations
 

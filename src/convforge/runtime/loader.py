@@ -41,7 +41,7 @@ class Loader:
         self._lock = threading.Lock()
 
     def load(self, name: str, target: Target, emit: Callable[[], str]) -> Loaded:
-        """The code of the module that `name` describes in full; `emit` returns its IR if it must be compiled."""
+        """The code of the module that `name` describes in full; `emit` returns its IR, if it is needed."""
         key = (name, target)
         found = self._loaded.get(key)
         if found is not None:

@@ -16,7 +16,7 @@ _PAGE = mmap.PAGESIZE
 _READ_EXECUTE = 1 | 4  # PROT_READ | PROT_EXEC
 
 
-class ExecutableMemoryRefused(OSError):
+class ExecutableMemoryRefusedError(OSError):
     """The operating system does not let this process make memory executable."""
 
 
@@ -31,7 +31,7 @@ class ExecutableMemory:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mprotect(ctypes.c_void_p(self.address), ctypes.c_size_t(size), _READ_EXECUTE) != 0:
             error = ctypes.get_errno()
-            raise ExecutableMemoryRefused(
+            raise ExecutableMemoryRefusedError(
                 error, "memory cannot be made executable (systemd MemoryDenyWriteExecute?)"
             )
 

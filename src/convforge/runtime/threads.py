@@ -48,16 +48,21 @@ class Pool:
         self._at = at
         self._memory = np.zeros(at.POOL_BYTES + 128, np.uint8)
         self.address = -(-self._memory.ctypes.data // 128) * 128
-        self._field(at.SPIN).value = SPIN_ROUNDS
         target = Target.host()
         code = loader.load(_POOL_NAME, target, lambda: _emit_pool(target))
         self._code = code
         pointer, integer = ctypes.c_void_p, ctypes.c_int64
         self._work = ctypes.CFUNCTYPE(integer, pointer, integer)(code.addresses["work"])
-        signature = [None, pointer, pointer, integer, integer, pointer, integer] + [
+        signature: list[Any] = [None, pointer, pointer, integer, integer, pointer, integer] + [
             pointer
         ] * at.CALL_POINTERS
         self.run: Callable[..., None] = ctypes.CFUNCTYPE(*signature)(code.addresses["run"])
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin without workers and without a job."""
+        self._memory[:] = 0
+        self._field(self._at.SPIN).value = SPIN_ROUNDS
         self._bells: list[Any] = []
         self._asleep: list[bool] = []
         self._stopping = False
@@ -112,54 +117,54 @@ def _emit_pool(target: Target) -> str:
     return str(module)
 
 
-_pool: Pool | None = None
-_pool_lock = threading.Lock()
-_num_threads = 0
+class _State:
+    """What this process has: its pool, once a kernel has run, and the number of threads, once asked for."""
+
+    pool: Pool | None = None
+    num_threads: int = 0
+    lock = threading.Lock()
 
 
 def pool() -> Pool:
     """The process's pool."""
-    global _pool
-    if _pool is None:
-        with _pool_lock:
-            if _pool is None:
-                _pool = Pool()
-    return _pool
+    if _State.pool is None:
+        with _State.lock:
+            if _State.pool is None:
+                _State.pool = Pool()
+    return _State.pool
 
 
-def set_num_threads(num_threads: int) -> None:
+def set_num_threads(num_threads: Any) -> None:
     """Set how many threads one convolution may use, the calling one included.
 
     Raises TypeError for anything but an int, RuntimeError (as PyTorch does) where it is not positive.
     """
-    global _num_threads
     if isinstance(num_threads, bool) or not isinstance(num_threads, int):
         raise TypeError(f"set_num_threads expects an int, but got {type(num_threads).__name__}")
     if num_threads < 1:
         raise RuntimeError(
             f"set_num_threads (={num_threads}) expects a positive integer: use 1 for no workers"
         )
-    _num_threads = num_threads
+    _State.num_threads = num_threads
 
 
 def get_num_threads() -> int:
     """Return how many threads one convolution may use; at first, the cores that this process may use."""
-    global _num_threads
-    if not _num_threads:
-        _num_threads = available_cores()
-    return _num_threads
+    if not _State.num_threads:
+        _State.num_threads = available_cores()
+    return _State.num_threads
 
 
 def _forget_pool() -> None:
-    """After a fork the child has none of its parent's threads: it starts a pool of its own when it needs one."""
-    global _pool, _pool_lock
-    _pool = None
-    _pool_lock = threading.Lock()
+    """After a fork the child has none of its parent's threads, whatever the pool's memory says of them."""
+    _State.lock = threading.Lock()
+    if _State.pool is not None:
+        _State.pool.reset()
 
 
 def _stop_pool() -> None:
-    if _pool is not None:
-        _pool.stop()
+    if _State.pool is not None:
+        _State.pool.stop()
 
 
 if hasattr(os, "register_at_fork"):

@@ -70,7 +70,7 @@ class Layout:
     def row_sources(
         self, depth_stride: int, height_stride: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """(element offsets, whether the row is real) for every residue and row: [row_residues, total_rows]."""
+        """(element offsets, whether a row is real) of every residue and row: [row_residues, total_rows]."""
         d, h, _ = self.gather.axes
         rows = np.arange(self.total_rows, dtype=np.int64)
         slices = d.columns + d.reach
