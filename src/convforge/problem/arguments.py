@@ -73,12 +73,12 @@ def _example(rank: int, name: str) -> str:
     return f"{number}" if rank == 1 else f"{(number,) * rank}"
 
 
-def at_least(values: tuple[int, ...], name: str, least: int) -> tuple[int, ...]:
+def at_least(values: tuple[int, ...], name: str, least: int, where: str = "along") -> tuple[int, ...]:
     """The values, if none is below `least`; else ConvArgumentError that names the axis."""
     for axis, value in zip(AXES[len(values)], values, strict=True):
         if value < least:
             rule = "must not be negative" if least == 0 else f"must be at least {least}"
-            raise ConvArgumentError(f"{name} (={value} along the {axis}) {rule}: use {name}={least} or more")
+            raise ConvArgumentError(f"{name} (={value} {where} the {axis}) {rule}: use {name}={least} or more")
     return values
 
 
@@ -109,5 +109,5 @@ def padding_pairs(value: Any, rank: int) -> tuple[tuple[int, int], ...]:
             )
         pairs.append((sides[0], sides[1]))
     for side, column in zip(("before", "after"), zip(*pairs, strict=True), strict=True):
-        at_least(tuple(column), f"padding ({side})", 0)
+        at_least(tuple(column), "padding", 0, where=side)
     return tuple(pairs)
