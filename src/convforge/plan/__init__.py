@@ -1,7 +1,8 @@
 """Chooses how a convolution is computed, and has it computed: the only room that chooses."""
 
 from convforge.plan.cache import clear_plans
-from convforge.plan.describe import describe, workspace_bytes
+from convforge.plan.describe import describe, explain, workspace_bytes
+from convforge.plan.fingerprint import fingerprint
 from convforge.plan.prepared import Prepared
 from convforge.plan.products import grad_input, grad_weight, output
 
@@ -9,6 +10,8 @@ __all__ = [
     "Prepared",
     "clear_plans",
     "describe",
+    "explain",
+    "fingerprint",
     "grad_input",
     "grad_weight",
     "output",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from convforge.kernels.contract import Activation
 from convforge.plan.grad_weight_plan import GradWeightPlan
-from convforge.plan.output_plan import OutputPlan
+from convforge.plan.planner import plan_output
+from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.problem import ConvSpec
 from convforge.runtime import get_num_threads
 from convforge.target import Target
@@ -14,15 +14,9 @@ from convforge.target import Target
 PLAN_LIMIT = 512
 
 
-def output_plan(
-    spec: ConvSpec,
-    x_strides: tuple[int, ...],
-    y_strides: tuple[int, ...],
-    has_bias: bool,
-    activation: Activation,
-) -> OutputPlan:
+def output_plan(request: OutputRequest) -> OutputPlan:
     """The plan of an output product for the host and the present number of threads."""
-    return _output_plan(spec, x_strides, y_strides, has_bias, activation, get_num_threads(), Target.host())
+    return _output_plan(request, get_num_threads(), Target.host())
 
 
 def grad_weight_plan(
@@ -33,16 +27,8 @@ def grad_weight_plan(
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
-def _output_plan(
-    spec: ConvSpec,
-    x_strides: tuple[int, ...],
-    y_strides: tuple[int, ...],
-    has_bias: bool,
-    activation: Activation,
-    threads: int,
-    target: Target,
-) -> OutputPlan:
-    return OutputPlan(spec, x_strides, y_strides, target, threads, has_bias=has_bias, activation=activation)
+def _output_plan(request: OutputRequest, threads: int, target: Target) -> OutputPlan:
+    return plan_output(request, target, threads)
 
 
 @lru_cache(maxsize=PLAN_LIMIT)

@@ -11,7 +11,7 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel, fill
 from convforge.plan.heuristic import band_rows, grad_weight_schedule, plane_size
 from convforge.plan.job import Job
-from convforge.plan.output_plan import aligned, element_steps
+from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
 from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of

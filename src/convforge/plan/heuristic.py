@@ -67,17 +67,31 @@ def gather_tile(target: Target, lanes: int, out_channels: int, flat: int, steps:
     A step of k costs the largest of: multiply-adds at two a cycle; loads at two a cycle, a vector that
     crosses cache lines counted twice; instructions at five a cycle.
     """
-    best, best_cycles = (1, 1), float("inf")
-    for nv in range(1, 13):
-        for mr in range(1, min(out_channels, 16) + 1):
-            if why_tile_illegal(target, mr * nv, nv + 1):
-                continue
-            fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
-            tile = steps * max(fma, loads, issued, 4.0) + _TILE_CYCLES + _ACCUMULATOR_CYCLES * mr * nv
-            cycles = -(-flat // (nv * lanes)) * -(-out_channels // mr) * tile
-            if cycles < best_cycles:
-                best, best_cycles = (mr, nv), cycles
-    return best
+    legal = [
+        (mr, nv)
+        for nv in range(1, 13)
+        for mr in range(1, min(out_channels, 16) + 1)
+        if why_tile_illegal(target, mr * nv, nv + 1) is None
+    ]
+    return min(legal, key=lambda tile: _tile_cycles(*tile, lanes, out_channels, flat, steps))
+
+
+def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
+    """Cycles of one core for an output product by the best tile, packing left out."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    total = 0.0
+    for taps in gather.taps_by_phase:
+        steps = gather.in_channels * len(taps)
+        mr, nv = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
+        total += _tile_cycles(mr, nv, lanes, gather.out_channels, layout.flat, steps)
+    return total * gather.batch * gather.groups
+
+
+def _tile_cycles(mr: int, nv: int, lanes: int, out_channels: int, flat: int, steps: int) -> float:
+    fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
+    tile = steps * max(fma, loads, issued, 4.0) + _TILE_CYCLES + _ACCUMULATOR_CYCLES * mr * nv
+    return -(-flat // (nv * lanes)) * -(-out_channels // mr) * tile
 
 
 def band_rows(layout: Layout, length: int) -> int:

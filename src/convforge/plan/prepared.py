@@ -15,7 +15,7 @@ from convforge.kernels.contract import Activation
 from convforge.plan.arrays import is_writable, kept, readable, wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
-from convforge.plan.output_plan import OutputPlan
+from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.problem import ConvSpec, fold_padding, padded_size
 from convforge.runtime import address_of, get_num_threads
 
@@ -67,7 +67,8 @@ class Prepared:
         self._ready = None
 
     def _prepare(self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array) -> _Ready:
-        plan = output_plan(self.spec, x.strides, y.strides, bias is not None, self._activation)
+        request = OutputRequest(self.spec, x.strides, y.strides, bias is not None, self._activation)
+        plan = output_plan(request)
         weights = plan.weights.pack(readable(weight), plan.threads)
         packed_bias = None if bias is None else plan.weights.pack_bias(bias)
         ready = _Ready(key, x.strides, y.strides, plan, weights, packed_bias)

@@ -1,4 +1,7 @@
-"""The plan of an output product: schedule, kernel, tables and parameters, ready to be called many times."""
+"""The direct family (kernels/gather.py): serves every spec on every processor.
+
+A family is a file like this one, listed in planner.FAMILIES: `why_illegal`, `cost_cycles` and `plan`.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
     PHASE_FIELDS,
-    Activation,
     GatherKernel,
     fill,
 )
-from convforge.plan.heuristic import band_rows, gather_schedule, plane_size
+from convforge.plan.heuristic import band_rows, direct_cycles, gather_schedule, plane_size
 from convforge.plan.job import Job
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables
 from convforge.plan.weights import WeightPacking
-from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
@@ -28,30 +31,37 @@ from convforge.target import Target
 Array = NDArray[Any]
 
 
-class OutputPlan:
-    """How one convolution is computed for inputs of one shape and one set of strides.
+NAME = "direct"
 
-    Called with arrays of exactly these shapes; the input has `x_strides`, the output `y_strides`, both in
-    bytes; x and y are aligned.
-    """
 
-    def __init__(
-        self,
-        spec: ConvSpec,
-        x_strides: tuple[int, ...],
-        y_strides: tuple[int, ...],
-        target: Target,
-        threads: int,
-        *,
-        has_bias: bool,
-        activation: Activation = "none",
-    ) -> None:
-        self.spec, self.target, self.threads = spec, target, threads
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None: it serves all."""
+    del request, target
+    return None
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core that the request should take."""
+    layout = layout_of(gather_of(request.spec))
+    return direct_cycles(layout, ELEMENTS[request.spec.dtype.name], target)
+
+
+def plan(request: OutputRequest, target: Target, threads: int) -> DirectPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return DirectPlan(request, target, threads)
+
+
+class DirectPlan:
+    """How one convolution is computed for inputs of one shape and one set of strides."""
+
+    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+        self.spec, self.target, self.threads = request.spec, target, threads
+        spec = request.spec
         self.gather = gather = gather_of(spec)
         self.layout = layout = layout_of(gather)
         self.element = element = ELEMENTS[spec.dtype.name]
-        x_steps = element_steps(x_strides, spec)
-        y_steps = element_steps(y_strides, spec)
+        x_steps = element_steps(request.x_strides, spec)
+        y_steps = element_steps(request.y_strides, spec)
         in_place = _can_read_in_place(layout, x_steps) and element.storage == element.compute
         self.schedule = schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
         out = gather.axes[2].out_size
@@ -64,8 +74,8 @@ class OutputPlan:
             columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
             flat_output=_is_flat(layout, y_steps),
             unit_step=y_steps[4] * gather.axes[2].out_step == 1 or out == 1,
-            has_bias=has_bias,
-            activation=activation,
+            has_bias=request.has_bias,
+            activation=request.activation,
         )
         self.weights = WeightPacking(
             layout, element, target, schedule.mr, transposed=spec.transposed, rank=spec.rank
@@ -183,12 +193,14 @@ class OutputPlan:
         """Scratch memory of one thread."""
         return self.scratch_bytes
 
-
-def element_steps(strides: tuple[int, ...], spec: ConvSpec) -> tuple[int, ...]:
-    """Byte strides (batch, channel, *spatial) as element strides of five axes, missing leading ones 0."""
-    size = spec.dtype.itemsize
-    steps = [s // size for s in strides]
-    return (steps[0], steps[1], *[0] * (3 - spec.rank), *steps[2:])
+    def describe(self) -> str:
+        """Kernel, vectors, tasks, how the input is read, memory: one line."""
+        way = "input packed" if self.schedule.packed else "input read in place"
+        bits = 8 * self.schedule.lanes * self.element.compute_bytes
+        return (
+            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, {way}, "
+            f"{self.workspace_bytes / 1e6:.2f} MB a thread"
+        )
 
 
 def _can_read_in_place(layout: Layout, steps: tuple[int, ...]) -> bool:
@@ -220,8 +232,3 @@ def _is_flat(layout: Layout, steps: tuple[int, ...]) -> bool:
         and (d.out_size == 1 or steps[2] == w.out_size * h.out_size)
     )
     return whole and no_gaps and dense
-
-
-def aligned(size: int) -> int:
-    """The size rounded up to a whole cache line."""
-    return -(-size // 64) * 64

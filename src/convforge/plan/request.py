@@ -1,0 +1,68 @@
+"""What is asked of a planner, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from convforge.kernels.contract import Activation
+from convforge.problem import ConvSpec
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRequest:
+    """An output product of arrays of these strides (bytes); grad-input is one too.
+
+    x and y are aligned and do not overlap.
+    """
+
+    spec: ConvSpec
+    x_strides: tuple[int, ...]
+    y_strides: tuple[int, ...]
+    has_bias: bool
+    activation: Activation
+
+
+class PackedWeights(Protocol):
+    """How a plan wants its weights."""
+
+    def pack(self, weight: Array, threads: int) -> Array:
+        """Weights in the plan's own order, from a weight array of any strides."""
+        ...
+
+    def pack_bias(self, bias: Array) -> Array:
+        """The bias as the plan reads it."""
+        ...
+
+
+class OutputPlan(Protocol):
+    """A request with all choices made, to be called many times."""
+
+    threads: int
+
+    @property
+    def weights(self) -> PackedWeights:
+        """Packs weights for this plan."""
+        ...
+
+    @property
+    def tasks(self) -> int:
+        """Pieces that threads draw."""
+        ...
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Scratch memory of one thread."""
+        ...
+
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
+        """Compute the output at y: addresses of arrays that the caller keeps alive; a bias of 0 is none."""
+        ...
+
+    def describe(self) -> str:
+        """One line: kernel, vectors, tasks, memory."""
+        ...
