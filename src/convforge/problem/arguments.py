@@ -78,7 +78,9 @@ def at_least(values: tuple[int, ...], name: str, least: int, where: str = "along
     for axis, value in zip(AXES[len(values)], values, strict=True):
         if value < least:
             rule = "must not be negative" if least == 0 else f"must be at least {least}"
-            raise ConvArgumentError(f"{name} (={value} {where} the {axis}) {rule}: use {name}={least} or more")
+            raise ConvArgumentError(
+                f"{name} (={value} {where} the {axis}) {rule}: use {name}={least} or more"
+            )
     return values
 
 
