@@ -160,7 +160,7 @@ def _split(input: Tensor, parts: list[Any]) -> tuple[Tensor, tuple[Any, ...]]:
     """Ints, slices and None applied first, as PyTorch does; then the arrays that are left, in place."""
     ndim = input._data.ndim
     index = list(_filled(parts, ndim))
-    hole = index.index(Ellipsis)
+    hole = next(i for i, each in enumerate(index) if each is Ellipsis)  # arrays have no truth value
     index[hole : hole + 1] = [_ALL] * (ndim - sum(map(_width, index)))
     basic: list[Any] = []
     rest: list[Any] = []

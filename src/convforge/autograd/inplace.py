@@ -8,6 +8,7 @@ base with that part replaced (`CopySlices`); the view then makes itself again fr
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -212,9 +213,12 @@ def zero_(input: Tensor) -> Tensor:
 
 def set_shape(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The underscore form of a view: the tensor itself takes the new shape."""
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def changed(input: Tensor, *args: Any) -> Tensor:
+    def changed(input: Tensor, *args: Any, **named: Any) -> Tensor:
+        if named:  # a view remembers its arguments by place
+            args = signature.bind(input, *args, **named).args[1:]
         forbid_leaf(input)
         old = input._shadow()
         made = function(old, *args)
