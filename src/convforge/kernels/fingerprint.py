@@ -8,8 +8,6 @@ chance of 2^-32 at most. Eight chains hide the multiplication's latency: it read
 
 from __future__ import annotations
 
-from llvmlite import ir
-
 from convforge.ir.element import ELEMENTS
 from convforge.ir.emitter import Module
 from convforge.ir.vector import Vectors
@@ -30,7 +28,7 @@ def emit_fingerprint(kernel: FingerprintKernel, module: Module) -> None:
     round_words = FINGERPRINT_CHAINS * kernel.lanes
     begin = e.mul(index, p.chunk)
     stop = e.minimum(e.add(begin, p.chunk), p.words)
-    odd = ir.Constant(v.type, [_ODD] * kernel.lanes)
+    odd = v.constant(_ODD)
     zeros = [v.zero()] * FINGERPRINT_CHAINS
     with e.loop(begin, stop, step=round_words, carried=zeros, name="word") as word:
         for i in range(FINGERPRINT_CHAINS):
