@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import libraries, report
 from benchmarks.layer_table import Layer, load_layers
-from benchmarks.machine import cores, describe_machine
+from benchmarks.machine import busy_share, cores, describe_machine
 from benchmarks.peak import peak_gflops_in_own_process
 from benchmarks.results import OURS, Row, Timing, as_json
 from benchmarks.settings import Settings
@@ -54,7 +54,9 @@ def run(options: argparse.Namespace) -> int:
             rounds=1 if options.quick else ROUNDS,
             budget_s=options.budget or (QUICK_BUDGET_S if options.quick else BUDGET_S),
         )
-        machine = describe_machine() | {"threads": settings.threads, "versions": bench.versions()}
+        versions = bench.versions()
+        busy = busy_share()  # all workers are asleep now
+        machine = describe_machine() | {"threads": settings.threads, "versions": versions, "busy_share": busy}
         print(report.heading(machine, peak, settings))
         print(report.column_heads(names))
         for layer in layers:

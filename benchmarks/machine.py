@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,26 @@ def describe_machine() -> dict[str, Any]:
 def cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def busy_share(seconds: float = 0.5) -> float | None:
+    """Share of all processor time spent by anyone while this sleeps; None where the system does not tell."""
+    before = processor_ticks()
+    time.sleep(seconds)
+    after = processor_ticks()
+    if before is None or after is None:
+        return None
+    total = sum(after) - sum(before)
+    idle = sum(after[3:5]) - sum(before[3:5])  # idle, and waiting for a disk
+    return 1 - idle / total if total else None
+
+
+def processor_ticks() -> list[int] | None:
+    """The kernel's counts over all processors: user, nice, system, idle, iowait, …"""
+    table = Path("/proc/stat")
+    if not table.exists():
+        return None
+    return [int(word) for word in table.read_text(encoding="ascii").splitlines()[0].split()[1:9]]
 
 
 def processor_name() -> str:

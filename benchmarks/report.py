@@ -22,6 +22,7 @@ VARIANTS = {"torch": ("torch", "torch-cl")}
 LABEL_WIDTH = 34
 CELL_WIDTH = 18
 SLOW = 0.4
+BUSY = 0.05
 
 
 def conditions(machine: dict[str, Any], settings: Settings) -> str:
@@ -31,8 +32,11 @@ def conditions(machine: dict[str, Any], settings: Settings) -> str:
 
 def heading(machine: dict[str, Any], peak_gflops: float, settings: Settings) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    busy = machine["busy_share"] or 0
+    warning = f"WARNING: other programs use {busy:.0%} of the processors: no figure here counts\n"
     return (
-        f"{conditions(machine, settings)}\n{versions}\nFMA peak measured: {peak_gflops:.0f} GFLOP/s\n"
+        f"{conditions(machine, settings)}\n{versions}\n"
+        f"{warning if busy > BUSY else ''}FMA peak measured: {peak_gflops:.0f} GFLOP/s\n"
         "A cell: shortest time in µs, GFLOP/s, share of the peak.  "
         "/torch, /best: our speed / the peer's.\n"
         "error: ours against float64, norm of the difference / norm.\n"

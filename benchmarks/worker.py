@@ -7,7 +7,8 @@ python -m benchmarks.worker LIBRARY --threads N --dtype NAME --batch N
     {"op": "prepare", "layer", "folder"}    -> {"variants": {name: {...}}} or {"unsupported": why}
     {"op": "time", "variant", "budget_s"}   -> {"samples_s": [...]}
 
-Every answer is sent after the library's threads have gone to sleep. A failure is {"failure": text}.
+Every answer is sent after the library's threads have gone to sleep, or with "asleep": false if they do not
+within two seconds. A failure is {"failure": text}.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def main() -> None:
         except Exception as error:  # told to the parent, which goes on with the next layer
             traceback.print_exc()
             answer = {"failure": f"{type(error).__name__}: {error}".splitlines()[0]}
-        wait_until_idle()
+        answer["asleep"] = wait_until_idle()
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -47,6 +47,8 @@ class WorkerProcess:
             status = self.end(process)
             raise WorkerError(f"the process of {self.library} died with status {status}")
         answer = json.loads(line)
+        if not answer.pop("asleep"):
+            print(f"{self.library}: its threads do not sleep and disturb the next library", file=sys.stderr)
         if "failure" in answer:
             raise WorkerError(answer["failure"])
         return answer
