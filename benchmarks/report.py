@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from benchmarks.results import (
@@ -62,7 +63,7 @@ def line(row: Row, libraries: list[str], peak_gflops: float) -> str:
 
 def cell(row: Row, variant: str, peak_gflops: float) -> str:
     if variant not in row.timings:
-        return "failed" if variant in row.missing else "-"
+        return "not run" if variant in row.missing else "-"
     timing, gflops = row.timings[variant], row.gflops(variant)
     microseconds = f"{timing.min_s * 1e6:.1f}" if timing.min_s < 1e-2 else f"{timing.min_s * 1e6:.0f}"
     return f"{microseconds} {gflops:>4.0f} {gflops / peak_gflops:>4.0%}"
@@ -89,8 +90,9 @@ def summary(rows: list[Row], peak_gflops: float) -> str:
     lines.append(f"{'':<18}{'share of peak*':>15}{'worst error':>13}{'slowest first call':>20}")
     for name in variants_of(rows):
         first_s = max(row.timings[name].first_call_s for row in rows if name in row.timings)
+        share = peak_share(rows, name, peak_gflops)
         lines.append(
-            f"{name:<18}{peak_share(rows, name, peak_gflops):>15.0%}{worst_error(rows, name):>13.1e}"
+            f"{name:<18}{'-' if math.isnan(share) else f'{share:.0%}':>15}{worst_error(rows, name):>13.1e}"
             f"{first_s * 1e3:>17.1f} ms"
         )
     lines.append(f"* geometric mean over layers above {LARGE_FLOPS / 1e9:.1f} GFLOP")

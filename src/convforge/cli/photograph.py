@@ -54,7 +54,8 @@ def load_photograph(path: Path, channels: int | None, megapixels: float = MEGAPI
     image = decode(image_module, path, megapixels)
     try:
         if image.mode in WIDE_GREY or image.mode.startswith("I;16"):
-            pixels, mode = wide_grey(image, path), f"grey, {image.mode}"
+            words = "grey, 16 bits" if image.mode.startswith("I;16") else f"grey, mode {image.mode}"
+            pixels, mode = wide_grey(image, path), words
             return Photograph(path, with_channels(pixels, channels or 1), mode)
         mode = WORDS.get(image.mode, str(image.mode))
         wanted = MODES[channels or (1 if image.mode in (*EIGHT_BIT_GREY, "LA", "La") else 3)]
