@@ -95,7 +95,9 @@ def test_inner_loops_do_not_spill(name: str) -> None:
         text = assembly(gather(target, mr=mr, nv=nv).emit(target.triple), target)
         loop = _innermost(text)
         assert len(re.findall("vfmadd", loop)) == mr * nv
-        assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"tile {mr}x{nv} touches the stack:\n{loop}"
+        assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), (
+            f"tile {mr}x{nv} touches the stack:\n{loop}"
+        )
 
 
 def test_a_tile_that_would_spill_is_refused_with_its_reason() -> None:

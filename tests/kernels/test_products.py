@@ -123,6 +123,36 @@ def test_tile_edges(
     check(spec, *arrays)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_long_signals_in_bands(stride: int, mode: str, transposed: bool) -> None:
+    """A row too long for one band: windows of it are packed, pads at its two ends only."""
+    shape = (5, 3) if transposed else (3, 5)
+    spec, _ = normalize_conv(
+        (2, 5, 9001), (*shape, 7), (3,), stride, ((40, 33),), 5, rank=1, transposed=transposed,
+        padding_mode=mode, dtype=np.dtype(np.float32),
+    )  # fmt: skip
+    generator = np.random.default_rng(0)
+    arrays = [
+        filled(generator, s, "float32")
+        for s in (spec.input_shape, spec.weight_shape, (3,), spec.output_shape)
+    ]
+    check(spec, *arrays)
+    arrays[0] = np.ascontiguousarray(arrays[0][..., ::-1])[..., ::-1]
+    check(spec, *arrays)
+
+
+def test_workspace_does_not_grow_with_the_length_of_a_signal() -> None:
+    def workspace(length: int) -> int:
+        spec, _ = normalize_conv(
+            (1, 64, length), (128, 64, 3), None, padding=1, rank=1, dtype=np.dtype(np.float32)
+        )
+        return plan.workspace_bytes(spec)
+
+    assert workspace(100_000_000) <= 1.5 * workspace(1_000_000) < 16e6
+
+
 @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "hardswish"])
 def test_activation_in_the_epilogue(activation: Any) -> None:
     spec, _ = normalize_conv((1, 4, 9, 9), (6, 4, 3, 3), (6,), rank=2, dtype=np.dtype(np.float32))

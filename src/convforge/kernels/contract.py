@@ -34,7 +34,7 @@ HEADER_BYTES = 64
 
 # What packing needs to know of one input. Strides and sizes count elements; *_table are addresses.
 _PACKING = (
-    *("pitch", "plane", "planes", "plane_rows", "total_rows", "row_length"),
+    *("pitch", "plane", "planes", "plane_rows", "total_rows", "row_length", "one_row"),
     *("row_residues", "column_residues", "row_table", "column_table", "x_column"),
 )
 GATHER_PARAMETERS = (

@@ -63,7 +63,9 @@ class _Gather:
 
         first_tile = e.mul(band, p.band_tiles)
         first_flat = e.mul(first_tile, self.length)
-        first_row = e.div(first_flat, p.pitch)
+        one_row = e.b.icmp_signed("!=", p.one_row, e.i64(0))
+        first_row = e.select(one_row, 0, e.div(first_flat, p.pitch))
+        first_column = e.select(one_row, first_flat, 0)
         x_image = e.at(x, storage, e.mul(image, p.x_batch))
         y_image = e.at(y, storage, e.mul(image, p.y_batch))
         stop_flat = e.minimum(e.add(first_flat, e.mul(p.band_tiles, self.length)), p.flat)
@@ -81,8 +83,8 @@ class _Gather:
                 stale = e.b.icmp_signed("!=", e.load("i64", scratch), key)
                 with e.when(stale):
                     e.store(key, "i64", scratch)
-                    self._emit_pack(e, v, p, x_group, packed, first_row)
-                origin, base = packed, e.mul(first_row, p.pitch)
+                    self._emit_pack(e, v, p, x_group, packed, first_row, first_column)
+                origin, base = packed, e.add(e.mul(first_row, p.pitch), first_column)
             else:
                 origin, base = x_group, 0
             with e.loop(0, p.phases, name="phase") as phase:
@@ -94,7 +96,14 @@ class _Gather:
         e.done()
 
     def _emit_pack(
-        self, e: Emitter, v: Vectors, p: Parameters, source: Value, target: Value, first_row: Int
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        source: Value,
+        target: Value,
+        first_row: Int,
+        first_column: Int,
     ) -> None:
         assert self.columns is not None
         rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
@@ -111,6 +120,7 @@ class _Gather:
                 column_residues=p.column_residues,
                 row_residues=p.row_residues,
                 first_row=first_row,
+                first_column=first_column,
                 rows=rows,
                 total_rows=p.total_rows,
                 row_length=p.row_length,

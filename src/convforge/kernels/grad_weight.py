@@ -61,10 +61,13 @@ class _GradWeight:
             with e.loop(0, p.bands, name="band") as band:
                 flat = e.mul(band.index, p.band_length)
                 length = e.minimum(p.band_length, e.sub(p.flat, flat))
-                first_row = e.div(flat, p.pitch)
-                self._emit_pack(e, v, p, source, planes, first_row, channels)
+                one_row = e.b.icmp_signed("!=", p.one_row, e.i64(0))
+                first_row = e.select(one_row, 0, e.div(flat, p.pitch))
+                first_column = e.select(one_row, flat, 0)
+                self._emit_pack(e, v, p, source, planes, first_row, first_column, channels)
                 self._emit_pack_gradient(e, v, p, g_source, packed, mask, flat, length, outs, out_tiles)
-                pixels = e.at(planes, self.compute, e.sub(flat, e.mul(first_row, p.pitch)))
+                base = e.add(e.mul(first_row, p.pitch), first_column)
+                pixels = e.at(planes, self.compute, e.sub(flat, base))
                 with e.loop(0, out_tiles, name="out_tile") as m, e.loop(0, pair_tiles, name="pair_tile") as k:
                     self._emit_tile(
                         e,
@@ -102,6 +105,7 @@ class _GradWeight:
         source: Value,
         target: Value,
         first_row: Int,
+        first_column: Int,
         channels: Int,
     ) -> None:
         rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
@@ -117,6 +121,7 @@ class _GradWeight:
                 column_residues=p.column_residues,
                 row_residues=p.row_residues,
                 first_row=first_row,
+                first_column=first_column,
                 rows=rows,
                 total_rows=p.total_rows,
                 row_length=p.row_length,

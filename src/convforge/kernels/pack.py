@@ -3,7 +3,8 @@
     packed[channel][residue][row][column] = x[channel][source row][source column]    or 0
 
 Source rows come from a table. A row's columns are one run of the input (zeros before and after it) and a
-list of patches: the columns that reflect, replicate or circular padding fills from elsewhere.
+list of patches: the columns that reflect, replicate or circular padding fills from elsewhere. Where the
+input is one long row, a window of `row_length` columns from `first_column` on is packed.
 
 Contract: `target` has room for `slack` vectors after the last plane; input rows may have any stride and
 are read only where they exist; nothing aliases.
@@ -28,6 +29,7 @@ def emit_pack_rows(
     column_residues: Int,
     row_residues: Int,
     first_row: Int,
+    first_column: Int,
     rows: Int,
     total_rows: Int,
     row_length: Int,
@@ -42,6 +44,7 @@ def emit_pack_rows(
         with e.loop(0, column_residues, name="col_residue") as residue:
             record = e.at(column_table, "i64", e.mul(residue.index, len(COLUMN_FIELDS)))
             lead, count, start = (e.load("i64", record, i) for i in range(3))
+            lead = e.sub(lead, first_column)
             index = e.add(e.mul(row_residue.index, column_residues), residue.index)
             plane_start = e.at(target, kind, e.mul(index, plane))
             with e.loop(0, rows, name="pack_row") as row:
@@ -55,10 +58,11 @@ def emit_pack_rows(
                 patches = e.b.inttoptr(e.load("i64", record, 3), target.type)
                 patch_count = e.select(real, e.load("i64", record, 4), 0)
                 with e.loop(0, patch_count, name="patch") as patch:
-                    at = e.load("i64", patches, e.mul(patch.index, 2))
+                    at = e.sub(e.load("i64", patches, e.mul(patch.index, 2)), first_column)
                     step = e.load("i64", patches, e.add(e.mul(patch.index, 2), 1))
                     value = e.load(v.element.storage, source, e.add(offset, step))
-                    e.store(v.widen(value), kind, to, at)
+                    with e.when(e.b.icmp_unsigned("<", e.i64(at), e.i64(row_length))):
+                        e.store(v.widen(value), kind, to, at)
 
 
 def _emit_run(
@@ -77,10 +81,12 @@ def _emit_run(
     if columns == "strided":
         with e.loop(0, length, step=v.lanes, name="zero") as j:
             v.store(v.zero(), to, j.index)
-        begin = e.at(to, kind, lead)
-        with e.loop(0, count, name="element") as j:
-            value = e.load(v.element.storage, line, e.mul(j.index, stride))
-            e.store(v.widen(value), kind, begin, j.index)
+        # The run may begin before the window and end behind it.
+        begin = e.maximum(lead, 0)
+        stop = e.minimum(e.add(lead, count), length)
+        with e.loop(begin, stop, name="element") as j:
+            value = e.load(v.element.storage, line, e.mul(e.sub(j.index, lead), stride))
+            e.store(v.widen(value), kind, to, j.index)
         return
     with e.loop(0, length, step=v.lanes, name="column") as j:
         first = e.sub(j.index, lead)

@@ -18,7 +18,7 @@ from convforge.kernels.contract import (
     GatherKernel,
     fill,
 )
-from convforge.plan.heuristic import band_rows, direct_cycles, gather_schedule, plane_size
+from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
@@ -92,8 +92,8 @@ class DirectPlan:
         out_tiles = -(-gather.out_channels // schedule.mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         group_blocks = -(-gather.groups // schedule.group_block)
-        rows = band_rows(layout, schedule.band_tiles * kernel.length)
-        plane = plane_size(layout, rows, kernel.length, schedule.lanes)
+        band = band_of(layout, schedule.band_tiles * kernel.length, schedule.lanes, kernel.length)
+        plane = band.plane
         channel_step = layout.planes * plane if schedule.packed else x_steps[1]
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         reaches = [
@@ -136,9 +136,10 @@ class DirectPlan:
             "pitch": layout.pitch,
             "plane": plane,
             "planes": layout.planes,
-            "plane_rows": rows,
+            "plane_rows": band.rows,
             "total_rows": layout.total_rows,
-            "row_length": layout.row_length,
+            "row_length": band.row_length,
+            "one_row": int(layout.is_one_row),
             "row_residues": layout.row_residues,
             "column_residues": len(w.residues),
             "row_table": tables.rows.ctypes.data,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel, fill
-from convforge.plan.heuristic import band_rows, grad_weight_schedule, plane_size
+from convforge.plan.heuristic import band_of, grad_weight_schedule
 from convforge.plan.job import Job
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
@@ -54,10 +54,10 @@ class GradWeightPlan:
         )
         self._job = Job(self.kernel, target)
         taps = len(gather.taps_by_phase[0])
-        band = schedule.band_rows * layout.pitch
-        rows = band_rows(layout, band)
+        band = schedule.band_length
         # Tiles end where the band does: only whole vectors are read beyond it.
-        plane = plane_size(layout, rows, schedule.lanes, schedule.lanes)
+        packed = band_of(layout, band, schedule.lanes, schedule.lanes)
+        plane = packed.plane
         channels, outs = schedule.channel_block, schedule.output_block
         pairs = -(-channels * taps // schedule.nk) * schedule.nk
         reach = distances(layout, 0, plane, channels, layout.planes * plane)
@@ -96,9 +96,10 @@ class GradWeightPlan:
             "pitch": layout.pitch,
             "plane": plane,
             "planes": layout.planes,
-            "plane_rows": rows,
+            "plane_rows": packed.rows,
             "total_rows": layout.total_rows,
-            "row_length": layout.row_length,
+            "row_length": packed.row_length,
+            "one_row": int(layout.is_one_row),
             "row_residues": layout.row_residues,
             "column_residues": len(w.residues),
             "row_table": tables.rows.ctypes.data,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from convforge.ir.element import Element
 from convforge.schedule import GatherSchedule, GradWeightSchedule, Layout, why_tile_illegal
 from convforge.target import Target
@@ -94,19 +96,34 @@ def _tile_cycles(mr: int, nv: int, lanes: int, out_channels: int, flat: int, ste
     return -(-flat // (nv * lanes)) * -(-out_channels // mr) * tile
 
 
-def band_rows(layout: Layout, length: int) -> int:
-    """Rows of a plane that a band of `length` outputs of the flat run needs, wherever it begins."""
-    return min((length + layout.pitch - 2) // layout.pitch + 1 + layout.reach_rows, layout.total_rows)
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What is packed for a stretch of the flat run: rows of each plane, columns of each row, and the
+    elements from one plane to the next.
+    """
+
+    rows: int
+    row_length: int
+    plane: int
 
 
-def plane_size(layout: Layout, rows: int, length: int, lanes: int) -> int:
-    """Elements of a packed plane: its rows, what the last tile reads beyond them, and an odd line.
+def band_of(layout: Layout, length: int, lanes: int, overrun: int) -> Band:
+    """The band of any `length` outputs of the flat run, of which tiles read up to `overrun` more.
 
     The last row may be written, and the last tile read, beyond the rows. Planes an exact power of two
     apart would fall on the same lines of the cache: hence the extra line.
     """
-    size = rows * layout.pitch + layout.row_length + layout.gather.axes[2].reach + length + lanes
-    return -(-size // lanes) * lanes + (lanes if (size // lanes) % 64 in (0, 63) else 0)
+    reach = layout.gather.axes[2].reach
+    if layout.is_one_row:
+        rows, row_length = 1, min(length + reach, layout.row_length)
+        size = row_length
+    else:
+        rows = min((length + layout.pitch - 2) // layout.pitch + 1 + layout.reach_rows, layout.total_rows)
+        row_length = layout.row_length
+        size = rows * layout.pitch + row_length
+    size += reach + overrun + lanes
+    lines = -(-size // lanes)
+    return Band(rows, row_length, (lines + (1 if lines % 64 in (0, 63) else 0)) * lanes)
 
 
 def _channel_block(layout: Layout, element: Element, target: Target, length: int, packed: bool) -> int:
@@ -139,9 +156,9 @@ def _bands(layout: Layout, element: Element, target: Target, length: int, tiles:
     lanes = target.vector_bytes // element.compute_bytes
 
     def packed_bytes(bands: int) -> tuple[int, int]:
-        rows = band_rows(layout, -(-tiles // bands) * length)
+        band = band_of(layout, -(-tiles // bands) * length, lanes, length)
         planes = layout.gather.in_channels * layout.planes
-        return planes * plane_size(layout, rows, length, lanes) * element.compute_bytes, rows * bands
+        return planes * band.plane * element.compute_bytes, band.rows * bands
 
     def fewest(limit: int) -> int:
         low, high = 1, tiles
@@ -151,7 +168,7 @@ def _bands(layout: Layout, element: Element, target: Target, length: int, tiles:
         return low
 
     bands = fewest(int(0.6 * target.l2_bytes))
-    if packed_bytes(bands)[1] > 1.3 * layout.total_rows:
+    if not layout.is_one_row and packed_bytes(bands)[1] > 1.3 * layout.total_rows:
         bands = fewest(BAND_LIMIT_BYTES)
     return bands
 
@@ -178,6 +195,10 @@ def grad_weight_schedule(layout: Layout, element: Element, target: Target) -> Gr
     channel_block = max(1, -(-gather.in_channels // 8), min(gather.in_channels, -(-2 * nk // taps)))
     output_block = min(gather.out_channels, 128)
     budget = int(0.6 * target.l2_bytes) // element.compute_bytes
-    per_row = layout.pitch * (channel_block * layout.planes + output_block)
-    rows = max(1, budget // max(per_row, 1) - layout.reach_rows, min(4 * layout.reach_rows, layout.out_rows))
-    return GradWeightSchedule(mr, nk, lanes, channel_block, output_block, min(rows, layout.out_rows))
+    per_output = channel_block * layout.planes + output_block
+    if layout.is_one_row:
+        length = max(16 * lanes, budget // per_output // lanes * lanes)
+    else:
+        rows = budget // (layout.pitch * per_output) - layout.reach_rows
+        length = max(1, rows, min(4 * layout.reach_rows, layout.out_rows)) * layout.pitch
+    return GradWeightSchedule(mr, nk, lanes, channel_block, output_block, min(length, layout.flat))

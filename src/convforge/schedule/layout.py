@@ -40,6 +40,11 @@ class Layout:
     reach_rows: int
 
     @property
+    def is_one_row(self) -> bool:
+        """Whether the whole input is one row (1-d): then a band packs a window of it, not all of it."""
+        return self.total_rows == 1
+
+    @property
     def row_residues(self) -> int:
         """Residues of depth and height together."""
         d, h, _ = self.gather.axes

@@ -35,7 +35,7 @@ class GradWeightSchedule:
 
     mr: channels of grad-output of a tile. nk: (channel, tap) pairs of a tile. lanes: elements of a vector.
     channel_block: input channels packed together; also the channels of one task.
-    output_block: grad-output channels of one task. band_rows: flat rows packed together.
+    output_block: grad-output channels of one task. band_length: outputs of the flat run packed together.
     """
 
     mr: int
@@ -43,7 +43,7 @@ class GradWeightSchedule:
     lanes: int
     channel_block: int
     output_block: int
-    band_rows: int
+    band_length: int
 
 
 def why_tile_illegal(target: Target, accumulators: int, operands: int) -> str | None:
