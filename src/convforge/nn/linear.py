@@ -60,7 +60,7 @@ class Linear(Module):
 class LazyLinear(LazyModuleMixin, Linear):
     """A `Linear` that takes in_features from its first input."""
 
-    cls_to_become: ClassVar[type[Any] | None] = Linear
+    cls_to_become = Linear
 
     def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
         # Sizes of 0 until the first input.

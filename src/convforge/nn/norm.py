@@ -223,21 +223,21 @@ class _LazyBatchNorm(LazyModuleMixin, _BatchNorm):
 class LazyBatchNorm1d(_LazyBatchNorm):
     """A `BatchNorm1d` that takes num_features from its first input."""
 
-    cls_to_become: ClassVar[type[Any] | None] = BatchNorm1d
+    cls_to_become = BatchNorm1d
     _dimensions = (2, 3)
 
 
 class LazyBatchNorm2d(_LazyBatchNorm):
     """A `BatchNorm2d` that takes num_features from its first input."""
 
-    cls_to_become: ClassVar[type[Any] | None] = BatchNorm2d
+    cls_to_become = BatchNorm2d
     _dimensions = (4,)
 
 
 class LazyBatchNorm3d(_LazyBatchNorm):
     """A `BatchNorm3d` that takes num_features from its first input."""
 
-    cls_to_become: ClassVar[type[Any] | None] = BatchNorm3d
+    cls_to_become = BatchNorm3d
     _dimensions = (5,)
 
 

@@ -44,7 +44,7 @@ class ReLU(Module):
 class Hardtanh(Module):
     """x between min_val and max_val, those beyond.
 
-    Raises ValueError unless max_val is above min_val.
+    Raises AssertionError, as PyTorch, unless max_val is above min_val.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Hardtanh(Module):
         self.max_val = max_val if max_value is None else max_value
         self.inplace = inplace
         if self.max_val <= self.min_val:
-            raise ValueError(f"max_val (={self.max_val}) must be larger than min_val (={self.min_val})")
+            raise AssertionError(f"max_val (={self.max_val}) must be larger than min_val (={self.min_val})")
 
     def forward(self, input: Any) -> Any:
         """Apply the activation; any shape, kept."""

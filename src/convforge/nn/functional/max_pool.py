@@ -33,7 +33,7 @@ class PickFromPlane:
     def _flat_index(self) -> Array:
         planes = math.prod(self.shape[: -self.rank])
         area = math.prod(self.shape[-self.rank :])
-        return self.index.reshape(planes, -1) + np.arange(planes, dtype=np.int64)[:, None] * area
+        return self.index.reshape(planes, math.prod(self.index.shape[-self.rank :])) + np.arange(planes, dtype=np.int64)[:, None] * area
 
     def forward(self, x: Array) -> Array:
         """Read each position."""
@@ -61,16 +61,7 @@ def largest(x: Array, windows: Sequence[Window]) -> tuple[Array, Array]:
     best = np.full(lead + outs, -np.inf if floating else np.iinfo(x.dtype).min, dtype=x.dtype)
     where = np.empty(lead + outs, dtype=np.int64)
     # A window whose elements are all -inf answers with its first element inside the input.
-    where[...] = _grid(
-        [
-            [
-                next(i for i in range(o * w.stride - w.padding, w.size, w.dilation) if i >= 0)
-                for o in range(w.out)
-            ]
-            for w in windows
-        ],
-        pitches,
-    )
+    where[...] = _grid([_first_inputs(window) for window in windows], pitches)
     for taps in taps_of(windows):
         out = (..., *(tap.out for tap in taps))
         values = x[(..., *(tap.inp for tap in taps))]
@@ -83,7 +74,14 @@ def largest(x: Array, windows: Sequence[Window]) -> tuple[Array, Array]:
     return best, where
 
 
-def _grid(positions: Sequence[Sequence[int]], pitches: Sequence[int]) -> Array:
+def _first_inputs(window: Window) -> Array:
+    """The first input that each window of an axis reads; the last one of all where it reads none."""
+    starts = np.arange(window.out, dtype=np.int64) * window.stride - window.padding
+    skipped = np.maximum(0, -(starts // window.dilation))
+    return np.minimum(starts + skipped * window.dilation, window.size - 1)
+
+
+def _grid(positions: Sequence[Sequence[int] | Array], pitches: Sequence[int]) -> Array:
     """Flat positions of a grid given by one list of positions an axis."""
     total: Array = np.zeros((), dtype=np.int64)
     for axis_positions, pitch in zip(positions, pitches):
