@@ -120,20 +120,27 @@ def mul(input: Operand, other: Operand) -> Tensor:
     input, other = both(input, other)
     out = run(np.multiply, input, other)
     if recording(input, other):
-        _attach_pair(out, "MulBackward0", _mul_backward, input, other)
+        _attach_pair(out, "MulBackward0", _mul_backward, input, other, (_requires(other), _requires(input)))
     return out
 
 
-def _attach_pair(out: Tensor, name: str, backward: Any, input: Any, other: Any, result: Any = None) -> None:
-    node = attach(
-        out, name, backward, (tensor_or_none(input), tensor_or_none(other)),
-        (tensor_or_none(input), tensor_or_none(other), result),
-    )  # fmt: skip
+def _requires(operand: Any) -> bool:
+    return isinstance(operand, Tensor) and operand._req
+
+
+def _attach_pair(
+    out: Tensor, name: str, backward: Any, input: Any, other: Any, keep: tuple[bool, bool], result: bool = False
+) -> None:
+    """Record an operation of two operands, keeping those that its backward reads: `keep` says which.
+
+    What is not kept may be changed in place afterwards, as in PyTorch.
+    """
+    first, second = tensor_or_none(input), tensor_or_none(other)
+    saved = (first if keep[0] else None, second if keep[1] else None, out if result else None)
+    node = attach(out, name, backward, (first, second), saved)
+    node.shapes = shape_of(input), shape_of(other)
     # A number is kept as it is; a Tensor comes back through `saved`, which checks it.
-    node.numbers = (
-        None if isinstance(input, Tensor) else input,
-        None if isinstance(other, Tensor) else other,
-    )
+    node.numbers = None if first is not None else input, None if second is not None else other
 
 
 def _operands(node: Any) -> tuple[Any, Any, Any]:
@@ -145,8 +152,8 @@ def _operands(node: Any) -> tuple[Any, Any, Any]:
 def _mul_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     input, other, _ = _operands(node)
     return (
-        sum_to(mul(grad, conj_of(other)), shape_of(input)) if node.edges[0] else None,
-        sum_to(mul(grad, conj_of(input)), shape_of(other)) if node.edges[1] else None,
+        sum_to(mul(grad, conj_of(other)), node.shapes[0]) if node.edges[0] else None,
+        sum_to(mul(grad, conj_of(input)), node.shapes[1]) if node.edges[1] else None,
     )
 
 
@@ -166,7 +173,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
         input, other = to_floating(input), to_floating(other)
     out = run(np.true_divide, input, other)
     if recording(input, other):
-        _attach_pair(out, "DivBackward0", _div_backward, input, other)
+        _attach_pair(out, "DivBackward0", _div_backward, input, other, (_requires(other), True))
     return out
 
 
@@ -174,8 +181,8 @@ def _div_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     input, other, _ = _operands(node)
     first = div(grad, conj_of(other))
     return (
-        sum_to(first, shape_of(input)) if node.edges[0] else None,
-        sum_to(mul(neg(first), conj_of(div(input, other))), shape_of(other)) if node.edges[1] else None,
+        sum_to(first, node.shapes[0]) if node.edges[0] else None,
+        sum_to(mul(neg(first), conj_of(div(input, other))), node.shapes[1]) if node.edges[1] else None,
     )
 
 
@@ -238,15 +245,15 @@ def remainder(input: Operand, other: Operand) -> Tensor:
     _refuse_zero(other, result_dtype(input, other).category)
     out = run(np.remainder, input, other)
     if recording(input, other):
-        _attach_pair(out, "RemainderBackward0", _remainder_backward, input, other)
+        _attach_pair(out, "RemainderBackward0", _remainder_backward, input, other, (_requires(other),) * 2)
     return out
 
 
 def _remainder_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     input, other, _ = _operands(node)
     return (
-        sum_to(grad, shape_of(input)) if node.edges[0] else None,
-        sum_to(mul(neg(grad), floor_divide(input, other)), shape_of(other)) if node.edges[1] else None,
+        sum_to(grad, node.shapes[0]) if node.edges[0] else None,
+        sum_to(mul(neg(grad), floor_divide(input, other)), node.shapes[1]) if node.edges[1] else None,
     )
 
 
@@ -256,14 +263,14 @@ def fmod(input: Operand, other: Operand) -> Tensor:
     _refuse_zero(other, result_dtype(input, other).category)
     out = run(np.fmod, input, other)
     if recording(input, other):
-        _attach_pair(out, "FmodBackward1", _fmod_backward, input, other)
+        _attach_pair(out, "FmodBackward1", _fmod_backward, input, other, (_requires(other),) * 2)
     return out
 
 
 def _fmod_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     input, other, _ = _operands(node)
     return (
-        sum_to(grad, shape_of(input)) if node.edges[0] else None,
+        sum_to(grad, node.shapes[0]) if node.edges[0] else None,
         sum_to(mul(neg(grad), div(input, other, rounding_mode="trunc")), shape_of(other))
         if node.edges[1]
         else None,
@@ -315,7 +322,10 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
             out = run(np.power, input, exponent)
     if recording(input, exponent):
         name = "PowBackward1" if isinstance(exponent, Tensor) else "PowBackward0"
-        _attach_pair(out, name, _pow_backward, input, exponent, out)
+        plain_slope = not isinstance(exponent, Tensor) and exponent in (0, 1)
+        _attach_pair(
+            out, name, _pow_backward, input, exponent, (not plain_slope, True), _requires(exponent)
+        )
     return out
 
 
@@ -336,9 +346,11 @@ def _pow_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if node.edges[0]:
         if isinstance(exponent, Tensor):
             slope = where(exponent == 0, 0.0, mul(exponent, pow(input, sub(exponent, 1))))
-            first = sum_to(mul(grad, conj_of(slope)), shape_of(input))
+            first = sum_to(mul(grad, conj_of(slope)), node.shapes[0])
         elif exponent == 0:
-            first = from_data(np.zeros_like(input._data))
+            first = from_data(np.zeros_like(grad._data))
+        elif exponent == 1:
+            first = grad
         elif exponent == 2:
             first = mul(grad, mul(conj_of(input), 2))
         else:
@@ -346,7 +358,7 @@ def _pow_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if node.edges[1]:
         base = input if isinstance(input, Tensor) else from_data(np.asarray(input, exponent._data.dtype))
         slope = mul(result, where(base == 0, 0.0, _log(base)))
-        second = sum_to(mul(grad, conj_of(slope)), shape_of(exponent))
+        second = sum_to(mul(grad, conj_of(slope)), node.shapes[1])
     return first, second
 
 

@@ -80,6 +80,11 @@ class Node:
         self.retained = None
         self.undefined_as_zeros = False
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     def name(self) -> str:
         """'AddBackward0', as it is printed behind a tensor."""
         return self._name

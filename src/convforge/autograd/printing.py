@@ -70,19 +70,9 @@ class _Formatter:
         size = np.abs(nonzero)
         top, bottom = float(size.max()), float(size.min())
         self.integers_only = bool(np.all(np.ceil(nonzero) == nonzero))
-        if self.integers_only:
-            self.scientific = top / bottom > 1000.0 or top > 1.0e8
-        else:
-            self.scientific = top / bottom > 1000.0 or top > 1.0e8 or bottom < 1.0e-4
+        self.scientific = top / bottom > 1000.0 or top > 1.0e8 or (not self.integers_only and bottom < 1.0e-4)
         if options.sci_mode is not None:
             self.scientific = options.sci_mode
-            probe = self.scientific
-        elif self.integers_only:
-            # Whole numbers are judged by size alone, for their digits are exact.
-            probe = self.scientific = top > 1.0e8 or top / bottom > 1000.0 and False or top > 1.0e8
-        else:
-            probe = self.scientific
-        del probe
         self.width = max(len(self.text(each)) for each in wide.tolist())
 
     def text(self, value: Any) -> str:

@@ -138,8 +138,10 @@ def _prod_backward(node: Any, grad: Tensor) -> Tensor:
 
     (input,) = node.saved
     shape, dims, keepdim = node.spread
+    if not input._data.size:
+        return from_data(np.zeros(shape, input._data.dtype))
     rest = tuple(index for index in range(len(shape)) if index not in dims)
-    flat = input.permute(*rest, *dims).reshape((*[shape[each] for each in rest], -1))
+    flat = input.permute(*rest, *dims).reshape([*[shape[each] for each in rest], math.prod(shape[each] for each in dims)])
     one = from_data(np.ones((*flat._data.shape[:-1], 1), flat._data.dtype))
     before = cumprod(cat([one, flat[..., :-1]], -1), -1)
     after = cumprod(cat([one, flat.flip(-1)[..., :-1]], -1), -1).flip(-1)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import device as _device
-from .dtype import BY_NUMPY, DType, from_numpy_dtype, get_default_dtype
+from .dtype import BY_NUMPY, DType, from_numpy_dtype
 from .grad_mode import enable_grad, mode
 from .node import Node, RemovableHandle
 from .size import Size
@@ -35,6 +35,14 @@ class Tensor:
     __slots__ = (
         "__dict__", "__weakref__", "_data", "_grad_fn", "_hooks", "_nr", "_req", "_vbox", "_view", "grad",
     )  # fmt: skip
+    _data: np.ndarray[Any, Any]
+    _req: bool
+    grad: Tensor | None
+    _grad_fn: Node | None
+    _nr: int
+    _vbox: list[int]
+    _view: tuple[Any, tuple[Any, ...], int] | None
+    _hooks: dict[int, Any] | None
     # NumPy leaves `array + tensor` to the tensor.
     __array_priority__ = 1000
 
@@ -78,6 +86,7 @@ class Tensor:
 
     def _refresh(self) -> None:
         """Renew a view's place on the tape if its base was changed in place since."""
+        assert self._view is not None
         base, chain, version = self._view
         if self._vbox[0] == version:
             return
@@ -268,8 +277,3 @@ def recording(*tensors: Any) -> bool:
             if each._req:
                 return True
     return False
-
-
-def default_dtype_array(values: Any) -> np.ndarray[Any, Any]:
-    """The values as an array of the default dtype."""
-    return np.asarray(values, get_default_dtype().numpy)
