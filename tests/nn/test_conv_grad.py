@@ -50,7 +50,7 @@ def test_nn_grad_gives_the_gradients(case: Case, dtype: str, seed: int, as_array
 def test_nn_grad_is_pytorchs() -> None:
     generator = np.random.default_rng(0)
     x, weight = generator.standard_normal((2, 4, 7, 8)), generator.standard_normal((6, 2, 3, 2))
-    grad = generator.standard_normal((2, 6, 4, 9))
+    grad = generator.standard_normal((2, 6, 4, 5))
     arguments = (2, (1, 2), (1, 3), 2)
     for name, ours, theirs in (
         (
@@ -82,7 +82,7 @@ def test_nn_grad_refuses_wrong_shapes() -> None:
         nn.grad.conv2d_input(7, weight, grad)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     case=cases(ranks=(1, 2), batches=(1, 2), unbatched=True),
     dtype=st.sampled_from(("float64", "complex128")),

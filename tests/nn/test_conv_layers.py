@@ -186,7 +186,7 @@ def test_lazy_layers_load_a_state_and_refuse_wrong_ranks() -> None:
 def test_paddings_beyond_pytorchs(arguments: dict[str, Any], padding: Any, flat: list[int]) -> None:
     layer = nn.Conv2d(4, 6, 3, **arguments)
     assert layer.padding == padding
-    assert layer._reversed_padding_repeated_twice == flat
+    assert list(layer._reversed_padding_repeated_twice) == flat
     assert f"padding={padding}" in repr(layer)
     x = convforge.from_numpy(image(layer))
     y = layer(x)

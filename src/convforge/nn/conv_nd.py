@@ -45,7 +45,7 @@ class ConvNd(Module):
     padding_mode: str
     weight: Tensor
     bias: Tensor | None
-    _reversed_padding_repeated_twice: list[int]
+    _reversed_padding_repeated_twice: list[int] | tuple[int, ...]
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class ConvNd(Module):
             first, second = second, first
         return (first, second // self.groups, *self.kernel_size)
 
-    def _sides_from_last_axis(self) -> list[int]:
+    def _sides_from_last_axis(self) -> list[int] | tuple[int, ...]:
         """The padding as `functional.pad` takes it; 'same' as for stride 1 (else the input decides)."""
         rank = len(self.kernel_size)
         match self.padding:
@@ -106,7 +106,9 @@ class ConvNd(Module):
                 pairs = [(0, 0)] * rank
             case _:
                 pairs = padding_pairs(self.padding, rank)
-        return [side for pair in reversed(pairs) for side in pair]
+        sides = [side for pair in reversed(pairs) for side in pair]
+        # A tuple for numbers, a list for names: as in PyTorch.
+        return sides if isinstance(self.padding, str) else tuple(sides)
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew, as PyTorch does: uniform within 1 / sqrt(inputs of an output element).
