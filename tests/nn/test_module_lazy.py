@@ -92,7 +92,7 @@ def test_use_of_an_uninitialised_parameter(use: str) -> None:
 def test_operations_are_refused(use: str) -> None:
     s = ours()
     with pytest.raises((ValueError, RuntimeError), match=r"uninitialized parameter"):
-        eval(use, {"p": s.nn.UninitializedParameter()})
+        eval(use, {"p": s.nn.UninitializedParameter(requires_grad=False)})
 
 
 def test_materialize() -> None:

@@ -44,7 +44,7 @@ def ghost_module(s: Side) -> Any:
             nn.ReLU6(inplace=True),
         )  # fmt: skip
 
-    return nn.Sequential(GhostModule(3, 16), GhostModule(16, 8, kernel_size=3, stride=2, use_relu=False))
+    return nn.Sequential(GhostModule(3, 16), GhostModule(16, 8, kernel_size=3, use_relu=False))
 
 
 def alexnet(s: Side) -> Any:

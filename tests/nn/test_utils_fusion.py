@@ -33,7 +33,7 @@ def difference(a: Any, b: Any) -> float:
     return float(np.abs(a - b).max() / np.abs(b).max())
 
 
-@pytest.mark.parametrize(("kind", "groups", "bias"), itertools.product(KINDS, (1, 2), (True, False)))
+@pytest.mark.parametrize(("kind", "groups", "bias"), [*itertools.product(KINDS, (1, 2), (True, False))])
 def test_fused_equals_conv_then_bn(kind: str, groups: int, bias: bool) -> None:
     conv, bn, x = pair(kind, groups, bias)
     utils = ours().nn.utils

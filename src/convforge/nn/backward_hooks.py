@@ -133,14 +133,14 @@ def _tie(
 ) -> tuple[Any, list[int] | None]:
     """`values` with tensors tied, and where those are; untouched, and None, where nothing needs a gradient.
 
-    fill: give zeros to `on_backward` for a tensor that needs a gradient and got none.
+    fill: give zeros to `on_backward` for a tensor that got no gradient, needed or not, as PyTorch does.
     """
     index = [i for i, value in enumerate(values) if isinstance(value, Tensor)]
     tensors: list[Tensor] = [values[i] for i in index]
     if not (is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
         return values, None
     # Shapes and not the tensors: those would be kept alive by the graph.
-    kinds = [(t._data.shape, t._data.dtype) if fill and t.requires_grad else None for t in tensors]
+    kinds = [(t._data.shape, t._data.dtype) if fill else None for t in tensors]
 
     def filled(grads: Grads) -> Grads:
         return on_backward(

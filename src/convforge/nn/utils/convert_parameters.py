@@ -11,7 +11,7 @@ from ..foreign import typename
 
 def parameters_to_vector(parameters: Iterable[Any]) -> Tensor:
     """All elements of the parameters, one parameter after the other, (total,). Gradients pass through."""
-    from ...autograd import cat
+    from ...autograd.joining import cat
 
     return cat([parameter.reshape(-1) for parameter in parameters])
 
