@@ -3,7 +3,7 @@
 # Each group lies on cache lines of its own: what workers watch, what they count, what they draw from.
 JOB, ACTIVE, NEXT = 0, 128, 256
 TASK, CALL, TOTAL, SCRATCH, SCRATCH_BYTES = 384, 392, 400, 408, 416
-BUSY, STOP, SPIN, LIMIT = 512, 640, 648, 656
+BUSY, STOP, SPIN, LIMIT, YIELD = 512, 640, 648, 656, 664
 POOL_BYTES = 768
 # Pointers that every kernel gets: parameters, x, weights, bias, y.
 CALL_POINTERS = 5

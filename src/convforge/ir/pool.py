@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from convforge.ir.emitter import I1, I64, Emitter, Module, Value
+from convforge.ir.emitter import I1, I32, I64, Emitter, Module, Value
 from convforge.ir.layout_of_pool import (
     ACTIVE,
     BUSY,
@@ -31,7 +31,11 @@ from convforge.ir.layout_of_pool import (
     STOP,
     TASK,
     TOTAL,
+    YIELD,
 )
+
+# Rounds of waiting for workers (about 100 µs) before the caller lets others have its core.
+YIELD_AFTER = 3000
 
 
 def emit_pool(module: Module, pause: str | None) -> None:
@@ -168,11 +172,18 @@ def _emit_run(module: Module, pause: str | None) -> None:
     b.atomic_rmw("add", _field(e, pool, JOB), I64(1), "seq_cst")
     _drain(e, pool, task, call, scratch, total)
     b.atomic_rmw("add", _field(e, pool, JOB), I64(1), "seq_cst")
+    offered = b.block
     b.branch(close)
     b.position_at_end(close)
+    rounds = b.phi(I64, name="rounds")
+    rounds.add_incoming(I64(0), offered)
     _pause(e, pause)
+    # A worker that the system took off its core in mid-task needs one to finish on: offer it ours.
+    with e.when(b.icmp_signed(">", rounds, I64(YIELD_AFTER))):
+        _call(e, ir.FunctionType(I32, []), e.load_pointer(_field(e, pool, YIELD)), [])
     left = _atomic_load(e, _field(e, pool, ACTIVE))
     free = e.function.append_basic_block("free")
+    rounds.add_incoming(b.add(rounds, I64(1)), b.block)
     b.cbranch(b.icmp_signed("==", left, I64(0)), free, close)
     b.position_at_end(free)
     b.atomic_rmw("xchg", _field(e, pool, BUSY), I64(0), "seq_cst")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,10 @@ from convforge.target import Target
 SPIN_ROUNDS = 3000
 _PAUSE = "llvm.x86.sse2.pause"
 _POOL_NAME = "pool"
+# The system's call that lets another thread have this core: emitted code gets its address.
+_YIELD: Any = (
+    ctypes.windll.kernel32.SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
+)
 
 
 def available_cores() -> int:
@@ -63,6 +68,7 @@ class Pool:
         """Begin without workers and without a job."""
         self._memory[:] = 0
         self._field(self._at.SPIN).value = SPIN_ROUNDS
+        self._field(self._at.YIELD).value = ctypes.cast(_YIELD, ctypes.c_void_p).value or 0
         self._bells: list[Any] = []
         self._asleep: list[bool] = []
         self._stopping = False
