@@ -1,0 +1,106 @@
+"""Layers keep prepared weights between calls: every way to change the weights shows in the next output."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.side_by_side import ours
+
+KINDS = ["Conv2d", "ConvTranspose2d"]
+S = ours()
+
+
+def by_state_dict(m: Any, w: Any) -> None:
+    m.load_state_dict({"weight": w})
+
+
+def by_assigned_state_dict(m: Any, w: Any) -> None:
+    m.load_state_dict({"weight": w}, assign=True)
+
+
+def by_data(m: Any, w: Any) -> None:
+    m.weight.data = S.tensor(w)
+
+
+def by_values_in_place(m: Any, w: Any) -> None:
+    m.weight.data[...] = S.tensor(w)
+
+
+def by_parameter(m: Any, w: Any) -> None:
+    m.weight = S.nn.Parameter(S.tensor(w))
+
+
+def by_vector(m: Any, w: Any) -> None:
+    S.nn.utils.vector_to_parameters(S.tensor(w).reshape(-1), m.parameters())
+
+
+def by_numpy_memory(m: Any, w: Any) -> None:
+    m.weight.detach().numpy()[...] = w
+
+
+def by_shared_state(m: Any, w: Any) -> None:
+    m.state_dict()["weight"].copy_(S.tensor(w))
+
+
+def by_conversion(m: Any, w: Any) -> None:
+    m.double()
+    m.weight.data.copy_(S.tensor(w))
+    m.float()
+
+
+def by_optimizer(m: Any, w: Any) -> None:
+    m.weight.grad = m.weight.detach() - S.tensor(w)
+    S.root.optim.SGD(m.parameters(), lr=1.0).step()
+
+
+CHANGES = [
+    by_state_dict, by_assigned_state_dict, by_data, by_values_in_place, by_parameter, by_vector,
+    by_numpy_memory, by_shared_state, by_conversion, by_optimizer,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_next_call_uses_the_new_weights(change: Callable[..., None], groups: int, kind: str) -> None:
+    m = getattr(S.nn, kind)(4, 4, 3, groups=groups, bias=False)
+    rng = np.random.default_rng(0)
+    x = S.tensor(rng.normal(size=(1, 4, 8, 8)).astype(np.float32))
+    with S.root.no_grad():
+        for _ in range(3):
+            before = m(x).numpy().copy()
+    new = rng.normal(size=tuple(m.weight.shape)).astype(np.float32)
+    change(m, new)
+    fresh = getattr(S.nn, kind)(4, 4, 3, groups=groups, bias=False)
+    fresh.load_state_dict({"weight": new})
+    with S.root.no_grad():
+        for _ in range(2):
+            np.testing.assert_allclose(m(x).numpy(), fresh(x).numpy(), rtol=1e-4, atol=1e-5)
+    assert np.abs(before - fresh(x).detach().numpy()).max() > 0.1
+
+
+@pytest.mark.parametrize("copier", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_of_layers_that_have_run(copier: Callable[[Any], Any]) -> None:
+    m = S.nn.Sequential(S.nn.Conv2d(3, 4, 3), S.nn.BatchNorm2d(4), S.nn.ReLU()).eval()
+    x = S.tensor(np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32))
+    with S.root.no_grad():
+        expected = m(x).numpy()
+        copied = copier(m)
+        np.testing.assert_array_equal(copied(x).numpy(), expected)
+        copied[0].weight.zero_()
+        copied[0].bias.zero_()
+        np.testing.assert_array_equal(m(x).numpy(), expected)
+        assert np.abs(copied(x).numpy()).max() == 0
+
+
+def test_a_pickle_holds_the_weights_once() -> None:
+    m = S.nn.Conv2d(32, 32, 3)
+    with S.root.no_grad():
+        m(S.tensor(np.zeros((1, 32, 8, 8), np.float32)))
+    assert len(pickle.dumps(m)) < 1.5 * 32 * 32 * 9 * 4
