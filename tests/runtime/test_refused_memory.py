@@ -10,13 +10,13 @@ import pytest
 PROGRAM = """
 import warnings
 import numpy as np
-import convforge.runtime.loader as loader
+import convforge.runtime.loading as loading
 from convforge.runtime import ExecutableMemoryRefusedError
 
 def refuse(code):
     raise ExecutableMemoryRefusedError(1, "memory cannot be made executable")
 
-loader.ExecutableMemory = refuse
+loading.ExecutableMemory = refuse
 import convforge.nn.functional as F
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -1,6 +1,6 @@
 """Compiles emitted kernels, keeps their object code, and runs them on threads."""
 
-from convforge.runtime.loader import Loaded, cache_clear, cache_info, loader, set_cache_dir
+from convforge.runtime.loading import Loaded, cache_clear, cache_info, loader, set_cache_dir
 from convforge.runtime.memory import ExecutableMemoryRefusedError, address_of, scratch
 from convforge.runtime.threads import get_num_threads, pool, set_num_threads
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convforge.runtime.loader import loader
+from convforge.runtime.loading import loader
 from convforge.target import Target
 
 # An idle worker looks for work this many times before it sleeps: about 100 µs, the time between the layers

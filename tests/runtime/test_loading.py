@@ -12,7 +12,7 @@ import pytest
 from convforge.kernels.contract import FingerprintKernel
 from convforge.runtime.cache import DiskCache, default_folder
 from convforge.runtime.image import Image
-from convforge.runtime.loader import Loader
+from convforge.runtime.loading import Loader
 from convforge.target import Target
 
 TARGET = Target.host()
