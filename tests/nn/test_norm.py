@@ -124,12 +124,20 @@ def test_empty_batch() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "BatchNorm1d(4)", "BatchNorm2d(8)", "BatchNorm3d(2, eps=0.001, momentum=None)", "BatchNorm2d(8, affine=False)",
-        "BatchNorm2d(8, track_running_stats=False)", "GroupNorm(2, 4)", "LayerNorm(4)", "LayerNorm((2, 3), bias=False)",
-        "InstanceNorm2d(3)", "InstanceNorm1d(3, affine=True, track_running_stats=True)", "RMSNorm(3)",
+        "BatchNorm1d(4)",
+        "BatchNorm2d(8)",
+        "BatchNorm3d(2, eps=0.001, momentum=None)",
+        "BatchNorm2d(8, affine=False)",
+        "BatchNorm2d(8, track_running_stats=False)",
+        "GroupNorm(2, 4)",
+        "LayerNorm(4)",
+        "LayerNorm((2, 3), bias=False)",
+        "InstanceNorm2d(3)",
+        "InstanceNorm1d(3, affine=True, track_running_stats=True)",
+        "RMSNorm(3)",
         "LocalResponseNorm(2)",
-    ],  # fmt: skip
-)  # fmt: skip
+    ],
+)
 def test_layers_print(text: str) -> None:
     same_text(lambda nn: eval(f"nn.{text}", {"nn": nn}))
 

@@ -20,7 +20,8 @@ def windows(draw: st.DrawFn, dilated: bool) -> tuple[int, tuple[int, ...], dict[
     kernel, stride = numbers(1, 4), numbers(1, 4)
     dilation = numbers(1, 2) if dilated else (1,) * rank
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
-    # PyTorch's rule for a dilated window is in terms of the kernel in some of its functions: take the stricter.
+    # PyTorch's rule for a dilated window is in terms of the kernel in some of its functions: take the
+    # stricter.
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     # Each window reads something; and PyTorch's avg_pool3d, alone, wants whole windows without the padding.
     sizes = tuple(
@@ -124,11 +125,21 @@ def test_a_kernel_of_a_billion_costs_nothing() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "MaxPool1d(2)", "MaxPool2d(3, 2, 1)", "MaxPool2d((3, 2), stride=(2, 1))", "MaxPool3d(2, ceil_mode=True)",
-        "MaxUnpool2d(2)", "AvgPool1d(2)", "AvgPool2d(2, 1)", "AvgPool3d((2, 2, 2))", "AdaptiveAvgPool1d(3)",
-        "AdaptiveAvgPool2d((1, 1))", "AdaptiveAvgPool3d((1, None, 2))", "AdaptiveMaxPool2d(2)", "LPPool2d(2, 3)",
-    ],  # fmt: skip
-)  # fmt: skip
+        "MaxPool1d(2)",
+        "MaxPool2d(3, 2, 1)",
+        "MaxPool2d((3, 2), stride=(2, 1))",
+        "MaxPool3d(2, ceil_mode=True)",
+        "MaxUnpool2d(2)",
+        "AvgPool1d(2)",
+        "AvgPool2d(2, 1)",
+        "AvgPool3d((2, 2, 2))",
+        "AdaptiveAvgPool1d(3)",
+        "AdaptiveAvgPool2d((1, 1))",
+        "AdaptiveAvgPool3d((1, None, 2))",
+        "AdaptiveMaxPool2d(2)",
+        "LPPool2d(2, 3)",
+    ],
+)
 def test_layers_print(text: str) -> None:
     same_text(lambda nn: eval(f"nn.{text}", {"nn": nn}))
 

@@ -52,25 +52,30 @@ def _close(mine: Any, expected: Any, what: str, precision: str | None) -> None:
     np.testing.assert_allclose(mine, expected, rtol=bound, atol=bound * scale, err_msg=what)
 
 
+def _array(tensor: Any) -> Array:
+    # PyTorch has zeros without memory, which it hands over only if forced.
+    return tensor.detach().numpy() if isinstance(tensor, ours.Tensor) else tensor.numpy(force=True)
+
+
 def _run(root: Any, functional: Any, call: Call, arrays: Sequence[Array], double: bool) -> dict[str, Any]:
     tensors = [root.from_numpy(array.copy()) for array in arrays]
     leaves = [tensor.requires_grad_() for tensor in tensors if tensor.is_floating_point()]
     result = call(functional, *tensors)
     outputs = result if isinstance(result, tuple) else (result,)
-    found = {f"output {i}": each.detach().numpy() for i, each in enumerate(outputs)}
+    found = {f"output {i}": _array(each) for i, each in enumerate(outputs)}
     y = outputs[0]
     if not y.requires_grad:
         return found
     weights = root.from_numpy(normal(*y.shape, seed=7, dtype=str(y.detach().numpy().dtype)))
     grads = root.autograd.grad(y, leaves, weights, create_graph=double, allow_unused=True)
-    found |= {f"gradient {i}": each.detach().numpy() for i, each in enumerate(grads) if each is not None}
+    found |= {f"gradient {i}": _array(each) for i, each in enumerate(grads) if each is not None}
     if double:
         total = sum((each * each).sum() for each in grads if each is not None and each.requires_grad)
         if not isinstance(total, int):
             second = root.autograd.grad(total, leaves, allow_unused=True)
             for i, (each, leaf) in enumerate(zip(second, leaves, strict=True)):
                 zero = np.zeros(tuple(leaf.shape), leaf.detach().numpy().dtype)
-                found[f"second gradient {i}"] = zero if each is None else each.detach().numpy()
+                found[f"second gradient {i}"] = zero if each is None else _array(each)
     return found
 
 

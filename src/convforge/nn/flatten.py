@@ -34,7 +34,7 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Any) -> None:
         super().__init__()
-        if not isinstance(dim, int):
+        if not hasattr(dim, "__index__"):
             raise TypeError(
                 "invalid argument type for dim parameter: named axes are not supported, give an int"
             )

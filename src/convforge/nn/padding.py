@@ -1,7 +1,7 @@
 """Layers that pad, in every mode and 1 to 3 dimensions.
 
-    1 2 3, padding (2, 1) -> zeros   0 0 1 2 3 0      reflect  3 2 1 2 3 2
-                             replicate 1 1 1 2 3 3    circular 2 3 1 2 3 1
+1 2 3, padding (2, 1) -> zeros   0 0 1 2 3 0      reflect  3 2 1 2 3 2
+                         replicate 1 1 1 2 3 3    circular 2 3 1 2 3 1
 """
 
 from __future__ import annotations

@@ -35,9 +35,11 @@ class _PickClass:
     def adjoint(self, grad: Array) -> Array:
         """Write to the class of each position."""
         out = np.zeros((grad.shape[0], self.count, grad.shape[1]), dtype=grad.dtype)
-        np.put_along_axis(
-            out, self.classes[:, None], (grad * -self.scale.astype(grad.dtype))[:, None], axis=1
+        # Where everything is ignored the mean divides by 0: its infinite gradient must not reach the logits.
+        values = np.where(self.scale == 0, 0, grad * -self.scale.astype(grad.dtype)).astype(
+            grad.dtype, copy=False
         )
+        np.put_along_axis(out, self.classes[:, None], values[:, None], axis=1)
         return out
 
 

@@ -33,7 +33,10 @@ class PickFromPlane:
     def _flat_index(self) -> Array:
         planes = math.prod(self.shape[: -self.rank])
         area = math.prod(self.shape[-self.rank :])
-        return self.index.reshape(planes, math.prod(self.index.shape[-self.rank :])) + np.arange(planes, dtype=np.int64)[:, None] * area
+        return (
+            self.index.reshape(planes, math.prod(self.index.shape[-self.rank :]))
+            + np.arange(planes, dtype=np.int64)[:, None] * area
+        )
 
     def forward(self, x: Array) -> Array:
         """Read each position."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,10 +155,13 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
                 "negative or zero "
                 f"output size, which is invalid. Check dimension {axis} of your input."
             )
+    size = math.prod(length + before + after for length, (before, after) in zip(shape, sides))
+    if size * input._data.dtype.itemsize > _LARGEST:
+        raise RuntimeError(f"pad(): pad (={numbers}) makes a tensor of {size} elements: more than memory has")
     if mode == "constant":
         return _pad_constant(input, _Surround(shape, tuple(sides)), value)
     if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument (={value})')
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument (={value})')
     rank = _check_border_mode(input, numbers, mode)
     gathers: list[AxisGather] = []
     for axis, (before, after) in enumerate(sides[-rank:], start=len(shape) - rank):
