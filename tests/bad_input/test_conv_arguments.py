@@ -241,3 +241,11 @@ def test_memory_that_no_window_sees_is_not_read(dtype: str) -> None:
     skipped = np.full(IMAGE, np.nan, dtype)
     skipped[:, :, ::2, ::3] = 1
     assert (functional.conv2d(skipped, np.ones((6, 4, 1, 1), dtype), stride=(2, 3)) == 4).all()
+
+
+def test_no_memory_is_an_error_of_both_kinds() -> None:
+    """256 TiB of output: RuntimeError for code written for PyTorch, MemoryError for code written for NumPy."""
+    x, weight = np.ones((1, 1, 1, 1), np.float32), np.ones((1, 1, 1, 1), np.float32)
+    for error in (RuntimeError, MemoryError):
+        with pytest.raises(error, match="no memory"):
+            functional.conv2d(x, weight, padding=2**22)
