@@ -129,7 +129,13 @@ def _requires(operand: Any) -> bool:
 
 
 def _attach_pair(
-    out: Tensor, name: str, backward: Any, input: Any, other: Any, keep: tuple[bool, bool], result: bool = False
+    out: Tensor,
+    name: str,
+    backward: Any,
+    input: Any,
+    other: Any,
+    keep: tuple[bool, bool],
+    result: bool = False,
 ) -> None:
     """Record an operation of two operands, keeping those that its backward reads: `keep` says which.
 
@@ -211,7 +217,10 @@ def _refuse_zero(other: Any, dtype_category: int) -> None:
 def floor_divide(input: Operand, other: Operand) -> Tensor:
     """input / other, rounded down; integers stay integers. Raises RuntimeError for an integer over 0."""
     input, other = both(input, other)
-    _refuse_zero(other, result_dtype(input, other).category)
+    dtype = result_dtype(input, other)
+    if dtype.category == BOOL:
+        raise NotImplementedError("\"div_floor_cpu\" not implemented for 'Bool'")
+    _refuse_zero(other, dtype.category)
     return _zero_gradient(run(_floor_divide, input, other), "DivBackward1", input, other)
 
 
@@ -245,7 +254,9 @@ def remainder(input: Operand, other: Operand) -> Tensor:
     _refuse_zero(other, result_dtype(input, other).category)
     out = run(np.remainder, input, other)
     if recording(input, other):
-        _attach_pair(out, "RemainderBackward0", _remainder_backward, input, other, (_requires(other),) * 2)
+        _attach_pair(
+            out, "RemainderBackward0", _remainder_backward, input, other, (_requires(other), _requires(other))
+        )
     return out
 
 
@@ -263,7 +274,7 @@ def fmod(input: Operand, other: Operand) -> Tensor:
     _refuse_zero(other, result_dtype(input, other).category)
     out = run(np.fmod, input, other)
     if recording(input, other):
-        _attach_pair(out, "FmodBackward1", _fmod_backward, input, other, (_requires(other),) * 2)
+        _attach_pair(out, "FmodBackward1", _fmod_backward, input, other, (_requires(other), _requires(other)))
     return out
 
 
@@ -323,9 +334,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     if recording(input, exponent):
         name = "PowBackward1" if isinstance(exponent, Tensor) else "PowBackward0"
         plain_slope = not isinstance(exponent, Tensor) and exponent in (0, 1)
-        _attach_pair(
-            out, name, _pow_backward, input, exponent, (not plain_slope, True), _requires(exponent)
-        )
+        _attach_pair(out, name, _pow_backward, input, exponent, (not plain_slope, True), _requires(exponent))
     return out
 
 
@@ -356,7 +365,9 @@ def _pow_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         else:
             first = mul(grad, conj_of(mul(pow(input, exponent - 1), exponent)))
     if node.edges[1]:
-        base = input if isinstance(input, Tensor) else from_data(np.asarray(input, exponent._data.dtype))
+        base: Tensor = (
+            input if isinstance(input, Tensor) else from_data(np.asarray(input, exponent._data.dtype))
+        )
         slope = mul(result, where(base == 0, 0.0, _log(base)))
         second = sum_to(mul(grad, conj_of(slope)), node.shapes[1])
     return first, second

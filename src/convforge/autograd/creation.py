@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable
 from typing import Any
 
@@ -86,14 +87,14 @@ def array_of(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     listed = _plain(values)
     kinds: set[type] = set()
     _leaf_types(listed, kinds)
-    wrong = [kind for kind in kinds if kind not in (bool, int, float, complex)]
+    wrong = [kind for kind in kinds if kind not in (bool, int, float, builtins.complex)]
     if wrong:
         if wrong[0].__name__ == "NoneType":
             raise RuntimeError("Could not infer dtype of NoneType")
         raise RuntimeError(f"Could not infer dtype of {wrong[0].__name__}")
     if dtype is None:
         # An empty list says nothing about its type.
-        order = [complex, float, int, bool]
+        order: tuple[type, ...] = (builtins.complex, float, int, bool)
         kind = next((each for each in order if each in kinds), float)
         target = scalar_dtype(kind(0)).numpy
         if isinstance(values, (list, tuple)) and values and isinstance(_first(values), (np.generic, Tensor)):
@@ -103,7 +104,7 @@ def array_of(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     else:
         target = _numpy_of(dtype)
     _check_regular(listed, _shape_of(listed))
-    if target.kind in "iu" and kinds & {float, complex}:
+    if target.kind in "iu" and kinds & {float, builtins.complex}:
         return np.asarray(listed).real.astype(target)
     try:
         return np.array(listed, dtype=target)
@@ -180,10 +181,6 @@ def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
         if each < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {each}: {list(shape)}")
     return shape
-
-
-def _given(size: tuple[Any, ...], named: Any) -> tuple[int, ...]:
-    return _sizes((named,) if named is not None else size)
 
 
 def empty(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,10 +12,44 @@ from .node import attach
 from .reduction import spread
 from .tensor import Tensor, from_data, recording
 
-_FIELDS = ("values", "indices")
-# Printed as PyTorch prints them; picklable, so they are names of this module too.
-_RETURNS = {
-    name: namedtuple(name, _FIELDS) for name in ("max", "min", "sort", "topk", "median", "mode", "kthvalue")
+
+class _Places(NamedTuple):
+    """Elements and where they stand along the dimension."""
+
+    values: Tensor
+    indices: Tensor
+
+    def __repr__(self) -> str:
+        return f"torch.return_types.{type(self).__name__.rstrip('_')}(\nvalues={self.values!r},\nindices={self.indices!r})"
+
+
+# One class an operation, so that the results print their name; `plain` rebuilds them by class.
+class max_(_Places):  # noqa: N801
+    """What `max` along a dimension gives."""
+
+
+class min_(_Places):  # noqa: N801
+    """What `min` along a dimension gives."""
+
+
+class sort_(_Places):  # noqa: N801
+    """What `sort` gives."""
+
+
+class topk_(_Places):  # noqa: N801
+    """What `topk` gives."""
+
+
+class median_(_Places):  # noqa: N801
+    """What `median` along a dimension gives."""
+
+
+_RETURNS: dict[str, type[_Places]] = {
+    "max": max_,
+    "min": min_,
+    "sort": sort_,
+    "topk": topk_,
+    "median": median_,
 }
 
 
@@ -100,7 +133,7 @@ def _every(title: str, input: Tensor, dim: Any, keepdim: bool, largest: bool) ->
     if recording(input):
         node = attach(out, title, _every_backward, (input,))
         kept = out._data.reshape([1 if i in dims else s for i, s in enumerate(data.shape)])
-        hit = (data == kept) | ((data != data) & (kept != kept))
+        hit = (data == kept) | (np.isnan(data) & np.isnan(kept))
         node.spread = data.shape, dims, keepdim
         share = hit.astype(data.dtype)
         node.share = from_data(np.asarray(share / hit.sum(axis=dims, keepdims=True), data.dtype))
@@ -131,6 +164,8 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 def _arg(name: str, input: Tensor, dim: int | None, keepdim: bool, largest: bool) -> Tensor:
     data = input._data
+    if data.dtype.kind == "b":
+        raise NotImplementedError(f"{name}(): does not support bool input: convert it with .int()")
     if dim is None:
         _refuse_empty(name, data, None)
         found = np.asarray(_first_place(data.reshape(-1), 0, largest))

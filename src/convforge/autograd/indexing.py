@@ -91,8 +91,8 @@ def _filled(parts: list[Any], ndim: int) -> tuple[Any, ...]:
     if sum(map(_width, parts)) > ndim:
         raise IndexError(f"too many indices for tensor of dimension {ndim}")
     where = [index for index, each in enumerate(parts) if each is Ellipsis]
-    if len(where) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
+    if len(where) > 1:  # the first takes all that is free, the others nothing
+        parts = [each for index, each in enumerate(parts) if index not in where[1:]]
     # Even where nothing is left for it: with it NumPy gives a view of an element, without it a copy.
     return (*parts, Ellipsis) if not where else tuple(parts)
 

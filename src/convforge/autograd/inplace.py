@@ -92,6 +92,7 @@ def _share_saved(result: Tensor, tensor: Tensor) -> None:
 
 
 def _replace_part(tensor: Tensor, result: Tensor) -> None:
+    assert tensor._view is not None
     base, chain, _ = tensor._view
     if not (base._req or result._req):
         return
@@ -171,7 +172,7 @@ def _direct(name: str, ufunc: Any, function: Callable[..., Tensor]) -> Callable[
     return changed
 
 
-def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """The values of `src`, broadcast and cast to this tensor."""
     forbid_leaf(input)
     if not isinstance(src, Tensor):

@@ -230,12 +230,14 @@ def _roll_backward(node: Any, grad: Tensor) -> Tensor:
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of each matrix, the rest 0."""
-    return _triangle(input, np.tri(*input._data.shape[-2:], diagonal, dtype=np.bool_))
+    return _triangle(input, np.tri(input._data.shape[-2], input._data.shape[-1], diagonal, dtype=np.bool_))
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, the rest 0."""
-    return _triangle(input, ~np.tri(*input._data.shape[-2:], diagonal - 1, dtype=np.bool_))
+    return _triangle(
+        input, ~np.tri(input._data.shape[-2], input._data.shape[-1], diagonal - 1, dtype=np.bool_)
+    )
 
 
 def _triangle(input: Tensor, mask: Any) -> Tensor:

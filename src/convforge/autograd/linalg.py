@@ -63,7 +63,7 @@ def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     if len(a) == 3 and len(b) == 3 and a[0] == b[0]:
         return f"Expected size for first two dimensions of batch2 tensor to be: [{b[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
     rows = int(np.prod(a[:-1])) if len(a) > 1 else 1
-    return f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a[-1]} and {b[-2]}x{b[-1]})"
+    return f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a[len(a) - 1]} and {b[-2]}x{b[-1]})"
 
 
 def _matmul_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -180,7 +180,9 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 
 
 def frac(input: Tensor) -> Tensor:
-    """input - trunc(input)."""
+    """input - trunc(input). Raises NotImplementedError for integers, as PyTorch does."""
+    if input.dtype.category < FLOAT:
+        raise NotImplementedError(f"\"frac_cpu\" not implemented for '{input.dtype.scalar_name}'")
     return sub(input, trunc(input))
 
 

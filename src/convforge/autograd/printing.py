@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .dtype import bfloat16, bool_, complex64, complex128, float64, get_default_dtype, int64
+from .dtype import bool_, complex64, complex128, get_default_dtype, int64
 from .tensor import Tensor
 
 
@@ -65,15 +65,15 @@ class _Formatter:
         wide = values.astype(np.float64).ravel()
         nonzero = wide[np.isfinite(wide) & (wide != 0)]
         if nonzero.size == 0:
-            self.width = max((len(self.text(each)) for each in wide.tolist()), default=1) if wide.size else 1
             return
         size = np.abs(nonzero)
         top, bottom = float(size.max()), float(size.min())
         self.integers_only = bool(np.all(np.ceil(nonzero) == nonzero))
-        self.scientific = top / bottom > 1000.0 or top > 1.0e8 or (not self.integers_only and bottom < 1.0e-4)
+        self.scientific = top / bottom > 1000.0 or top > 1.0e8 or bottom < 1.0e-4
         if options.sci_mode is not None:
             self.scientific = options.sci_mode
-        self.width = max(len(self.text(each)) for each in wide.tolist())
+        # Zeros, infinities and NaN have no say in the width, as in PyTorch.
+        self.width = max(len(self.text(each)) for each in nonzero.tolist())
 
     def text(self, value: Any) -> str:
         """One element without padding."""
@@ -203,6 +203,3 @@ def formatted(input: Tensor, specification: str) -> str:
     if not input._data.ndim and type(input) is Tensor:
         return format(input.item(), specification)
     return format(str(input), specification) if not specification else object.__format__(input, specification)
-
-
-__all__ = ["Options", "bfloat16", "elements_text", "float64", "formatted", "set_printoptions", "tensor_text"]

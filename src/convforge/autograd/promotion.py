@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 
 from .dtype import (
-    BOOL,
     BY_NUMPY,
     COMPLEX,
     FLOAT,
-    INTEGER,
     DType,
     bfloat16,
     bool_,
-    complex64,
     float16,
     float32,
     from_numpy_dtype,

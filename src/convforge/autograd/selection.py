@@ -151,7 +151,7 @@ def _extremum(name: str, title: str, ufunc: Callable[..., Any]) -> Any:
             sum_to(mul(grad, from_data(1 - first._data)), shape_of(other)) if node.edges[1] else None,
         )
 
-    def function(input: Tensor, other: Tensor) -> Tensor:
+    def function(input: Any, other: Any) -> Tensor:
         input, other = both(input, other)
         if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
             raise TypeError(f"{name}(): argument 'other' must be Tensor: use clamp for a number")
