@@ -244,7 +244,7 @@ def test_memory_that_no_window_sees_is_not_read(dtype: str) -> None:
 
 
 def test_no_memory_is_an_error_of_both_kinds() -> None:
-    """256 TiB of output: RuntimeError for code written for PyTorch, MemoryError for code written for NumPy."""
+    """256 TiB of output: RuntimeError as PyTorch raises, and MemoryError as NumPy does."""
     x, weight = np.ones((1, 1, 1, 1), np.float32), np.ones((1, 1, 1, 1), np.float32)
     for error in (RuntimeError, MemoryError):
         with pytest.raises(error, match="no memory"):

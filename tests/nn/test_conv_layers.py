@@ -321,3 +321,34 @@ def test_bad_layers_are_refused_when_made_or_called(expression: str, error: type
     if torch is not None:
         with pytest.raises(error):
             theirs(expression)(torch.from_numpy(x))
+
+
+@pytest.mark.parametrize("channels", [4, 96])
+@pytest.mark.parametrize("layout", ["plain", "channels last"])
+def test_kept_weights_are_those_that_are_there(channels: int, layout: str) -> None:
+    """Layers keep packed weights between calls, small ones and large ones; any change of the memory counts."""
+    layer = nn.Conv2d(channels, channels, 3, padding=1)
+    if layout == "channels last":
+        moved = np.ascontiguousarray(layer.weight.detach().numpy().transpose(0, 2, 3, 1))
+        layer.weight.data = convforge.from_numpy(moved.transpose(0, 3, 1, 2))
+    x = convforge.from_numpy(image(layer, channels))
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+
+    def check() -> None:
+        with convforge.no_grad():
+            expected = nn.functional.conv2d(x, weight.copy(), bias.copy(), padding=1)
+            for _ in range(2):
+                np.testing.assert_array_equal(array(layer(x)), array(expected))
+
+    check()
+    weight[-1, -1, -1, -1] += 1
+    check()
+    bias[-1] += 1
+    check()
+    weight *= np.float32(-0.0)
+    check()
+    other = convforge.from_numpy(image(layer, channels)[..., :-2])
+    with convforge.no_grad():
+        layer(other)
+    weight[0] = np.nan
+    check()
