@@ -1,4 +1,5 @@
 """Sums, products, quotients and powers, with broadcasting and PyTorch's promotion."""
+# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
 
@@ -251,7 +252,10 @@ def _trunc_divide_integers(x: Any, y: Any) -> Any:
 def remainder(input: Operand, other: Operand) -> Tensor:
     """input - floor(input / other) * other: Python's %, of the divisor's sign."""
     input, other = both(input, other)
-    _refuse_zero(other, result_dtype(input, other).category)
+    dtype = result_dtype(input, other)
+    if dtype.category == BOOL:
+        raise NotImplementedError("\"remainder_cpu\" not implemented for 'Bool'")
+    _refuse_zero(other, dtype.category)
     out = run(np.remainder, input, other)
     if recording(input, other):
         _attach_pair(

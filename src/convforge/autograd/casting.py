@@ -1,4 +1,5 @@
 """Changing the element type: `to`, `float()`, `long()`, …, and `clone` and `contiguous`."""
+# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Making tensors from values, sizes, ranges and arrays."""
+# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
 

@@ -44,6 +44,8 @@ class Device:
 
 
 Device.__name__ = Device.__qualname__ = "device"
+# Pickles look a class up by its name.
+device = Device
 CPU = Device("cpu")
 
 

@@ -1,4 +1,5 @@
 """Largest, smallest, sorted: with the places where they stand."""
+# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from . import shape as _shape
 from . import softmax as _softmax
 from .arrays import array_api
 
-
 add = array_api(_arithmetic.add)
 sub = array_api(_arithmetic.sub)
 rsub = array_api(_arithmetic.rsub)

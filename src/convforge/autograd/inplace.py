@@ -4,6 +4,7 @@ Each computes the result as its plain form does, writes it into the memory, coun
 and puts the tensor where the result is on the tape. A change through a view is, for the base, the
 base with that part replaced (`CopySlices`); the view then makes itself again from the base.
 """
+# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
 

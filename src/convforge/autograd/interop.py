@@ -1,4 +1,5 @@
 """Tensors as Python values, NumPy arrays, DLPack capsules, pickles and copies."""
+# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
 

@@ -260,9 +260,9 @@ def norm(
     input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
     """(Σ |x|^p)^(1/p); p may be 'fro' (2), 0, inf or -inf."""
+    from .extrema import amax, amin
     from .pointwise import abs as magnitude
     from .pointwise import sqrt
-    from .extrema import amax, amin
 
     if dtype is not None:
         from .casting import cast

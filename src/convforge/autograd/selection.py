@@ -41,7 +41,7 @@ def _logic(name: str, ufunc: Callable[..., Any]) -> Any:
         input, other = both(input, other)
         dtype = result_dtype(input, other)
         if dtype.category > 1:
-            raise RuntimeError(f"\"{name}_cpu\" not implemented for '{dtype.scalar_name}'")
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dtype.scalar_name}'")
         return run(ufunc, input, other)
 
     function.__name__ = function.__qualname__ = name
