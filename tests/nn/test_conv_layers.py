@@ -326,7 +326,7 @@ def test_bad_layers_are_refused_when_made_or_called(expression: str, error: type
 @pytest.mark.parametrize("channels", [4, 96])
 @pytest.mark.parametrize("layout", ["plain", "channels last"])
 def test_kept_weights_are_those_that_are_there(channels: int, layout: str) -> None:
-    """Layers keep packed weights between calls, small ones and large ones; any change of the memory counts."""
+    """Layers keep packed weights between calls, small and large ones; any change of the memory counts."""
     layer = nn.Conv2d(channels, channels, 3, padding=1)
     if layout == "channels last":
         moved = np.ascontiguousarray(layer.weight.detach().numpy().transpose(0, 2, 3, 1))
