@@ -97,6 +97,16 @@ def test_max_of_ties_nan_and_infinity() -> None:
     compare(lambda F, x: F.adaptive_max_pool1d(x, 2, return_indices=True), x, double=False)
 
 
+@given(windows(dilated=True))
+@settings(max_examples=20)
+def test_max_pool_without_gradients(case: Any) -> None:
+    rank, shape, arguments = case
+    x = distinct(*shape)
+    x.reshape(-1)[0] = np.nan
+    function = getattr(our_functional, f"max_pool{rank}d")
+    np.testing.assert_array_equal(function(x, **arguments), function(x, **arguments, return_indices=True)[0])
+
+
 def test_float32_strided_and_plain() -> None:
     x = distinct(4, 9, 9, 3, dtype="float32").transpose(0, 3, 1, 2)
     compare(lambda F, x: F.max_pool2d(x, 3, 2, 1), x)

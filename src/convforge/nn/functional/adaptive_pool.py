@@ -16,11 +16,10 @@ import numpy as np
 
 from convforge.autograd.arrays import array_api
 from convforge.autograd.tensor import Tensor
-from convforge.nn.functional.avg_pool import along
 from convforge.nn.functional.linear_map import apply_map
 from convforge.nn.functional.max_pool import PickLargest
 from convforge.nn.functional.precision import Array, is_floating
-from convforge.nn.functional.windows import check_pool_input
+from convforge.nn.functional.windows import along, check_pool_input
 
 __all__ = [
     "adaptive_avg_pool1d",

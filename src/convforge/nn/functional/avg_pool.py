@@ -13,14 +13,9 @@ from convforge.autograd.arrays import array_api
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.linear_map import apply_map
 from convforge.nn.functional.precision import Array, is_floating
-from convforge.nn.functional.windows import Window, pool_windows
+from convforge.nn.functional.windows import Window, along, pool_windows
 
 __all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d"]
-
-
-def along(axis: int, where: slice) -> tuple[Any, ...]:
-    """Return the index that takes `where` of a negative `axis` and all of the others."""
-    return (..., where, *([slice(None)] * (-axis - 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ import numpy as np
 
 from convforge.autograd.arrays import array_api
 from convforge.autograd.function import Function
+from convforge.autograd.grad_mode import is_grad_enabled
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.linear_map import apply_adjoint, apply_map
 from convforge.nn.functional.precision import Array, is_floating
-from convforge.nn.functional.windows import Window, int_tuple, pool_windows, taps_of
+from convforge.nn.functional.windows import Window, along, int_tuple, pool_windows, taps_of
 
 __all__ = ["max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d"]
 
@@ -77,6 +78,21 @@ def largest(x: Array, windows: Sequence[Window]) -> tuple[Array, Array]:
     return best, where
 
 
+def _largest_values(x: Array, windows: Sequence[Window]) -> Array:
+    """The maxima alone: along one axis, then along the next; np.maximum keeps NaN."""
+    rank = len(windows)
+    lowest = -np.inf if is_floating(x.dtype) else np.iinfo(x.dtype).min
+    for axis, window in enumerate(windows, start=-rank):
+        shape = list(x.shape)
+        shape[axis] = window.out
+        best = np.full(shape, lowest, dtype=x.dtype)
+        for tap in window.taps():
+            part = best[along(axis, tap.out)]
+            np.maximum(part, x[along(axis, tap.inp)], out=part)
+        x = best
+    return x
+
+
 def _first_inputs(window: Window) -> Array:
     """The first input that each window of an axis reads; the last one of all where it reads none."""
     starts = np.arange(window.out, dtype=np.int64) * window.stride - window.padding
@@ -121,6 +137,8 @@ def _max_pool(
     windows = pool_windows(function, input.shape, rank, kernel_size, stride, padding, dilation, ceil_mode)
     if input._data.dtype.kind in "bc":
         raise RuntimeError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    if not return_indices and not (is_grad_enabled() and input.requires_grad):
+        return from_data(_largest_values(input._data, windows))
     best, where = largest(input._data, windows)
     values, indices = PickLargest.apply(input, best, where, rank)
     return (values, indices) if return_indices else values

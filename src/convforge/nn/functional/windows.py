@@ -65,6 +65,11 @@ def taps_of(windows: Sequence[Window]) -> Iterator[tuple[Tap, ...]]:
     return product(*(window.taps() for window in windows))
 
 
+def along(axis: int, where: slice) -> tuple[Any, ...]:
+    """Return the index that takes `where` of a negative `axis` and all of the others."""
+    return (..., where, *([slice(None)] * (-axis - 1)))
+
+
 def int_tuple(function: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
     """Return an int, or a sequence of 1 or `rank` ints, as a tuple of `rank` ints.
 
