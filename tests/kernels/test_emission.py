@@ -23,7 +23,24 @@ from convforge.target import Target
 X86 = Target(
     "x86_64-unknown-linux-gnu",
     frozenset(
-        "sse3 ssse3 sse4.1 sse4.2 popcnt avx avx2 fma f16c bmi bmi2 avx512f avx512bw avx512dq avx512vl avx512cd".split()
+        [
+            "sse3",
+            "ssse3",
+            "sse4.1",
+            "sse4.2",
+            "popcnt",
+            "avx",
+            "avx2",
+            "fma",
+            "f16c",
+            "bmi",
+            "bmi2",
+            "avx512f",
+            "avx512bw",
+            "avx512dq",
+            "avx512vl",
+            "avx512cd",
+        ]
     ),
 )
 TARGETS = {

@@ -16,14 +16,20 @@ from support.targets import MASKS, masked
 
 PAGE = mmap.PAGESIZE
 CASES = {
-    "packed": dict(shape=(2, 5, 13, 19), weight=(7, 5, 3, 3), padding=1),
-    "in place": dict(shape=(1, 6, 9, 23), weight=(5, 6, 1, 1)),
-    "stride 2": dict(shape=(1, 3, 15, 21), weight=(4, 3, 3, 3), stride=2, padding=1),
-    "stride 3": dict(shape=(1, 3, 15, 22), weight=(4, 3, 3, 3), stride=3),
-    "depthwise": dict(shape=(1, 6, 7, 7), weight=(6, 1, 3, 3), padding=1, groups=6),
-    "reflect": dict(shape=(1, 3, 9, 33), weight=(4, 3, 5, 5), padding=2, padding_mode="reflect"),
-    "transposed": dict(shape=(1, 4, 6, 9), weight=(4, 3, 4, 4), stride=2, padding=1, transposed=True),
-    "volume": dict(shape=(1, 3, 4, 5, 6), weight=(4, 3, 3, 3, 3), padding=1),
+    "packed": {"shape": (2, 5, 13, 19), "weight": (7, 5, 3, 3), "padding": 1},
+    "in place": {"shape": (1, 6, 9, 23), "weight": (5, 6, 1, 1)},
+    "stride 2": {"shape": (1, 3, 15, 21), "weight": (4, 3, 3, 3), "stride": 2, "padding": 1},
+    "stride 3": {"shape": (1, 3, 15, 22), "weight": (4, 3, 3, 3), "stride": 3},
+    "depthwise": {"shape": (1, 6, 7, 7), "weight": (6, 1, 3, 3), "padding": 1, "groups": 6},
+    "reflect": {"shape": (1, 3, 9, 33), "weight": (4, 3, 5, 5), "padding": 2, "padding_mode": "reflect"},
+    "transposed": {
+        "shape": (1, 4, 6, 9),
+        "weight": (4, 3, 4, 4),
+        "stride": 2,
+        "padding": 1,
+        "transposed": True,
+    },
+    "volume": {"shape": (1, 3, 4, 5, 6), "weight": (4, 3, 3, 3, 3), "padding": 1},
 }
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import convforge.runtime as runtime
-from convforge import plan
+from convforge import plan, runtime
 from convforge.problem import ConvSpec, normalize_conv
 
 LAYERS = {

@@ -7,7 +7,23 @@ from convforge.target import Target
 FULL = Target(
     "x86_64-unknown-linux-gnu",
     frozenset(
-        "sse3 ssse3 sse4.1 sse4.2 popcnt avx avx2 fma f16c avx512f avx512bw avx512dq avx512vl amx-tile amx-bf16".split()
+        [
+            "sse3",
+            "ssse3",
+            "sse4.1",
+            "sse4.2",
+            "popcnt",
+            "avx",
+            "avx2",
+            "fma",
+            "f16c",
+            "avx512f",
+            "avx512bw",
+            "avx512dq",
+            "avx512vl",
+            "amx-tile",
+            "amx-bf16",
+        ]
     ),
 )
 
