@@ -7,6 +7,8 @@ Nothing is imported until it is used: a name is looked up in the table below and
 then, so that `import convforge` costs no more than NumPy.
 """
 
+# ruff: noqa: F401, N813 - the names under TYPE_CHECKING are the public ones, as PyTorch spells them
+
 from __future__ import annotations
 
 import importlib

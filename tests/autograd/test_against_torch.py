@@ -1,4 +1,5 @@
-# ruff: noqa: E501, ARG005, SIM905 - tables of cases read better in long lines
+# ruff: noqa: E501, SIM102, SIM905 - tables of cases read better in long lines
+
 """Values, dtypes and error types of operations against PyTorch's."""
 
 import numpy as np
@@ -100,6 +101,10 @@ def test_promotion_and_broadcasting(name, first, second, shapes, swap):
     if "complex" in str((first, second)) or isinstance(second, complex):
         if name in ("floor", "mod", "lt", "ge"):
             return  # PyTorch's types of error vary with the kernel
+    if {first, second} & {"float16", "bfloat16"} and isinstance(second, complex):
+        return  # half-precision complex numbers are not here: complex64 instead
+    if "float16" in (first, second) and "complex" in str((first, second)):
+        return  # PyTorch warns of its complex32
     function = BINARY[name]
     if swap:
         same(lambda: function(other_ours, ours), lambda: function(other_theirs, theirs))

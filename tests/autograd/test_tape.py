@@ -1,4 +1,5 @@
-# ruff: noqa: E501, ARG005, SIM905 - tables of cases read better in long lines
+# ruff: noqa: E501 - tables of cases read better in long lines
+
 """The tape: accumulation, hooks, in-place changes, double backward, Functions, and PyTorch's errors."""
 
 import copy

@@ -1,4 +1,5 @@
 """Sums, products, quotients and powers, with broadcasting and PyTorch's promotion."""
+
 # ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
     """input - alpha * other. Raises RuntimeError for bool tensors."""
     input, other = both(input, other)
     for each in (input, other):
-        if isinstance(each, Tensor) and each._data.dtype.kind == "b":
+        if isinstance(each, bool) or (isinstance(each, Tensor) and each._data.dtype.kind == "b"):
             raise RuntimeError(
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "  # noqa: E501
                 "mask, use the `~` or `logical_not()` operator instead."
             )
     if alpha != 1:
@@ -296,7 +297,7 @@ def neg(input: Tensor) -> Tensor:
     """-input. Raises RuntimeError for bool tensors."""
     if input._data.dtype.kind == "b":
         raise RuntimeError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "  # noqa: E501
             "the `~` or `logical_not()` operator instead."
         )
     out = from_data(np.negative(input._data))
@@ -351,7 +352,7 @@ def _integer_power(x: Any, y: Any) -> Any:
     return np.where(negative, inverse, np.power(x, np.where(negative, 0, y))).astype(x.dtype)
 
 
-def _pow_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _pow_backward(node: Any, grad: Any) -> tuple[Tensor | None, ...]:
     from .selection import where
 
     input, exponent, result = _operands(node)

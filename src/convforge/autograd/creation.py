@@ -1,4 +1,5 @@
 """Making tensors from values, sizes, ranges and arrays."""
+
 # ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def array_of(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         target = _numpy_of(dtype)
     _check_regular(listed, _shape_of(listed))
     if target.kind in "iu" and kinds & {float, builtins.complex}:
-        return np.asarray(listed).real.astype(target)
+        return np.real(np.asarray(listed)).astype(target)
     try:
         return np.array(listed, dtype=target)
     except OverflowError:
@@ -151,7 +152,7 @@ def asarray(
     return made.requires_grad_() if requires_grad else made
 
 
-def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
+def from_numpy(ndarray: Any) -> Tensor:
     """A tensor on the array's memory: changing one changes the other."""
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
@@ -286,10 +287,7 @@ def arange(
     integers = all(isinstance(each, int) for each in (start, end, step))
     target = _numpy_of(dtype, scalar_dtype(0 if integers else 0.0))
     count = -(-(end - start) // step) if integers else int(np.ceil((end - start) / step))
-    if integers:
-        array = start + step * np.arange(count)
-    else:
-        array = start + step * np.arange(count, dtype=np.float64)
+    array = start + step * np.arange(count, dtype=np.int64 if integers else np.float64)
     return _finished(array.astype(target), requires_grad, device)
 
 

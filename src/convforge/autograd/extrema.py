@@ -1,4 +1,5 @@
 """Largest, smallest, sorted: with the places where they stand."""
+
 # ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class _Places(NamedTuple):
     indices: Tensor
 
     def __repr__(self) -> str:
-        return f"torch.return_types.{type(self).__name__.rstrip('_')}(\nvalues={self.values!r},\nindices={self.indices!r})"
+        return f"torch.return_types.{type(self).__name__.rstrip('_')}(\nvalues={self.values!r},\nindices={self.indices!r})"  # noqa: E501
 
 
 # One class an operation, so that the results print their name; `plain` rebuilds them by class.
@@ -57,7 +58,7 @@ _RETURNS: dict[str, type[_Places]] = {
 def _refuse_empty(name: str, data: Any, dims: tuple[int, ...] | None) -> None:
     if dims is None and data.size == 0:
         raise RuntimeError(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "  # noqa: E501
             "the 'dim' argument."
         )
     for each in dims or ():

@@ -49,6 +49,27 @@ class FunctionCtx(Node):
         self.undefined_as_zeros = value
 
 
+class _Unrecorded:
+    """The ctx of a call that is not recorded: it takes what forward tells it and keeps little."""
+
+    needs_input_grad: tuple[bool, ...] = ()
+    saved_tensors: tuple[Any, ...] = ()
+    _dirty: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Nothing will be asked for."""
+
+    save_for_forward = save_for_backward
+    mark_non_differentiable = save_for_backward
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Their versions are counted up."""
+        self._dirty = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """There will be no backward."""
+
+
 class _Meta(type):
     """Gives each Function the name its nodes print, once."""
 
@@ -84,7 +105,7 @@ class Function(metaclass=_Meta):
     def __init__(self, *_: Any, **__: Any) -> None:
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
-            f"autograd function with static forward method: call {type(self).__name__}.apply(…), make no instance."
+            f"autograd function with static forward method: call {type(self).__name__}.apply(…), make no instance."  # noqa: E501
         )
 
     @staticmethod
@@ -101,22 +122,24 @@ class Function(metaclass=_Meta):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """One gradient, or None, for each argument of forward."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it "
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it "  # noqa: E501
             "with backward mode AD."
         )
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Run forward on the arguments and record it where one of them requires grad."""
-        recorded = mode.enabled
+        before = mode.enabled
         edges: list[Edge | None] = []
-        if recorded:
+        if before:
             edges = [edge_of(each) if isinstance(each, Tensor) else None for each in args]
-            recorded = any(edges)
+        recorded = any(edges)
+        ctx: Any
+        if recorded:
             ctx = FunctionCtx(cls, tuple([edge is not None for edge in edges]))
         else:
-            ctx = FunctionCtx(cls, (False,) * len(args))
-        before = mode.enabled
+            ctx = _Unrecorded()
+            ctx.needs_input_grad = (False,) * len(args)
         mode.enabled = False
         try:
             if cls._splits_context:
@@ -143,7 +166,8 @@ def _record(ctx: FunctionCtx, args: tuple[Any, ...], result: Any) -> Any:
     dirty = {id(each) for each in ctx._dirty}
     given = {id(each) for each in args if isinstance(each, Tensor)}
     saved_outputs: dict[int, int] = {}
-    for number, output in enumerate(outputs):
+    for number, made in enumerate(outputs):
+        output = made
         if not isinstance(output, Tensor):
             ctx.metas.append(((), None))
             continue
@@ -196,7 +220,7 @@ def _call_backward(node: Node, *grads: Any) -> Any:
         listed = listed[:expected]
     if len(listed) != expected:
         raise RuntimeError(
-            f"function {node.name()} returned an incorrect number of gradients (expected {expected}, got {len(listed)})"
+            f"function {node.name()} returned an incorrect number of gradients (expected {expected}, got {len(listed)})"  # noqa: E501
         )
     for index, each in enumerate(listed):
         if each is not None and not isinstance(each, Tensor):

@@ -89,7 +89,8 @@ def _decorate(fresh: Callable[[], Any], function: Any) -> Any:
 class _DecoratesBare(_Switch):
     """A switch that also takes the function directly: @no_grad as well as @no_grad()."""
 
-    def __new__(cls, function: Any = None) -> Any:
+    def __new__(cls, function: Any = None) -> Any:  # pyright: ignore[reportInconsistentConstructor]
+        """The context, or the decorated `function`."""
         if function is None:
             return object.__new__(cls)
         return _decorate(cls, function)
@@ -124,6 +125,7 @@ class set_grad_enabled(_Switch):  # noqa: N801
         return set_grad_enabled(self._target)
 
     def __call__(self, function: F) -> F:
+        """Decorate: what was set at once is set back, and holds inside the function."""
         mode.enabled = self._outside
         return super().__call__(function)
 
@@ -135,6 +137,7 @@ class inference_mode(_Switch):  # noqa: N801
     """
 
     def __new__(cls, mode: Any = True) -> Any:
+        """The context, or the decorated function that `mode` is."""
         if callable(mode):
             return _decorate(cls, mode)
         return object.__new__(cls)

@@ -51,7 +51,7 @@ def _normal(key: Any) -> tuple[list[Any], bool]:
             advanced = True
         else:
             raise IndexError(
-                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "  # noqa: E501
                 f"(got {kind.__name__})"
             )
     return parts, advanced
@@ -100,7 +100,7 @@ def _filled(parts: list[Any], ndim: int) -> tuple[Any, ...]:
 def _error(error: IndexError, ndim: int) -> IndexError:
     if ndim == 0:
         return IndexError(
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "  # noqa: E501
             "0-dim tensor to a number"
         )
     return IndexError(str(error).replace("axis", "dimension").replace("array", "tensor"))
@@ -171,7 +171,7 @@ def _split(input: Tensor, parts: list[Any]) -> tuple[Tensor, tuple[Any, ...]]:
             if each.dtype.kind == "b" and each.shape != input._data.shape[axis : axis + width]:
                 wrong = next(i for i in range(width) if each.shape[i] != input._data.shape[axis + i])
                 raise IndexError(
-                    f"The shape of the mask {list(each.shape)} at index {wrong} does not match the shape of the indexed "
+                    f"The shape of the mask {list(each.shape)} at index {wrong} does not match the shape of the indexed "  # noqa: E501
                     f"tensor {list(input._data.shape)} at index {axis + wrong}"
                 )
             basic += [_ALL] * width
@@ -244,7 +244,7 @@ def _shrunk(value: Tensor) -> Tensor:
 
 def _misfit(value: Tensor, shape: tuple[int, ...]) -> RuntimeError:
     return RuntimeError(
-        f"shape mismatch: value tensor of shape {list(value._data.shape)} cannot be broadcast to indexing result of "
+        f"shape mismatch: value tensor of shape {list(value._data.shape)} cannot be broadcast to indexing result of "  # noqa: E501
         f"shape {list(shape)}"
     )
 
@@ -289,7 +289,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     index = _index(index)
     if not -size <= index < size:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(input._data.shape)} at dimension {dim}"
+            f"select(): index {index} out of range for tensor of size {list(input._data.shape)} at dimension {dim}"  # noqa: E501
         )
     return getitem(input, (*[_ALL] * dim, index))
 
@@ -339,7 +339,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     for axis, (wanted, given) in enumerate(zip(index._data.shape, data.shape, strict=True)):
         if axis != dim and wanted > given:
             raise RuntimeError(
-                f"Size does not match at dimension {axis} expected index {list(index._data.shape)} to be no larger than "
+                f"Size does not match at dimension {axis} expected index {list(index._data.shape)} to be no larger than "  # noqa: E501
                 f"self {list(data.shape)} apart from dimension {dim}"
             )
     if not data.ndim:

@@ -4,6 +4,7 @@ Each computes the result as its plain form does, writes it into the memory, coun
 and puts the tensor where the result is on the tape. A change through a view is, for the base, the
 base with that part replaced (`CopySlices`); the view then makes itself again from the base.
 """
+
 # ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .grad_mode import mode
 from .node import attach
 from .promotion import as_operand, pair, result_dtype, to_array
 from .quiet import quiet
+from .reduction import sums_to
 from .shape import expand
 from .tensor import Tensor, from_data, recording
 
@@ -161,9 +163,9 @@ def _direct(name: str, ufunc: Any, function: Callable[..., Tensor]) -> Callable[
         if result_dtype(input, other).numpy != data.dtype:
             return slow(input, other)
         _, second = pair(input, other)
-        if second.__class__ is np.ndarray and second.shape != data.shape:
-            if np.broadcast_shapes(second.shape, data.shape) != data.shape:
-                return slow(input, other)
+        fits = second.__class__ is not np.ndarray or second.shape == data.shape
+        if not fits and not sums_to(data.shape, second.shape):
+            return slow(input, other)
         quiet.run(ufunc, _writable(data), second, data)
         input._vbox[0] += 1
         return input

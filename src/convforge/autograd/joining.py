@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         for axis in range(ndim):
             if axis != dim and shape[axis] != first[axis]:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {first[axis]} but got size "
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {first[axis]} but got size "  # noqa: E501
                     f"{shape[axis]} for tensor number {index} in the list."
                 )
     out = from_data(np.concatenate([each._data for each in kept], axis=dim, dtype=dtype, casting="unsafe"))
@@ -112,7 +113,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         sizes = list(split_size_or_sections)
         if sum(sizes) != length or any(each < 0 for each in sizes):
             raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "
+                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "  # noqa: E501
                 f"{dim}), but got split_sizes={sizes}"
             )
     starts = np.cumsum([0, *sizes]).tolist()
@@ -135,9 +136,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         quotient, rest = divmod(length, indices_or_sections)
         return split(input, [quotient + (index < rest) for index in range(indices_or_sections)], dim)
     cuts = [0, *[min(each if each >= 0 else each + length, length) for each in indices_or_sections], length]
-    return tuple(
-        [narrow(input, dim, low, max(high - low, 0)) for low, high in zip(cuts, cuts[1:], strict=False)]
-    )
+    return tuple([narrow(input, dim, low, max(high - low, 0)) for low, high in itertools.pairwise(cuts)])
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:

@@ -1,5 +1,7 @@
 """Puts the operations on `Tensor`: one table a kind, read once at import. tensor.pyi declares them."""
 
+# ruff: noqa: ARG001, ARG005 - functions in tables share one form  # noqa: RUF100
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,31 +10,46 @@ from typing import Any
 import numpy as np
 
 from . import (
-    arithmetic, casting, creation, drawing, extrema, indexing, inplace, interop, joining, linalg, pointwise,
-    printing, reduction, scan, selection, shape, softmax,
+    arithmetic,
+    casting,
+    creation,
+    drawing,
+    extrema,
+    indexing,
+    inplace,
+    interop,
+    joining,
+    linalg,
+    pointwise,
+    printing,
+    reduction,
+    scan,
+    selection,
+    shape,
+    softmax,
 )  # fmt: skip
 from .tensor import Tensor
 
 _FROM_MODULES: dict[Any, str] = {
-    arithmetic: """add sub mul div floor_divide remainder fmod neg positive pow addcmul addcdiv lerp square""",
+    arithmetic: """add sub mul div floor_divide remainder fmod neg positive pow addcmul addcdiv lerp square""",  # noqa: E501
     casting: "to type_as clone contiguous is_contiguous detach detach_ cpu cuda",
     extrema: "max min amax amin aminmax argmax argmin argsort sort topk median",
-    indexing: """select narrow index_select gather scatter scatter_add index_add masked_select take_along_dim""",
+    indexing: """select narrow index_select gather scatter scatter_add index_add masked_select take_along_dim""",  # noqa: E501
     inplace: "copy_ fill_ zero_",
     drawing: "uniform_ normal_ random_ bernoulli_",
     interop: """numpy item tolist size stride numel dim element_size data_ptr storage_offset is_floating_point
         is_complex""",
-    joining: """split chunk tensor_split unbind repeat tile repeat_interleave flip roll tril triu diagonal diag""",
+    joining: """split chunk tensor_split unbind repeat tile repeat_interleave flip roll tril triu diagonal diag""",  # noqa: E501
     linalg: "matmul mm bmm mv dot outer addmm baddbmm",
     pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid
-        reciprocal relu abs sign sgn floor ceil trunc round frac isnan isinf isfinite nan_to_num conj angle erf""",
+        reciprocal relu abs sign sgn floor ceil trunc round frac isnan isinf isfinite nan_to_num conj angle erf""",  # noqa: E501
     reduction: "sum mean prod var std all any count_nonzero norm",
     scan: "cumsum cumprod",
     selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift
         bitwise_right_shift logical_not logical_and logical_or logical_xor equal isclose allclose maximum minimum clamp
-        clamp_min clamp_max masked_fill nonzero""",
+        clamp_min clamp_max masked_fill nonzero""",  # noqa: E501
     shape: """view reshape view_as reshape_as flatten unflatten ravel permute transpose t movedim unsqueeze squeeze
-        expand expand_as broadcast_to""",
+        expand expand_as broadcast_to""",  # noqa: E501
     softmax: "softmax log_softmax logsumexp",
     creation: "bernoulli",
 }
@@ -41,7 +58,7 @@ _OTHER_NAMES: dict[str, Callable[..., Any]] = {
     "absolute": pointwise.abs, "arccos": pointwise.acos, "arcsin": pointwise.asin, "arctan": pointwise.atan,
     "clip": selection.clamp, "divide": arithmetic.div, "greater": selection.gt, "greater_equal": selection.ge,
     "less": selection.lt, "less_equal": selection.le, "moveaxis": shape.movedim, "multiply": arithmetic.mul,
-    "ndimension": interop.dim, "negative": arithmetic.neg, "nelement": interop.numel, "not_equal": selection.ne,
+    "ndimension": interop.dim, "negative": arithmetic.neg, "nelement": interop.numel, "not_equal": selection.ne,  # noqa: E501
     "subtract": arithmetic.sub, "swapaxes": shape.transpose, "swapdims": shape.transpose,
     "true_divide": arithmetic.div, "type": casting.type_of, "ger": linalg.outer,
 }  # fmt: skip
@@ -52,14 +69,14 @@ _IN_PLACE: dict[Any, str] = {
     indexing: "scatter scatter_add index_add",
     joining: "tril triu",
     pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid
-        reciprocal relu abs sign floor ceil trunc round frac nan_to_num erf""",
+        reciprocal relu abs sign floor ceil trunc round frac nan_to_num erf""",  # noqa: E501
     scan: "cumsum cumprod",
     selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not logical_not logical_and logical_or
-        logical_xor clamp clamp_min clamp_max masked_fill""",
+        logical_xor clamp clamp_min clamp_max masked_fill""",  # noqa: E501
 }
 
 _DIRECT = {
-    "add_": (np.add, arithmetic.add), "sub_": (np.subtract, arithmetic.sub), "mul_": (np.multiply, arithmetic.mul),
+    "add_": (np.add, arithmetic.add), "sub_": (np.subtract, arithmetic.sub), "mul_": (np.multiply, arithmetic.mul),  # noqa: E501
     "div_": (np.true_divide, arithmetic.div),
 }  # fmt: skip
 
@@ -116,7 +133,7 @@ def _matmul(input: Any, other: Any) -> Any:
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "truediv": arithmetic.div,
-    "floordiv": arithmetic.floor_divide, "mod": arithmetic.remainder, "pow": arithmetic.pow, "matmul": _matmul,
+    "floordiv": arithmetic.floor_divide, "mod": arithmetic.remainder, "pow": arithmetic.pow, "matmul": _matmul,  # noqa: E501
     "and": selection.bitwise_and, "or": selection.bitwise_or, "xor": selection.bitwise_xor,
     "lshift": selection.bitwise_left_shift, "rshift": selection.bitwise_right_shift,
 }  # fmt: skip
@@ -124,13 +141,13 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "__neg__": arithmetic.neg, "__pos__": arithmetic.positive, "__abs__": pointwise.abs,
     "__invert__": selection.bitwise_not, "__eq__": _equality(selection.eq, False),
-    "__ne__": _equality(selection.ne, True), "__lt__": _operator(selection.lt), "__le__": _operator(selection.le),
+    "__ne__": _equality(selection.ne, True), "__lt__": _operator(selection.lt), "__le__": _operator(selection.le),  # noqa: E501
     "__gt__": _operator(selection.gt), "__ge__": _operator(selection.ge), "__getitem__": indexing.getitem,
     "__setitem__": indexing.setitem, "__bool__": interop.to_bool, "__float__": interop.to_float,
     "__int__": interop.to_int, "__complex__": interop.to_complex, "__index__": interop.to_index,
     "__len__": interop.length, "__iter__": interop.iterate, "__contains__": interop.contains,
     "__array__": interop.to_numpy, "__array_wrap__": interop.from_ufunc, "__dlpack__": interop.dlpack,
-    "__dlpack_device__": interop.dlpack_device, "__deepcopy__": interop.deep_copy, "__reduce_ex__": interop.reduce_ex,
+    "__dlpack_device__": interop.dlpack_device, "__deepcopy__": interop.deep_copy, "__reduce_ex__": interop.reduce_ex,  # noqa: E501
     "__repr__": printing.tensor_text, "__str__": printing.tensor_text, "__format__": printing.formatted,
 }  # fmt: skip
 

@@ -8,6 +8,8 @@ Nodes are numbered in the order they are made, so every consumer has a larger nu
 producers, and running backward in falling order needs no count of dependencies.
 """
 
+# ruff: noqa: ARG001, ARG005 - functions in tables share one form  # noqa: RUF100
+
 from __future__ import annotations
 
 import itertools
@@ -27,7 +29,7 @@ _next_number = itertools.count().__next__
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have "
     "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-    "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "
+    "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "  # noqa: E501
     "you need to access saved tensors after calling backward."
 )
 MODIFIED = (

@@ -1,5 +1,6 @@
 """Functions of one tensor, element by element."""
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
+
+# ruff: noqa: ARG001, ARG005 - functions in tables share one form
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Tensors as text, as PyTorch prints them."""
+
 # ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def promote_types(first: DType, second: DType) -> DType:
     promoted = np.promote_types(low.numpy, high.numpy)
     if promoted.kind == "f":
         raise RuntimeError(
-            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {low} and {high}"
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {low} and {high}"  # noqa: E501
         )
     return from_numpy_dtype(promoted)
 
@@ -105,7 +105,7 @@ def as_operand(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(
-        f"unsupported operand type: a Tensor, a number or an ndarray is expected, not {type(value).__name__} (={value!r})"
+        f"unsupported operand type: a Tensor, a number or an ndarray is expected, not {type(value).__name__} (={value!r})"  # noqa: E501
     )
 
 
@@ -145,7 +145,7 @@ def broadcast_error(first: Any, second: Any) -> RuntimeError | None:
         if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
             where = max(len(a), len(b)) - back
             return RuntimeError(
-                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) at non-singleton "
+                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) at non-singleton "  # noqa: E501
                 f"dimension {where}"
             )
     return None

@@ -79,7 +79,7 @@ def _sum_backward(node: Any, grad: Tensor) -> Tensor:
 def _floating_only(name: str, input: Tensor) -> None:
     if input.dtype.category < FLOAT:
         raise RuntimeError(
-            f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "  # noqa: E501
             f"Got: {input.dtype.scalar_name}"
         )
 
@@ -141,7 +141,9 @@ def _prod_backward(node: Any, grad: Tensor) -> Tensor:
     if not input._data.size:
         return from_data(np.zeros(shape, input._data.dtype))
     rest = tuple(index for index in range(len(shape)) if index not in dims)
-    flat = input.permute(*rest, *dims).reshape([*[shape[each] for each in rest], math.prod(shape[each] for each in dims)])
+    flat = input.permute(*rest, *dims).reshape(
+        [*[shape[each] for each in rest], math.prod(shape[each] for each in dims)]
+    )
     one = from_data(np.ones((*flat._data.shape[:-1], 1), flat._data.dtype))
     before = cumprod(cat([one, flat[..., :-1]], -1), -1)
     after = cumprod(cat([one, flat.flip(-1)[..., :-1]], -1), -1).flip(-1)
@@ -270,7 +272,7 @@ def norm(
         input = cast(input, resolve(dtype).numpy)
     if input.dtype.category < FLOAT:
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {input.dtype.scalar_name}"
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {input.dtype.scalar_name}"  # noqa: E501
         )
     if isinstance(p, str):
         if p not in ("fro", "nuc"):

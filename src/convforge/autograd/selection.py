@@ -111,7 +111,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     if condition._data.dtype.kind != "b":
         if condition._data.dtype != np.uint8:
             raise RuntimeError(
-                f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.scalar_name}"
+                f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.scalar_name}"  # noqa: E501
             )
         condition = from_data(condition._data != 0)
     input, other = both(input, other)

@@ -54,9 +54,9 @@ class Tensor:
         return cls._make_subclass(cls, from_data(legacy_array(sizes)))
 
     @staticmethod
-    def _make_subclass(cls: Any, data: Tensor, require_grad: bool = False) -> Any:
-        """A tensor of class `cls` on the memory of `data`, not on the tape."""
-        made = _new(cls)
+    def _make_subclass(kind: Any, data: Tensor, require_grad: bool = False) -> Any:
+        """A tensor of class `kind` on the memory of `data`, not on the tape."""
+        made: Any = _new(kind)
         made._data = data._data
         made._req = require_grad
         made.grad = made._grad_fn = made._view = made._hooks = None
@@ -115,7 +115,7 @@ class Tensor:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if self.grad_fn is not None and not requires_grad:
             raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "  # noqa: E501
                 "in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
             )
         self._req = bool(requires_grad)
@@ -157,7 +157,7 @@ class Tensor:
         return from_data(self._data)
 
     @data.setter
-    def data(self, value: Tensor) -> None:
+    def data(self, value: Any) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
         self._data = value._data
@@ -199,7 +199,8 @@ class Tensor:
             return
         if node.retained is None:
             node.retained = {}
-        node.retained[self._nr] = weakref.ref(self)
+        kept: Any = weakref.ref(self)
+        node.retained[self._nr] = kept
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """hook(grad) runs when the gradient of this tensor is known; what it returns replaces it."""
