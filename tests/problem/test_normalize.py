@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import convforge
 from convforge.problem import ConvSpec, normalize_conv
 from support.torch_oracle import torch
 
@@ -20,7 +21,9 @@ def spec(input_shape: Any = IMAGE, weight_shape: Any = KERNEL, **arguments: Any)
     return normalize_conv(input_shape, weight_shape, None, **{"rank": 2, "dtype": "float32"} | arguments)[0]
 
 
-@pytest.mark.parametrize("two", [2, (2,), [2], (2, 2), [2, 2], np.int64(2), (np.int32(2), 2)])
+@pytest.mark.parametrize(
+    "two", [2, (2,), [2], (2, 2), [2, 2], np.int64(2), (np.int32(2), 2), convforge.tensor(2)]
+)
 def test_ints_in_every_form(two: Any) -> None:
     written = spec(stride=two, padding=two, dilation=two)
     assert written == spec(stride=(2, 2), padding=((2, 2), (2, 2)), dilation=(2, 2))

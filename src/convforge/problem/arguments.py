@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from typing import Any, SupportsIndex, cast
 
 import numpy as np
@@ -13,7 +13,6 @@ from convforge.errors import ConvArgumentError, ConvTypeError, ConvValueError
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 LARGEST_INT = 2**63 - 1
 _NOT_INTEGERS: tuple[type, ...] = (bool, np.bool_, str, bytes)
-_NOT_LISTS: tuple[type, ...] = (str, bytes, np.ndarray)
 
 # What users may pass for stride, dilation, padding.
 IntOrInts = SupportsIndex | Sequence[SupportsIndex]
@@ -42,7 +41,7 @@ def integer(value: object, name: str) -> int:
 
 def is_sequence(value: object) -> bool:
     """Whether the value is a list of things, not one thing. Strings and arrays are not, as in PyTorch."""
-    return isinstance(value, Sized) and hasattr(value, "__iter__") and not isinstance(value, _NOT_LISTS)
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def listed(value: Any, name: str, rank: int) -> tuple[int, ...]:
