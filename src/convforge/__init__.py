@@ -7,11 +7,13 @@ Nothing is imported until it is used: a name is looked up in the table below and
 then, so that `import convforge` costs no more than NumPy.
 """
 
+# pyright: reportUnusedImport=false
 # ruff: noqa: F401, N813 - the names under TYPE_CHECKING are the public ones, as PyTorch spells them
 
 from __future__ import annotations
 
 import importlib
+import math
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__ as __version__
@@ -737,10 +739,7 @@ contiguous_format = "contiguous_format"
 channels_last = "channels_last"
 channels_last_3d = "channels_last_3d"
 preserve_format = "preserve_format"
-pi = 3.141592653589793
-e = 2.718281828459045
-inf = float("inf")
-nan = float("nan")
+pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 
 # module: the names it gives, as `public` or `public=its_own_name`.
 _TABLE = {

@@ -371,7 +371,7 @@ def _pow_backward(node: Any, grad: Any) -> tuple[Tensor | None, ...]:
             first = mul(grad, conj_of(mul(pow(input, exponent - 1), exponent)))
     if node.edges[1]:
         base: Tensor = (
-            input if isinstance(input, Tensor) else from_data(np.asarray(input, exponent._data.dtype))
+            input if isinstance(input, Tensor) else from_data(np.asarray(input, result._data.dtype))
         )
         slope = mul(result, where(base == 0, 0.0, _log(base)))
         second = sum_to(mul(grad, conj_of(slope)), node.shapes[1])

@@ -1,6 +1,6 @@
 """Puts the operations on `Tensor`: one table a kind, read once at import. tensor.pyi declares them."""
 
-# ruff: noqa: ARG001, ARG005 - functions in tables share one form  # noqa: RUF100
+# ruff: noqa: ARG005 - functions in tables share one form  # noqa: RUF100
 
 from __future__ import annotations
 

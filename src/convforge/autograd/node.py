@@ -8,7 +8,7 @@ Nodes are numbered in the order they are made, so every consumer has a larger nu
 producers, and running backward in falling order needs no count of dependencies.
 """
 
-# ruff: noqa: ARG001, ARG005 - functions in tables share one form  # noqa: RUF100
+# ruff: noqa: ARG005 - functions in tables share one form  # noqa: RUF100
 
 from __future__ import annotations
 
