@@ -201,3 +201,29 @@ def _numpy(name: str) -> np.dtype[Any]:
     from support.convolutions import numpy_dtype
 
     return numpy_dtype(name)
+
+
+@settings(max_examples=40)
+@given(
+    height=st.integers(2, 14),
+    width=st.sampled_from((9, 17, 33, 40)),
+    dilation=st.sampled_from((1, 3, 6)),
+    depth=st.sampled_from((0, 1, 2, 3)),
+    transposed=st.booleans(),
+)
+def test_taps_on_padding_are_left_out(
+    height: int, width: int, dilation: int, depth: int, transposed: bool
+) -> None:
+    """Dilated kernels on few rows, kernels of three slices on one: most taps meet zeros only."""
+    size, rank = ((depth, height, width), 3) if depth else ((height, width), 2)
+    pads = (1, dilation, dilation)[-rank:]
+    spec, _ = normalize_conv(
+        (1, 6, *size), (6, 6, *(3,) * rank), (6,), 1, pads, (1, dilation, dilation)[-rank:],
+        rank=rank, transposed=transposed, dtype=np.dtype(np.float32),
+    )  # fmt: skip
+    generator = np.random.default_rng(height)
+    arrays = [
+        filled(generator, s, "float32")
+        for s in (spec.input_shape, spec.weight_shape, (6,), spec.output_shape)
+    ]
+    check(spec, *arrays)

@@ -44,7 +44,13 @@ GATHER_PARAMETERS = (
     *_PACKING,
     *("slice_rows", "phases", "phase_table", "accumulators", "tile"),
 )
-PHASE_FIELDS = ("taps", "weights", "distances", "y_offset", "depth", "height", "width")
+PHASE_FIELDS = (
+    *("taps", "weights", "selections", "tile_selection", "tile_step"),
+    *("y_offset", "depth", "height", "width"),
+)
+# Which taps a tile needs: how many, and for each (channel of a block, tap) how far it reads in the planes and
+# where its weights lie. A tile finds its own by tile_selection[tile * tile_step].
+SELECTION_FIELDS = ("taps", "distances", "rows")
 
 GRAD_WEIGHT_PARAMETERS = (
     *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),

@@ -25,7 +25,14 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import GATHER_PARAMETERS, HEADER_BYTES, PHASE_FIELDS, Columns, GatherKernel
+from convforge.kernels.contract import (
+    GATHER_PARAMETERS,
+    HEADER_BYTES,
+    PHASE_FIELDS,
+    SELECTION_FIELDS,
+    Columns,
+    GatherKernel,
+)
 from convforge.kernels.epilogue import emit_activation, emit_write_flat, emit_write_rows
 from convforge.kernels.pack import emit_pack_rows
 from convforge.kernels.parameters import Parameters
@@ -146,10 +153,10 @@ class _Gather:
         outs: tuple[Int, Int],
     ) -> None:
         compute, storage = self.element.compute, self.element.storage
-        taps, weights_at, distances, y_offset, depth, height, width = (
+        taps, weights_at, selections, tile_selection, tile_step, y_offset, *size = (
             e.load("i64", record, i) for i in range(len(PHASE_FIELDS))
         )
-        distances = e.b.inttoptr(distances, scratch.type)
+        selections, tile_selection = (e.b.inttoptr(t, scratch.type) for t in (selections, tile_selection))
         tile_weights = e.mul(p.channels, taps, self.mr)
         group_weights = e.at(weights, compute, e.add(weights_at, e.mul(group, p.out_tiles, tile_weights)))
         y_group = e.at(y, storage, e.add(y_offset, e.mul(group, p.out_channels, p.y_channel)))
@@ -171,6 +178,7 @@ class _Gather:
                     rows = e.minimum(e.sub(p.out_channels, first), self.mr)
                     target = e.at(y_group, storage, e.mul(first, p.y_channel))
                     held_row = e.mul(e.sub(out.index, outs[0]), run, self.mr)
+                    out_weights = e.at(channel_weights, compute, e.mul(out.index, tile_weights))
                     with e.loop(some.index, stop, step=self.length, name="tile") as tile:
                         # Read in place, the last tile begins early so that it ends on the end.
                         flat = (
@@ -178,14 +186,18 @@ class _Gather:
                         )
                         in_group = e.sub(tile.index, some.index)
                         held = e.at(sums, compute, e.add(held_row, e.mul(in_group, self.mr)))
+                        number = e.mul(e.div(tile.index, self.length), tile_step)
+                        chosen = e.mul(e.load("i64", tile_selection, number), len(SELECTION_FIELDS))
+                        selection = e.at(selections, "i64", chosen)
                         acc = emit_tile(
                             e,
                             v,
                             self.mr,
                             self.nv,
-                            count=e.mul(block, taps),
-                            weights=e.at(channel_weights, compute, e.mul(out.index, tile_weights)),
-                            distances=distances,
+                            count=e.mul(block, e.load("i64", selection)),
+                            weights=out_weights,
+                            distances=e.load_pointer(selection, 1),
+                            rows=e.load_pointer(selection, 2),
                             pixels=e.at(channel_pixels, compute, e.sub(flat, base)),
                             start=self._emit_start(e, v, held, fresh),
                         )
@@ -195,21 +207,46 @@ class _Gather:
                                     v.store(value, held, i * self.lanes)
                             with finish:
                                 done = self._emit_finish(e, v, acc, group_bias, first)
-                                if self.kernel.flat_output:
-                                    emit_write_flat(
-                                        e, v, done, self.mr, self.nv, target=e.at(target, storage, flat),
-                                        channel=p.y_channel, rows=rows, room=e.sub(p.flat, flat),
-                                    )  # fmt: skip
-                                else:
-                                    for i, value in enumerate(done):
-                                        v.store(value, leaving, i * self.lanes)
-                                    emit_write_rows(
-                                        e, v, tile=leaving, length=self.length, flat=flat, rows=rows,
-                                        target=target, channel=p.y_channel, pitch=p.pitch,
-                                        slice_rows=p.slice_rows, size=(depth, height, width),
-                                        row_stride=p.y_row, slice_stride=p.y_slice, step=p.y_step,
-                                        unit_step=self.kernel.unit_step,
-                                    )  # fmt: skip
+                                self._emit_write(e, v, p, done, target, leaving, flat, rows, size)
+
+    def _emit_write(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        done: list[Value],
+        target: Value,
+        leaving: Value,
+        flat: Int,
+        rows: Int,
+        size: list[Int],
+    ) -> None:
+        """Finished sums into the output: straight, or by way of scratch where rows have gaps."""
+        if self.kernel.flat_output:
+            to, room = e.at(target, self.element.storage, flat), e.sub(p.flat, flat)
+            emit_write_flat(
+                e, v, done, self.mr, self.nv, target=to, channel=p.y_channel, rows=rows, room=room
+            )
+            return
+        for i, value in enumerate(done):
+            v.store(value, leaving, i * self.lanes)
+        emit_write_rows(
+            e,
+            v,
+            tile=leaving,
+            length=self.length,
+            flat=flat,
+            rows=rows,
+            target=target,
+            channel=p.y_channel,
+            pitch=p.pitch,
+            slice_rows=p.slice_rows,
+            size=(size[0], size[1], size[2]),
+            row_stride=p.y_row,
+            slice_stride=p.y_slice,
+            step=p.y_step,
+            unit_step=self.kernel.unit_step,
+        )
 
     def _emit_start(self, e: Emitter, v: Vectors, held: Value, fresh: Value) -> list[Value]:
         """Zeros for the first block of channels, the accumulators for the others."""

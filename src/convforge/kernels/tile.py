@@ -1,10 +1,11 @@
 """The inner loop of everything: a tile of outputs in registers.
 
-    acc[m][f] += w[k][m] * x[distance[k] + f]        m < mr channels, f < nv vectors of the flat run
+    acc[m][f] += w[row[k]][m] * x[distance[k] + f]        m < mr channels, f < nv vectors of the flat run
 
-    k runs over channels and taps; `w` is packed [k][mr] and read as broadcasts, `x` is a packed plane and
-    read as vectors from any element address, `distance` is the plan's table. mr * nv accumulators, nv
-    vectors of x and one broadcast must fit the registers: 6x4 + 4 + 1 = 29 of 32 with AVX-512.
+    k runs over channels and the taps that this tile needs; `w` is packed [row][mr], read as broadcasts, `x`
+    is a packed plane and read as vectors from any element address; `distance` and `row` are the plan's
+    tables. mr * nv accumulators, nv vectors of x and one broadcast must fit the registers: 6x4 + 4 + 1 = 29
+    of 32 with AVX-512.
 
 Each output is one chain of fused multiply-adds in the order of k. So its bits do not depend on the tile,
 the band, the thread or the block of channels that it was computed in.
@@ -25,13 +26,14 @@ def emit_tile(
     count: Int,
     weights: Value,
     distances: Value,
+    rows: Value,
     pixels: Value,
     start: list[Value],
 ) -> list[Value]:
     """Accumulate `count` steps onto `start` (mr * nv vectors, channel by channel); return the sums."""
     with e.loop(0, count, carried=start, name="k") as k:
         source = e.at(pixels, v.element.compute, e.load("i64", distances, k.index))
-        row = e.at(weights, v.element.compute, e.mul(k.index, mr))
+        row = e.at(weights, v.element.compute, e.load("i64", rows, k.index))
         x = [v.load(source, j * v.lanes) for j in range(nv)]
         for m in range(mr):
             w = v.load_broadcast(row, m)

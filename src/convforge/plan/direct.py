@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
@@ -21,15 +20,13 @@ from convforge.kernels.contract import (
 from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
+from convforge.plan.selections import select_taps
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, distances, input_tables
+from convforge.plan.tables import column_kind, distances, input_tables, weight_rows
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
-
-Array = NDArray[Any]
-
 
 NAME = "direct"
 
@@ -96,11 +93,11 @@ class DirectPlan:
         plane = band.plane
         channel_step = layout.planes * plane if schedule.packed else x_steps[1]
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
-        reaches = [
-            distances(layout, i, plane, schedule.channel_block, channel_step)
-            for i in range(len(gather.taps_by_phase))
-        ]
-        phases = np.array([self._phase_record(i, reaches[i], y_steps) for i in range(len(reaches))], np.int64)
+        self._keep: list[Any] = [tables]
+        phases = np.array(
+            [self._phase_record(i, plane, channel_step, y_steps) for i in range(len(gather.taps_by_phase))],
+            np.int64,
+        )
         size = self.element.compute_bytes
         packed_bytes = gather.in_channels * layout.planes * plane * size if schedule.packed else 0
         tile_bytes = schedule.mr * kernel.length * size
@@ -146,21 +143,33 @@ class DirectPlan:
             "column_table": tables.columns.ctypes.data,
             "x_column": x_steps[4] * w.in_step,
             "slice_rows": layout.slice_rows,
-            "phases": len(reaches),
+            "phases": len(phases),
             "phase_table": phases.ctypes.data,
             "accumulators": accumulators,
             "tile": tile,
         }
         self._parameters = fill(GATHER_PARAMETERS, values)
         self._parameters_at = self._parameters.ctypes.data
-        self._keep = (tables, reaches, phases)
+        self._keep.append(phases)
 
-    def _phase_record(self, phase: int, reaches: NDArray[np.int64], y_steps: tuple[int, ...]) -> list[int]:
+    def _phase_record(self, phase: int, plane: int, channel_step: int, y_steps: tuple[int, ...]) -> list[int]:
         d, h, w = self.gather.phase_triples[phase]
+        taps, block, mr = len(self.gather.taps_by_phase[phase]), self.schedule.channel_block, self.schedule.mr
+        selections = select_taps(self.layout, phase, self.kernel.length)
+        records: list[list[int]] = []
+        for chosen in selections.taps:
+            reach = distances(self.layout, phase, plane, block, channel_step, chosen)
+            rows = weight_rows(taps, block, chosen, mr)
+            self._keep += [reach, rows]
+            records.append([len(chosen), reach.ctypes.data, rows.ctypes.data])
+        table = np.array(records, np.int64)
+        self._keep += [selections.tiles, table]
         values = {
-            "taps": len(self.gather.taps_by_phase[phase]),
+            "taps": taps,
             "weights": self.weights.starts[phase],
-            "distances": reaches.ctypes.data,
+            "selections": table.ctypes.data,
+            "tile_selection": selections.tiles.ctypes.data,
+            "tile_step": int(len(selections.tiles) > 1),
             "y_offset": d.first * y_steps[2] + h.first * y_steps[3] + w.first * y_steps[4],
             "depth": d.count,
             "height": h.count,

@@ -45,11 +45,26 @@ def column_kind(layout: Layout, column_stride: int) -> Columns:
     return "unit" if step == 1 else "pair" if step == 2 and column_stride == 1 else "strided"
 
 
-def distances(layout: Layout, phase: int, plane: int, channels: int, channel_step: int) -> Int64s:
-    """Distance of every (channel, tap) of a phase, channels slowest."""
+def distances(
+    layout: Layout,
+    phase: int,
+    plane: int,
+    channels: int,
+    channel_step: int,
+    chosen: tuple[int, ...] | None = None,
+) -> Int64s:
+    """Distance of every (channel, tap) of a phase, or of its `chosen` taps; channels slowest."""
     taps = layout.gather.taps_by_phase[phase]
+    if chosen is not None:
+        taps = tuple(taps[t] for t in chosen)
     one = np.array([layout.distance(tap, plane) for tap in taps], np.int64)
     return (np.arange(channels, dtype=np.int64)[:, None] * channel_step + one).ravel()
+
+
+def weight_rows(taps: int, channels: int, chosen: tuple[int, ...], mr: int) -> Int64s:
+    """Where the packed weights of every (channel, chosen tap) lie, in elements from a block's first."""
+    rows = np.arange(channels, dtype=np.int64)[:, None] * taps + np.array(chosen, np.int64)
+    return rows.ravel() * mr
 
 
 def tap_offsets(layout: Layout, phase: int, strides: tuple[int, int, int]) -> Int64s:
