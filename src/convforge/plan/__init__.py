@@ -5,9 +5,11 @@ from convforge.plan.describe import describe, explain, workspace_bytes
 from convforge.plan.fingerprint import fingerprint
 from convforge.plan.prepared import Prepared
 from convforge.plan.products import grad_input, grad_weight, output
+from convforge.plan.store import WeightStore
 
 __all__ = [
     "Prepared",
+    "WeightStore",
     "clear_plans",
     "describe",
     "explain",

@@ -16,6 +16,7 @@ from convforge.plan.arrays import is_writable, kept, readable, wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.request import OutputPlan, OutputRequest
+from convforge.plan.store import WeightStore
 from convforge.problem import ConvSpec, fold_padding, padded_size
 from convforge.runtime import address_of, get_num_threads
 
@@ -25,11 +26,15 @@ Array = NDArray[Any]
 class Prepared:
     """An output product whose choices are made, for arrays of one shape.
 
-    Keeps the packed weights of the last `weight_key`; a key must change whenever the weight or bias does.
+    Keeps the packed weights of the last `weight_key` in `store`, which a layer's shapes share; a key must
+    change whenever the weight or bias does.
     """
 
-    def __init__(self, spec: ConvSpec, activation: Activation = "none") -> None:
+    def __init__(
+        self, spec: ConvSpec, activation: Activation = "none", store: WeightStore | None = None
+    ) -> None:
         self.spec = spec
+        self._store = store or WeightStore()
         self._activation: Activation = activation
         self._shape, self._dtype = spec.output_shape, spec.dtype
         self._ready: _Ready | None = None
@@ -63,14 +68,13 @@ class Prepared:
         return y if out is None or y is out else kept(y, out)
 
     def forget(self) -> None:
-        """Drop the packed weights that are kept."""
+        """Drop the packed weights of this shape."""
         self._ready = None
 
     def _prepare(self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array) -> _Ready:
         request = OutputRequest(self.spec, x.strides, y.strides, bias is not None, self._activation)
         plan = output_plan(request)
-        weights = plan.weights.pack(readable(weight), plan.threads)
-        packed_bias = None if bias is None else plan.weights.pack_bias(bias)
+        weights, packed_bias = self._store.fetch(key, plan, weight, bias)
         ready = _Ready(key, x.strides, y.strides, plan, weights, packed_bias)
         if key is not None:
             self._ready = ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +30,11 @@ class OutputRequest:
 
 class PackedWeights(Protocol):
     """How a plan wants its weights."""
+
+    @property
+    def signature(self) -> Hashable:
+        """Equal where two plans of one layer read the same packed weights."""
+        ...
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Weights in the plan's own order, from a weight array of any strides."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ class WeightPacking:
         self._kernel = WeightPacker(element, mr)
         self._job = Job(self._kernel, target)
         self._parameters: dict[tuple[int, ...], tuple[NDArray[np.int64], tuple[Any, ...]]] = {}
+
+    @property
+    def signature(self) -> Hashable:
+        """Tile and taps: sizes of the input have no say, unless taps that meet only padding are left out."""
+        return (self._mr, self._layout.gather.taps_kept)
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides."""

@@ -107,6 +107,11 @@ class Gather:
         return sum(len(taps) for taps in self.taps_by_phase)
 
     @property
+    def taps_kept(self) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+        """The kernel positions of each phase's taps."""
+        return tuple(tuple((d.kernel, h.kernel, w.kernel) for d, h, w in taps) for taps in self.taps_by_phase)
+
+    @property
     def multiply_adds(self) -> int:
         """Multiply-adds, those with padding counted."""
         total = 0

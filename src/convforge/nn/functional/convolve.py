@@ -16,6 +16,7 @@ from convforge.autograd import convolution as products
 from convforge.autograd.grad_mode import mode
 from convforge.autograd.tensor import Tensor, from_data, recording
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvMemoryError, ConvShapeError, ConvTypeError
+from convforge.plan import WeightStore
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.arguments import listed
 
@@ -38,7 +39,7 @@ class Convolution:
     packed weights are kept for the next call, as long as their values stay the same.
     """
 
-    __slots__ = ("_arguments", "_known", "_last", "_rank", "_transposed", "_watch")
+    __slots__ = ("_arguments", "_key", "_known", "_rank", "_store", "_transposed", "_watch")
 
     def __init__(
         self,
@@ -64,7 +65,8 @@ class Convolution:
         }
         self._known: dict[Key, Ready] = {}
         self._watch = WeightWatch() if keeps_weights else None
-        self._last: Ready | None = None
+        self._store = WeightStore()
+        self._key: int | None = None
 
     def __call__(
         self, x: Any, weight: Any, bias: Any = None, *, output_size: Any = None, out: Array | None = None
@@ -98,9 +100,9 @@ class Convolution:
         if watch is None:
             weight_key = None
         else:
-            if known is not self._last:
-                self._hand_over(known)
             weight_key = watch.key(wa, ba)
+            if weight_key != self._key:
+                self._renew(weight_key)
         try:
             if out is None:
                 y = known.run(xa, wa, ba, weight_key)
@@ -136,17 +138,17 @@ class Convolution:
     def _learn(self, key: Key, x: Array, weight: Array, bias: Array | None, output_size: Any) -> Ready:
         spec, unbatched = self.spec(x, weight, bias, output_size=output_size)
         native = all(each.dtype.isnative for each in (x, weight, bias) if each is not None)
-        known = ready(spec, unbatched, native)
+        known = ready(spec, unbatched, native, self._store)
         if len(self._known) >= REMEMBERED:
             self._known.pop(next(iter(self._known)), None)
         self._known[key] = known
         return known
 
-    def _hand_over(self, known: Ready) -> None:
-        """Let the shape of the last call drop its packed weights: a layer keeps one set."""
-        if self._last is not None:
-            self._last.forget()
-        self._last = known
+    def _renew(self, weight_key: int | None) -> None:
+        """The weights have changed: no shape holds on to what was packed from the old ones."""
+        self._key = weight_key
+        for known in list(self._known.values()):
+            known.forget()
 
     def _recorded(self, known: Ready, x: Any, weight: Any, bias: Any) -> Tensor:
         x, weight = _tensor(x), _tensor(weight)

@@ -43,13 +43,13 @@ class Ready:
         return self.spec.output_shape[1:] if self.unbatched else self.spec.output_shape
 
 
-def ready(spec: ConvSpec, unbatched: bool, native: bool) -> Ready:
+def ready(spec: ConvSpec, unbatched: bool, native: bool, store: plan.WeightStore) -> Ready:
     """Plan a convolution. native: whether the arrays come in this processor's byte order."""
     forget: Callable[[], None]
     if executable_memory_refused():
         run, forget = _reference(spec), _nothing_to_forget
     else:
-        prepared = plan.Prepared(spec)
+        prepared = plan.Prepared(spec, store=store)
         run, forget = prepared, prepared.forget
     if not native:
         run = _in_native_order(run, spec.dtype)
