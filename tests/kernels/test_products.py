@@ -107,9 +107,9 @@ def test_tile_edges(
 ) -> None:
     """Runs one shorter than, equal to and one longer than a tile, a vector, a block of channels."""
     shape = (channels, outputs) if transposed else (outputs, channels)
-    if transposed:
-        height, width = height + 2, width + 2
-    elif min(height, width) + 2 * padding < kernel:
+    least = 2 * padding + (1 if transposed else 0)
+    height, width = max(height, least), max(width, least)
+    if not transposed and min(height, width) + 2 * padding < kernel:
         return
     spec, _ = normalize_conv(
         (2, channels, height, width), (*shape, kernel, kernel), (outputs,), stride, padding,

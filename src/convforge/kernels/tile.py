@@ -7,8 +7,8 @@
     tables. mr * nv accumulators, nv vectors of x and one broadcast must fit the registers: 6x4 + 4 + 1 = 29
     of 32 with AVX-512.
 
-Each output is one chain of fused multiply-adds in the order of k. So its bits do not depend on the tile,
-the band, the thread or the block of channels that it was computed in.
+Within a block of channels each output is one chain of fused multiply-adds in the order of k, whatever the
+tile, the band and the thread. The blocks follow from the layer alone, so its bits do too.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def emit_tile(
     distances: Value,
     rows: Value,
     pixels: Value,
-    start: list[Value],
 ) -> list[Value]:
-    """Accumulate `count` steps onto `start` (mr * nv vectors, channel by channel); return the sums."""
-    with e.loop(0, count, carried=start, name="k") as k:
+    """Sum `count` steps up from zero: mr * nv vectors, channel by channel."""
+    zeros = [v.zero()] * (mr * nv)
+    with e.loop(0, count, carried=zeros, name="k") as k:
         source = e.at(pixels, v.element.compute, e.load("i64", distances, k.index))
         row = e.at(weights, v.element.compute, e.load("i64", rows, k.index))
         x = [v.load(source, j * v.lanes) for j in range(nv)]

@@ -30,7 +30,7 @@ def gather_schedule(
     length = nv * lanes
     tiles = -(-layout.flat // length)
     out_tiles = -(-gather.out_channels // mr)
-    channel_block = _channel_block(layout, element, target, length, packed)
+    channel_block = _channel_block(layout, element, target, length)
 
     bands = _bands(layout, element, target, length, tiles) if packed else 1
     wanted = threads * TASKS_PER_THREAD if threads > 1 and gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
@@ -126,11 +126,14 @@ def band_of(layout: Layout, length: int, lanes: int, overrun: int) -> Band:
     return Band(rows, row_length, (lines + (1 if lines % 64 in (0, 63) else 0)) * lanes)
 
 
-def _channel_block(layout: Layout, element: Element, target: Target, length: int, packed: bool) -> int:
-    """Input channels whose part of one tile's input fits three fifths of the first-level cache."""
+def _channel_block(layout: Layout, element: Element, target: Target, length: int) -> int:
+    """Input channels whose part of one tile's input fits three fifths of the first-level cache.
+
+    The order of an output's sum depends on it, so it may not depend on threads, batch or memory layout.
+    """
     channels = layout.gather.in_channels
     rows = {
-        layout.distance((d, h, w), 1 << 40) // layout.pitch if packed else 0
+        layout.distance((d, h, w), 1 << 40) // layout.pitch
         for taps in layout.gather.taps_by_phase
         for d, h, w in taps
     }
