@@ -32,8 +32,9 @@ def triple() -> str:
 
 
 def features(known: frozenset[str]) -> frozenset[str]:
-    """The `known` features (LLVM's names) that this processor and its operating system offer."""
-    if sys.platform == "linux" and triple().startswith("x86_64"):
+    """The features (LLVM's names) that this processor and its system offer; on x86, of the `known` ones."""
+    on_x86 = triple().startswith("x86_64")
+    if sys.platform == "linux" and on_x86:
         # Every processor repeats the same flags: the first block is enough.
         with _CPUINFO.open(encoding="ascii", errors="replace") as lines:
             for line in lines:
@@ -43,9 +44,7 @@ def features(known: frozenset[str]) -> frozenset[str]:
     from llvmlite import binding
 
     host = binding.get_host_cpu_features()
-    return frozenset(
-        name for name, present in host.items() if present and (name in known or "arm" in triple())
-    )
+    return frozenset(name for name, present in host.items() if present and (name in known or not on_x86))
 
 
 def cache_bytes() -> tuple[int, int]:
