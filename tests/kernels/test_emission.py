@@ -64,8 +64,7 @@ def gather(
         "nv": nv,
         "fused": target.fused,
         "columns": "unit",
-        "flat_output": False,
-        "unit_step": True,
+        "way_out": "unit",
         "has_bias": True,
         "activation": "none",
     }
@@ -80,8 +79,8 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
     lanes = target.vector_bytes // element.compute_bytes
     kernels = [
         gather(target, dtype),
-        gather(target, dtype, columns=None, flat_output=True) if element.storage == element.compute else None,
-        gather(target, dtype, columns="pair", unit_step=False),
+        gather(target, dtype, columns=None, way_out="flat") if element.storage == element.compute else None,
+        gather(target, dtype, columns="pair", way_out="pair"),
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
         WeightPacker(element, 4),
         FingerprintKernel(target.vector_bytes // 4),

@@ -25,6 +25,9 @@ LEAKY_SLOPE = 0.01
 
 # How neighbouring columns of a packed row lie in the input: side by side, every second, or at any stride.
 Columns = Literal["unit", "pair", "strided"]
+# How neighbouring columns of the flat run lie in the output: all of them side by side ("flat"), those of a
+# row ("unit"), those of two phases in turn ("pair"), at any distance ("strided").
+WayOut = Literal["flat", "unit", "pair", "strided"]
 # One record for each residue of the width: zeros before the run, its length, where it starts, patches.
 COLUMN_FIELDS = ("lead", "count", "start", "patches", "patch_count")
 # A row table's entry for a row that lies wholly on zero padding.
@@ -40,7 +43,7 @@ _PACKING = (
 GATHER_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "channels", "out_channels", "out_tiles"),
     *("task_tiles", "out_blocks", "bands", "band_tiles", "flat", "channel_block", "tile_group"),
-    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
     *_PACKING,
     *("slice_rows", "phases", "phase_table", "accumulators", "tile"),
 )
@@ -65,7 +68,7 @@ GRAD_WEIGHT_PARAMETERS = (
 class GatherKernel:
     """What the machine code of the direct kernel depends on. Everything else is a run-time parameter.
 
-    columns None: the input is read where it lies. flat_output: outputs lie side by side, with no gaps.
+    columns None: the input is read where it lies.
     """
 
     element: Element
@@ -74,10 +77,19 @@ class GatherKernel:
     nv: int
     fused: bool
     columns: Columns | None
-    flat_output: bool
-    unit_step: bool
+    way_out: WayOut
     has_bias: bool
     activation: Activation
+
+    @property
+    def flat_output(self) -> bool:
+        """Whether neighbours of the flat run are neighbours in the output, with no gaps."""
+        return self.way_out == "flat"
+
+    @property
+    def interleave(self) -> int:
+        """Phases that are computed together, since their outputs alternate in memory."""
+        return 2 if self.way_out == "pair" else 1
 
     @property
     def length(self) -> int:

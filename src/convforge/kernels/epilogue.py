@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import LEAKY_SLOPE, Activation
+from convforge.kernels.contract import LEAKY_SLOPE, Activation, WayOut
 
 
 def emit_activation(v: Vectors, activation: Activation, x: Value) -> Value:
@@ -52,6 +52,7 @@ def emit_write_rows(
     v: Vectors,
     *,
     tile: Value,
+    tile_size: int,
     length: int,
     flat: Int,
     rows: Int,
@@ -63,15 +64,17 @@ def emit_write_rows(
     row_stride: Int,
     slice_stride: Int,
     step: Int,
-    unit_step: bool,
+    out_width: Int,
+    way: WayOut,
 ) -> None:
     """Write a tile row by row, leaving out the columns and rows of the flat run that are padding.
 
-    tile: [channel][length] in scratch; flat: position of its first element in the run; size: (depth,
-    height, width) of the outputs; step: elements between neighbouring outputs.
+    tile: [channel][length] in scratch, another one `tile_size` elements behind it for a second phase; flat:
+    position of its first element in the run; size: (depth, height, width) of the phase's outputs; step:
+    elements between neighbouring outputs; out_width: width of the whole output.
     """
     depth, height, width = size
-    kind = v.element.compute
+    kind, storage = v.element.compute, v.element.storage
     first = e.div(flat, pitch)
     last = e.add(e.div(e.add(flat, length - 1), pitch), 1)
     with e.loop(first, last, name="out_row") as row:
@@ -82,17 +85,33 @@ def emit_write_rows(
         inside = e.b.and_(e.less(h, height), e.less(d, depth))
         with e.when(inside):
             at = e.add(e.mul(d, slice_stride), e.mul(h, row_stride), e.mul(begin, step))
-            line = e.at(target, v.element.storage, at)
+            line = e.at(target, storage, at)
             source = e.at(tile, kind, e.add(origin, begin))
             count = e.sub(stop, begin)
             with e.loop(0, rows, name="out_channel") as m:
-                to = e.at(line, v.element.storage, e.mul(m.index, channel))
+                to = e.at(line, storage, e.mul(m.index, channel))
                 held = e.at(source, kind, e.mul(m.index, length))
-                if unit_step:
+                if way == "pair":
+                    room = e.minimum(e.mul(count, 2), e.sub(out_width, e.mul(begin, 2)))
+                    _emit_pairs(e, v, held, e.at(held, kind, tile_size), to, room)
+                elif way == "unit":
                     with e.loop(0, count, step=v.lanes, name="out_column") as j:
                         mask = v.first(e.sub(count, j.index))
                         v.store_stored(v.load(held, j.index), to, j.index, mask)
                 else:
                     with e.loop(0, count, name="out_column") as j:
                         value = v.narrow(e.load(kind, held, j.index))
-                        e.store(value, v.element.storage, to, e.mul(j.index, step))
+                        e.store(value, storage, to, e.mul(j.index, step))
+
+
+def _emit_pairs(e: Emitter, v: Vectors, even: Value, odd: Value, to: Value, room: Int) -> None:
+    """to = even[0], odd[0], even[1], odd[1], … : `room` elements."""
+    n = v.lanes
+    low = [i // 2 + n * (i % 2) for i in range(n)]
+    high = [lane + n // 2 for lane in low]
+    with e.loop(0, room, step=2 * n, name="out_pair") as j:
+        half = e.div(j.index, 2)
+        a, b = v.load(even, half), v.load(odd, half)
+        left = e.sub(room, j.index)
+        v.store_stored(v.shuffle(a, b, low), to, j.index, v.first(left))
+        v.store_stored(v.shuffle(a, b, high), to, e.add(j.index, n), v.first(e.sub(left, n)))

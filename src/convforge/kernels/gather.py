@@ -26,6 +26,8 @@ output channels of the task, one tile on its way out. All sizes are run-time par
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import (
@@ -45,6 +47,20 @@ from convforge.kernels.tile import emit_tile
 def emit_gather(kernel: GatherKernel, module: Module) -> None:
     """Emit the task of a kernel."""
     _Gather(kernel).emit(module)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """A record of the phase table, read into registers."""
+
+    taps: Int
+    tile_weights: Int
+    weights: Value
+    selections: Value
+    tile_selection: Value
+    tile_step: Int
+    y_offset: Int
+    size: tuple[Int, Int, Int]
 
 
 class _Gather:
@@ -97,10 +113,15 @@ class _Gather:
                 origin, base = packed, e.add(e.mul(first_row, p.pitch), first_column)
             else:
                 origin, base = x_group, 0
-            with e.loop(0, p.phases, name="phase") as phase:
-                record = e.at(p.pointer("phase_table"), "i64", e.mul(phase.index, len(PHASE_FIELDS)))
-                self._emit_phase(
-                    e, v, p, record, origin, base, weights, bias, y_image, group.index, scratch,
+            with e.loop(0, p.phases, step=self.kernel.interleave, name="phase") as phase:
+                size = len(PHASE_FIELDS)
+                records = e.at(p.pointer("phase_table"), "i64", e.mul(phase.index, size))
+                phases = [
+                    self._read_phase(e, p, e.at(records, "i64", i * size), weights, group.index)
+                    for i in range(self.kernel.interleave)
+                ]
+                self._emit_phases(
+                    e, v, p, phases, origin, base, bias, y_image, group.index, scratch,
                     (first_flat, stop_flat), (first_out, stop_out),
                 )  # fmt: skip
         e.done()
@@ -139,15 +160,30 @@ class _Gather:
                 column_stride=p.x_column,
             )
 
-    def _emit_phase(
+    def _read_phase(self, e: Emitter, p: Parameters, record: Value, weights: Value, group: Int) -> _Phase:
+        fields = [e.load("i64", record, i) for i in range(len(PHASE_FIELDS))]
+        taps, weights_at, selections, tile_selection, tile_step, y_offset, *size = fields
+        tile_weights = e.mul(p.channels, taps, self.mr)
+        at = e.add(weights_at, e.mul(group, p.out_tiles, tile_weights))
+        return _Phase(
+            taps=taps,
+            tile_weights=tile_weights,
+            weights=e.at(weights, self.element.compute, at),
+            selections=e.b.inttoptr(selections, weights.type),
+            tile_selection=e.b.inttoptr(tile_selection, weights.type),
+            tile_step=tile_step,
+            y_offset=y_offset,
+            size=(size[0], size[1], size[2]),
+        )
+
+    def _emit_phases(
         self,
         e: Emitter,
         v: Vectors,
         p: Parameters,
-        record: Value,
+        phases: list[_Phase],
         origin: Value,
         base: Int,
-        weights: Value,
         bias: Value,
         y: Value,
         group: Int,
@@ -155,18 +191,15 @@ class _Gather:
         flats: tuple[Int, Int],
         outs: tuple[Int, Int],
     ) -> None:
+        """One phase, or two that lie side by side in the output and are written together."""
         compute, storage = self.element.compute, self.element.storage
-        taps, weights_at, selections, tile_selection, tile_step, y_offset, *size = (
-            e.load("i64", record, i) for i in range(len(PHASE_FIELDS))
-        )
-        selections, tile_selection = (e.b.inttoptr(t, scratch.type) for t in (selections, tile_selection))
-        tile_weights = e.mul(p.channels, taps, self.mr)
-        group_weights = e.at(weights, compute, e.add(weights_at, e.mul(group, p.out_tiles, tile_weights)))
-        y_group = e.at(y, storage, e.add(y_offset, e.mul(group, p.out_channels, p.y_channel)))
+        at = e.add(phases[0].y_offset, e.mul(group, p.out_channels, p.y_channel))
+        y_group = e.at(y, storage, at)
         group_bias = e.at(bias, compute, e.mul(group, p.out_channels)) if self.kernel.has_bias else None
         sums = e.at(scratch, "i8", p.accumulators)
         leaving = e.at(scratch, "i8", p.tile)
         run = e.mul(p.tile_group, self.length)
+        tile_size = self.mr * self.length
         with e.loop(flats[0], flats[1], step=run, name="tile_group") as some:
             stop = e.minimum(e.add(some.index, run), flats[1])
             with e.loop(0, p.channels, step=p.channel_block, name="channel") as channel:
@@ -175,68 +208,95 @@ class _Gather:
                 last = e.equal(e.add(channel.index, block), p.channels)
                 channel_step = p.x_channel if self.columns is None else e.mul(p.planes, p.plane)
                 channel_pixels = e.at(origin, compute, e.mul(channel.index, channel_step))
-                channel_weights = e.at(group_weights, compute, e.mul(channel.index, taps, self.mr))
                 with e.loop(outs[0], outs[1], name="out_tile") as out:
                     first = e.mul(out.index, self.mr)
                     rows = e.minimum(e.sub(p.out_channels, first), self.mr)
                     target = e.at(y_group, storage, e.mul(first, p.y_channel))
-                    held_row = e.mul(e.sub(out.index, outs[0]), run, self.mr)
-                    out_weights = e.at(channel_weights, compute, e.mul(out.index, tile_weights))
+                    held_row = e.mul(e.sub(out.index, outs[0]), run, self.mr * len(phases))
+                    out_weights = [
+                        e.at(
+                            phase.weights,
+                            compute,
+                            e.add(
+                                e.mul(channel.index, phase.taps, self.mr),
+                                e.mul(out.index, phase.tile_weights),
+                            ),
+                        )
+                        for phase in phases
+                    ]
                     with e.loop(some.index, stop, step=self.length, name="tile") as tile:
                         # Read in place, the last tile begins early so that it ends on the end.
                         flat = (
                             tile.index if self.columns else e.minimum(tile.index, e.sub(p.flat, self.length))
                         )
                         in_group = e.sub(tile.index, some.index)
-                        held = e.at(sums, compute, e.add(held_row, e.mul(in_group, self.mr)))
-                        number = e.mul(e.div(tile.index, self.length), tile_step)
-                        chosen = e.mul(e.load("i64", tile_selection, number), len(SELECTION_FIELDS))
-                        selection = e.at(selections, "i64", chosen)
-                        acc = emit_tile(
-                            e,
-                            v,
-                            self.mr,
-                            self.nv,
-                            count=e.mul(block, e.load("i64", selection)),
-                            weights=out_weights,
-                            distances=e.load_pointer(selection, 1),
-                            rows=e.load_pointer(selection, 2),
-                            pixels=e.at(channel_pixels, compute, e.sub(flat, base)),
-                        )
-                        acc = self._emit_resume(e, v, acc, held, fresh)
-                        with e.b.if_else(last) as (finish, keep):
-                            with keep:
-                                for i, value in enumerate(acc):
-                                    v.store(value, held, i * self.lanes)
-                            with finish:
-                                done = self._emit_finish(e, v, acc, group_bias, first)
-                                self._emit_write(e, v, p, done, target, leaving, flat, rows, size)
+                        held = e.at(sums, compute, e.add(held_row, e.mul(in_group, self.mr * len(phases))))
+                        pixels = e.at(channel_pixels, compute, e.sub(flat, base))
+                        number = e.div(tile.index, self.length)
+                        for i, phase in enumerate(phases):
+                            acc = self._emit_sums(e, v, phase, number, block, out_weights[i], pixels)
+                            held_here = e.at(held, compute, i * tile_size)
+                            acc = self._emit_resume(e, v, acc, held_here, fresh)
+                            with e.b.if_else(last) as (finish, keep):
+                                with keep:
+                                    for j, value in enumerate(acc):
+                                        v.store(value, held_here, j * self.lanes)
+                                with finish:
+                                    done = self._emit_finish(e, v, acc, group_bias, first)
+                                    if self.kernel.flat_output:
+                                        to, room = e.at(target, storage, flat), e.sub(p.flat, flat)
+                                        emit_write_flat(
+                                            e, v, done, self.mr, self.nv,
+                                            target=to, channel=p.y_channel, rows=rows, room=room,
+                                        )  # fmt: skip
+                                    else:
+                                        for j, value in enumerate(done):
+                                            v.store(value, leaving, i * tile_size + j * self.lanes)
+                        if not self.kernel.flat_output:
+                            with e.when(last):
+                                self._emit_write_rows(e, v, p, phases, target, leaving, flat, rows)
 
-    def _emit_write(
+    def _emit_sums(
+        self,
+        e: Emitter,
+        v: Vectors,
+        phase: _Phase,
+        number: Int,
+        block: Int,
+        weights: Value,
+        pixels: Value,
+    ) -> list[Value]:
+        """The sums of tile `number` over a block of channels, with the taps that it needs."""
+        chosen = e.load("i64", phase.tile_selection, e.mul(number, phase.tile_step))
+        selection = e.at(phase.selections, "i64", e.mul(chosen, len(SELECTION_FIELDS)))
+        return emit_tile(
+            e,
+            v,
+            self.mr,
+            self.nv,
+            count=e.mul(block, e.load("i64", selection)),
+            weights=weights,
+            distances=e.load_pointer(selection, 1),
+            rows=e.load_pointer(selection, 2),
+            pixels=pixels,
+        )
+
+    def _emit_write_rows(
         self,
         e: Emitter,
         v: Vectors,
         p: Parameters,
-        done: list[Value],
+        phases: list[_Phase],
         target: Value,
         leaving: Value,
         flat: Int,
         rows: Int,
-        size: list[Int],
     ) -> None:
-        """Finished sums into the output: straight, or by way of scratch where rows have gaps."""
-        if self.kernel.flat_output:
-            to, room = e.at(target, self.element.storage, flat), e.sub(p.flat, flat)
-            emit_write_flat(
-                e, v, done, self.mr, self.nv, target=to, channel=p.y_channel, rows=rows, room=room
-            )
-            return
-        for i, value in enumerate(done):
-            v.store(value, leaving, i * self.lanes)
         emit_write_rows(
             e,
             v,
             tile=leaving,
+            tile_size=self.mr * self.length,
             length=self.length,
             flat=flat,
             rows=rows,
@@ -244,11 +304,12 @@ class _Gather:
             channel=p.y_channel,
             pitch=p.pitch,
             slice_rows=p.slice_rows,
-            size=(size[0], size[1], size[2]),
+            size=phases[0].size,
             row_stride=p.y_row,
             slice_stride=p.y_slice,
             step=p.y_step,
-            unit_step=self.kernel.unit_step,
+            out_width=p.out_width,
+            way=self.kernel.way_out,
         )
 
     def _emit_resume(

@@ -15,6 +15,7 @@ from convforge.kernels.contract import (
     HEADER_BYTES,
     PHASE_FIELDS,
     GatherKernel,
+    WayOut,
     fill,
 )
 from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
@@ -61,7 +62,6 @@ class DirectPlan:
         y_steps = element_steps(request.y_strides, spec)
         in_place = _can_read_in_place(layout, x_steps) and element.storage == element.compute
         self.schedule = schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
-        out = gather.axes[2].out_size
         self.kernel = GatherKernel(
             element=element,
             lanes=schedule.lanes,
@@ -69,8 +69,7 @@ class DirectPlan:
             nv=schedule.nv,
             fused=target.fused,
             columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
-            flat_output=_is_flat(layout, y_steps),
-            unit_step=y_steps[4] * gather.axes[2].out_step == 1 or out == 1,
+            way_out=_way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
         )
@@ -100,7 +99,7 @@ class DirectPlan:
         )
         size = self.element.compute_bytes
         packed_bytes = gather.in_channels * layout.planes * plane * size if schedule.packed else 0
-        tile_bytes = schedule.mr * kernel.length * size
+        tile_bytes = schedule.mr * kernel.length * size * kernel.interleave
         blocked = schedule.channel_block < gather.in_channels
         accumulators = aligned(HEADER_BYTES + packed_bytes)
         tile = aligned(
@@ -130,6 +129,7 @@ class DirectPlan:
             "y_step": y_steps[4] * w.out_step,
             "y_row": y_steps[3] * h.out_step,
             "y_slice": y_steps[2] * d.out_step,
+            "out_width": w.out_size,
             "pitch": layout.pitch,
             "plane": plane,
             "planes": layout.planes,
@@ -230,15 +230,17 @@ def _can_read_in_place(layout: Layout, steps: tuple[int, ...]) -> bool:
     return whole and one_tap and centred and dense and layout.pitch == w.in_size
 
 
-def _is_flat(layout: Layout, steps: tuple[int, ...]) -> bool:
-    """Whether neighbouring outputs of the flat run are neighbours in memory, with no gaps."""
+def _way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
+    """How neighbouring outputs of the flat run lie in an output of these strides."""
     gather = layout.gather
     d, h, w = gather.axes
+    if steps[4] != 1 and w.out_size > 1:
+        return "strided"
+    if w.out_step > 1 and w.out_size > 1:
+        return "pair" if len(w.phases) == w.out_step == 2 else "strided"
     whole = all(axis.out_step == 1 for axis in gather.axes)
     no_gaps = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
-    dense = (
-        (w.out_size == 1 or steps[4] == 1)
-        and (h.out_size == 1 or steps[3] == w.out_size)
-        and (d.out_size == 1 or steps[2] == w.out_size * h.out_size)
+    dense = (h.out_size == 1 or steps[3] == w.out_size) and (
+        d.out_size == 1 or steps[2] == w.out_size * h.out_size
     )
-    return whole and no_gaps and dense
+    return "flat" if whole and no_gaps and dense else "unit"
