@@ -39,7 +39,7 @@ from convforge.kernels.contract import (
     GatherKernel,
 )
 from convforge.kernels.epilogue import emit_activation, emit_write_flat, emit_write_rows
-from convforge.kernels.pack import emit_pack_rows
+from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.tile import emit_tile
 
@@ -109,7 +109,10 @@ class _Gather:
                 stale = e.b.icmp_signed("!=", e.load("i64", scratch), key)
                 with e.when(stale):
                     e.store(key, "i64", scratch)
-                    self._emit_pack(e, v, p, x_group, packed, first_row, first_column)
+                    emit_pack(
+                        e, v, self.columns, p, source=x_group, target=packed, channels=p.channels,
+                        first_row=first_row, first_column=first_column,
+                    )  # fmt: skip
                 origin, base = packed, e.add(e.mul(first_row, p.pitch), first_column)
             else:
                 origin, base = x_group, 0
@@ -125,40 +128,6 @@ class _Gather:
                     (first_flat, stop_flat), (first_out, stop_out),
                 )  # fmt: skip
         e.done()
-
-    def _emit_pack(
-        self,
-        e: Emitter,
-        v: Vectors,
-        p: Parameters,
-        source: Value,
-        target: Value,
-        first_row: Int,
-        first_column: Int,
-    ) -> None:
-        assert self.columns is not None
-        rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
-        row_table, column_table = p.pointer("row_table"), p.pointer("column_table")
-        with e.loop(0, p.channels, name="pack_channel") as channel:
-            emit_pack_rows(
-                e,
-                v,
-                self.columns,
-                source=e.at(source, self.element.storage, e.mul(channel.index, p.x_channel)),
-                target=e.at(target, self.element.compute, e.mul(channel.index, p.planes, p.plane)),
-                row_table=row_table,
-                column_table=column_table,
-                column_residues=p.column_residues,
-                row_residues=p.row_residues,
-                first_row=first_row,
-                first_column=first_column,
-                rows=rows,
-                total_rows=p.total_rows,
-                row_length=p.row_length,
-                pitch=p.pitch,
-                plane=p.plane,
-                column_stride=p.x_column,
-            )
 
     def _read_phase(self, e: Emitter, p: Parameters, record: Value, weights: Value, group: Int) -> _Phase:
         fields = [e.load("i64", record, i) for i in range(len(PHASE_FIELDS))]

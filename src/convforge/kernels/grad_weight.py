@@ -16,7 +16,7 @@ from __future__ import annotations
 from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel
-from convforge.kernels.pack import emit_pack_rows
+from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 
 
@@ -64,7 +64,10 @@ class _GradWeight:
                 one_row = e.b.icmp_signed("!=", p.one_row, e.i64(0))
                 first_row = e.select(one_row, 0, e.div(flat, p.pitch))
                 first_column = e.select(one_row, flat, 0)
-                self._emit_pack(e, v, p, source, planes, first_row, first_column, channels)
+                emit_pack(
+                    e, v, self.kernel.columns, p, source=source, target=planes, channels=channels,
+                    first_row=first_row, first_column=first_column,
+                )  # fmt: skip
                 self._emit_pack_gradient(e, v, p, g_source, packed, mask, flat, length, outs, out_tiles)
                 base = e.add(e.mul(first_row, p.pitch), first_column)
                 pixels = e.at(planes, self.compute, e.sub(flat, base))
@@ -96,39 +99,6 @@ class _GradWeight:
         zero = TYPES[self.compute](0)
         with e.loop(0, count, name="clear") as i:
             e.store(zero, self.compute, sums, i.index)
-
-    def _emit_pack(
-        self,
-        e: Emitter,
-        v: Vectors,
-        p: Parameters,
-        source: Value,
-        target: Value,
-        first_row: Int,
-        first_column: Int,
-        channels: Int,
-    ) -> None:
-        rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
-        with e.loop(0, channels, name="pack_channel") as channel:
-            emit_pack_rows(
-                e,
-                v,
-                self.kernel.columns,
-                source=e.at(source, self.storage, e.mul(channel.index, p.x_channel)),
-                target=e.at(target, self.compute, e.mul(channel.index, p.planes, p.plane)),
-                row_table=p.pointer("row_table"),
-                column_table=p.pointer("column_table"),
-                column_residues=p.column_residues,
-                row_residues=p.row_residues,
-                first_row=first_row,
-                first_column=first_column,
-                rows=rows,
-                total_rows=p.total_rows,
-                row_length=p.row_length,
-                pitch=p.pitch,
-                plane=p.plane,
-                column_stride=p.x_column,
-            )
 
     def _emit_pack_gradient(
         self,

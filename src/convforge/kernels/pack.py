@@ -15,54 +15,69 @@ from __future__ import annotations
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns
+from convforge.kernels.parameters import Parameters
 
 
-def emit_pack_rows(
+def emit_pack(
     e: Emitter,
     v: Vectors,
     columns: Columns,
+    p: Parameters,
     *,
     source: Value,
     target: Value,
-    row_table: Value,
-    column_table: Value,
-    column_residues: Int,
-    row_residues: Int,
+    channels: Int,
     first_row: Int,
     first_column: Int,
-    rows: Int,
-    total_rows: Int,
-    row_length: Int,
-    pitch: Int,
-    plane: Int,
-    column_stride: Int,
 ) -> None:
-    """Pack all residues of one channel: rows first_row … first_row + rows of each plane."""
-    kind = v.element.compute
-    with e.loop(0, row_residues, name="row_residue") as row_residue:
-        offsets = e.at(row_table, "i64", e.add(e.mul(row_residue.index, total_rows), first_row))
-        with e.loop(0, column_residues, name="col_residue") as residue:
-            record = e.at(column_table, "i64", e.mul(residue.index, len(COLUMN_FIELDS)))
-            lead, count, start = (e.load("i64", record, i) for i in range(3))
-            lead = e.sub(lead, first_column)
-            index = e.add(e.mul(row_residue.index, column_residues), residue.index)
-            plane_start = e.at(target, kind, e.mul(index, plane))
-            with e.loop(0, rows, name="pack_row") as row:
-                offset = e.load("i64", offsets, row.index)
-                to = e.at(plane_start, kind, e.mul(row.index, pitch))
-                # A row of zeros is a run of length 0; its offset is never used.
-                real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
-                here = e.select(real, count, 0)
-                line = e.at(source, v.element.storage, e.select(real, e.add(offset, start), 0))
-                _emit_run(e, v, columns, line, to, lead, here, row_length, column_stride)
-                patches = e.b.inttoptr(e.load("i64", record, 3), target.type)
-                patch_count = e.select(real, e.load("i64", record, 4), 0)
-                with e.loop(0, patch_count, name="patch") as patch:
-                    at = e.sub(e.load("i64", patches, e.mul(patch.index, 2)), first_column)
-                    step = e.load("i64", patches, e.add(e.mul(patch.index, 2), 1))
-                    value = e.load(v.element.storage, source, e.add(offset, step))
-                    with e.when(e.b.icmp_unsigned("<", e.i64(at), e.i64(row_length))):
-                        e.store(v.widen(value), kind, to, at)
+    """Pack `channels` channels: rows first_row … first_row + p.plane_rows of all planes."""
+    rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
+    row_table, column_table = p.pointer("row_table"), p.pointer("column_table")
+    with (
+        e.loop(0, channels, name="pack_channel") as channel,
+        e.loop(0, p.row_residues, name="row_residue") as row_residue,
+        e.loop(0, p.column_residues, name="col_residue") as residue,
+    ):
+        x = e.at(source, v.element.storage, e.mul(channel.index, p.x_channel))
+        index = e.add(e.mul(row_residue.index, p.column_residues), residue.index)
+        plane_index = e.add(e.mul(channel.index, p.planes), index)
+        plane = e.at(target, v.element.compute, e.mul(plane_index, p.plane))
+        offsets = e.at(row_table, "i64", e.add(e.mul(row_residue.index, p.total_rows), first_row))
+        record = e.at(column_table, "i64", e.mul(residue.index, len(COLUMN_FIELDS)))
+        _emit_plane(e, v, columns, p, x, plane, offsets, record, rows, first_column)
+
+
+def _emit_plane(
+    e: Emitter,
+    v: Vectors,
+    columns: Columns,
+    p: Parameters,
+    x: Value,
+    plane: Value,
+    offsets: Value,
+    record: Value,
+    rows: Int,
+    first_column: Int,
+) -> None:
+    """The rows of one plane: a run of the input each, and patches."""
+    storage, compute = v.element.storage, v.element.compute
+    lead, count, start, patches, patch_count = (e.load("i64", record, i) for i in range(len(COLUMN_FIELDS)))
+    lead = e.sub(lead, first_column)
+    patches = e.b.inttoptr(patches, x.type)
+    with e.loop(0, rows, name="pack_row") as row:
+        offset = e.load("i64", offsets, row.index)
+        to = e.at(plane, compute, e.mul(row.index, p.pitch))
+        # A row of zeros is a run of length 0; its offset is never used.
+        real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
+        here = e.select(real, count, 0)
+        line = e.at(x, storage, e.select(real, e.add(offset, start), 0))
+        _emit_run(e, v, columns, line, to, lead, here, p.row_length, p.x_column)
+        with e.loop(0, e.select(real, patch_count, 0), name="patch") as patch:
+            pair = e.at(patches, "i64", e.mul(patch.index, 2))
+            at = e.sub(e.load("i64", pair), first_column)
+            value = e.load(storage, x, e.add(offset, e.load("i64", pair, 1)))
+            with e.when(e.b.icmp_unsigned("<", e.i64(at), e.i64(p.row_length))):
+                e.store(v.widen(value), compute, to, at)
 
 
 def _emit_run(

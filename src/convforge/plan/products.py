@@ -47,15 +47,7 @@ def grad_input(spec: ConvSpec, grad_output: Array, weight: Array, *, out: Array 
         return Prepared(grad_input_spec(spec))(grad_output, weight, None, out=out)
     if spec.transposed:
         # The transpose of "gather without padding, then fold" is "pad, then gather".
-        plain = replace(
-            spec,
-            transposed=False,
-            in_channels=spec.out_channels,
-            out_channels=spec.in_channels,
-            input_size=spec.output_size,
-            output_size=spec.input_size,
-            output_padding=(0,) * spec.rank,
-        )
+        plain = _exchanged(spec)
         return Prepared(plain)(grad_output, weight, None, out=out)
     bare = replace(spec, padding_mode="zeros", input_size=padded_size(spec), padding=((0, 0),) * spec.rank)
     padded = Prepared(grad_input_spec(bare))(grad_output, weight, None)
@@ -71,15 +63,7 @@ def grad_weight(spec: ConvSpec, x: Array, grad_output: Array, *, out: Array | No
         return reference.grad_weight(spec, x, grad_output, out=out)
     if spec.transposed:
         # A transposed convolution's weight gradient is the plain one's with input and output exchanged.
-        spec = replace(
-            spec,
-            transposed=False,
-            in_channels=spec.out_channels,
-            out_channels=spec.in_channels,
-            input_size=spec.output_size,
-            output_size=spec.input_size,
-            output_padding=(0,) * spec.rank,
-        )
+        spec = _exchanged(spec)
         x, grad_output = grad_output, x
     if spec.dtype.kind == "c":
         parts = ComplexParts(spec)
@@ -94,3 +78,16 @@ def grad_weight(spec: ConvSpec, x: Array, grad_output: Array, *, out: Array | No
         x, grad_output = readable(x), readable(grad_output)
         grad_weight_plan(spec, x.strides, grad_output.strides)(x, grad_output, result)
     return kept(result, out)
+
+
+def _exchanged(spec: ConvSpec) -> ConvSpec:
+    """The plain convolution of a transposed one's output to its input, of the same weight array."""
+    return replace(
+        spec,
+        transposed=False,
+        in_channels=spec.out_channels,
+        out_channels=spec.in_channels,
+        input_size=spec.output_size,
+        output_size=spec.input_size,
+        output_padding=(0,) * spec.rank,
+    )
