@@ -104,3 +104,41 @@ def test_a_pickle_holds_the_weights_once() -> None:
     with S.root.no_grad():
         m(S.tensor(np.zeros((1, 32, 8, 8), np.float32)))
     assert len(pickle.dumps(m)) < 1.5 * 32 * 32 * 9 * 4
+
+
+@pytest.mark.parametrize("factor", [-1.0, 2.0, 0.0])
+@pytest.mark.parametrize("start", ["random", "ones"])
+def test_large_weights_that_change_all_alike(start: str, factor: float) -> None:
+    m = S.nn.Conv2d(64, 64, 3, bias=False)
+    x = S.tensor(np.random.default_rng(1).normal(size=(1, 64, 6, 6)).astype(np.float32))
+    with S.root.no_grad():
+        if start == "ones":
+            m.weight.fill_(1)
+        before = m(x).numpy().copy()
+        m.weight.mul_(factor)
+        np.testing.assert_allclose(m(x).numpy(), factor * before, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shapes", [((32, 16, 3, 3), (16, 32, 3, 3)), ((96, 8, 1, 1), (48, 16, 1, 1))])
+def test_the_same_bytes_in_another_shape(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=shapes[0]).astype(np.float32)
+    m = S.nn.Conv2d(1, 1, shapes[0][2:], bias=False)
+    with S.root.no_grad():
+        for shape in shapes:
+            weight = S.tensor(values.reshape(shape))
+            m.weight.data = weight
+            x = S.tensor(rng.normal(size=(1, shape[1], 7, 7)).astype(np.float32))
+            expected = S.nn.functional.conv2d(x, weight).numpy()
+            np.testing.assert_allclose(m(x).numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_same_bytes_as_another_type() -> None:
+    values = np.random.default_rng(3).integers(-3, 4, (8, 4, 3, 3)).astype(np.int16)
+    m = S.nn.Conv2d(4, 8, 3, bias=False)
+    with S.root.no_grad():
+        for dtype in (np.int16, np.uint16, np.float16):
+            weight = S.root.from_numpy(values.view(dtype))
+            m.weight = S.nn.Parameter(weight, requires_grad=False)
+            x = S.root.from_numpy(np.ones((1, 4, 5, 5), dtype))
+            np.testing.assert_array_equal(m(x).numpy(), S.nn.functional.conv2d(x, weight).numpy())

@@ -169,6 +169,10 @@ class Vectors:
         """a + b."""
         return self.e.b.fadd(a, b) if self.element.is_float else self.e.b.add(a, b)
 
+    def stir(self, value: Value, bits: int) -> Value:
+        """value ^ (value >> bits) of unsigned integers: invertible, and carries high bits down."""
+        return self.e.b.xor(value, self.e.b.lshr(value, self.constant(bits)))
+
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """Pick lanes of a (0 …) and b (lanes …)."""
         picks = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))

@@ -1,7 +1,9 @@
 """A fingerprint of memory: whether weights that anyone may have written to are still the packed ones.
 
     state = state * odd + word        for each of 8 vectors of 32-bit lanes, words dealt out in turn
+    state = state ^ (state >> 15)
 
+Multiplication carries bits upwards only: without the shift two flipped signs cancel, and -w looks like w.
 Each step is invertible, so one changed word always changes the fingerprint; several go unnoticed with a
 chance of 2^-32 at most. Eight chains hide the multiplication's latency: it reads at the speed of memory.
 """
@@ -16,6 +18,7 @@ from convforge.kernels.parameters import Parameters
 
 # Knuth's multiplicative constant, 2^32 divided by the golden ratio, made odd.
 _ODD = 2654435761
+_SHIFT = 15
 
 
 def emit_fingerprint(kernel: FingerprintKernel, module: Module) -> None:
@@ -34,7 +37,7 @@ def emit_fingerprint(kernel: FingerprintKernel, module: Module) -> None:
         for i in range(FINGERPRINT_CHAINS):
             at = e.add(word.index, i * kernel.lanes)
             read = v.load_stored(x, at, v.first(e.sub(stop, at)))
-            word.next.append(v.multiply_add(word.carried[i], odd, read))
+            word.next.append(v.stir(v.multiply_add(word.carried[i], odd, read), _SHIFT))
     target = e.at(y, "i32", e.mul(index, round_words))
     for i, state in enumerate(word.results):
         v.store(state, target, i * kernel.lanes)

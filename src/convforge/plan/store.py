@@ -27,10 +27,11 @@ class WeightStore:
         """Packed weight and bias; packed anew where the key is None or has changed."""
         if key is None:
             return _pack(plan, weight, bias)
-        if self._kept[0] != key:
+        kept = self._kept
+        if kept[0] != key:
             # One assignment: a thread that packs for the old key goes on filling the old dictionary.
-            self._kept = (key, {})
-        packed = self._kept[1]
+            self._kept = kept = (key, {})
+        packed = kept[1]
         signature = (plan.weights.signature, bias is not None)
         if signature not in packed:
             packed[signature] = _pack(plan, weight, bias)

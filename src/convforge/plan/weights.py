@@ -37,14 +37,21 @@ class WeightPacking:
         self.starts = [int(s) for s in starts[:-1]]
         self.size = int(starts[-1])
         self.dtype = np.dtype(_NUMPY[element.compute])
+        self._element = element
         self._kernel = WeightPacker(element, mr)
         self._job = Job(self._kernel, target)
         self._parameters: dict[tuple[int, ...], tuple[NDArray[np.int64], tuple[Any, ...]]] = {}
 
     @property
     def signature(self) -> Hashable:
-        """Tile and taps: sizes of the input have no say, unless taps that meet only padding are left out."""
-        return (self._mr, self._layout.gather.taps_kept)
+        """All that the packed memory depends on beside the values.
+
+        Sizes of the input have no say, unless taps that meet only padding are left out. Type and channels
+        have: the same bytes may come back as a weight of another type or shape.
+        """
+        gather = self._layout.gather
+        channels = (gather.groups, gather.in_channels, gather.out_channels)
+        return (self._element.name, self._mr, channels, gather.taps_kept)
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides."""
