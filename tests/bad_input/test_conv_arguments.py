@@ -107,6 +107,7 @@ BAD = [
     Bad("half input", RuntimeError, "weight type", dtypes=("float16", "float32", "float32")),
     Bad("mixed bias", RuntimeError, "bias type", bias=(6,), dtypes=("float32", "float32", "float64")),
     Bad("bool", NotImplementedError, "bool", dtypes=("bool", "bool", "bool")),
+    Bad("wide unsigned", NotImplementedError, "uint16", dtypes=("uint16", "uint16", "uint16")),
     Bad("1-d convolution of an image", RuntimeError, "input", function="conv1d", weight=(6, 4, 3)),
     Bad("3-d convolution of an image", RuntimeError, "weight", function="conv3d"),
     *[argument(name, value, **T) for name in ("stride", "dilation", "groups") for value in (0, -1)],

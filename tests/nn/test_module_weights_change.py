@@ -131,14 +131,3 @@ def test_the_same_bytes_in_another_shape(shapes: tuple[tuple[int, ...], tuple[in
             x = S.tensor(rng.normal(size=(1, shape[1], 7, 7)).astype(np.float32))
             expected = S.nn.functional.conv2d(x, weight).numpy()
             np.testing.assert_allclose(m(x).numpy(), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_the_same_bytes_as_another_type() -> None:
-    values = np.random.default_rng(3).integers(-3, 4, (8, 4, 3, 3)).astype(np.int16)
-    m = S.nn.Conv2d(4, 8, 3, bias=False)
-    with S.root.no_grad():
-        for dtype in (np.int16, np.uint16, np.float16):
-            weight = S.root.from_numpy(values.view(dtype))
-            m.weight = S.nn.Parameter(weight, requires_grad=False)
-            x = S.root.from_numpy(np.ones((1, 4, 5, 5), dtype))
-            np.testing.assert_array_equal(m(x).numpy(), S.nn.functional.conv2d(x, weight).numpy())

@@ -20,9 +20,9 @@ from convforge.problem.arguments import AXES, LARGEST_INT
 from convforge.problem.spec import ConvSpec, PaddingMode
 
 PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
-_FLOATS = tuple(
-    np.dtype(t) for t in ("float16", "float32", "float64", "complex64", "complex128", ml_dtypes.bfloat16)
-)
+_FLOATS = ("float16", "float32", "float64", "complex64", "complex128", ml_dtypes.bfloat16)
+_INTEGERS = ("uint8", "int8", "int16", "int32", "int64")  # PyTorch convolves no wider unsigned ones
+_CONVOLVED = frozenset(map(np.dtype, (*_FLOATS, *_INTEGERS)))
 
 
 def checked_padding_mode(mode: object) -> PaddingMode:
@@ -38,7 +38,7 @@ def checked_padding_mode(mode: object) -> PaddingMode:
 def checked_dtype(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
     """The dtype in native byte order: a float, complex or integer one. Others raise."""
     dtype = np.dtype(dtype).newbyteorder("=")
-    if dtype in _FLOATS or dtype.kind in "iu":
+    if dtype in _CONVOLVED:
         return dtype
     fix = "convert the arrays, for example with .astype('float32')"
     if dtype.kind in "OSUMm" or dtype.type in (np.longdouble, np.clongdouble):
