@@ -22,7 +22,7 @@ from convforge.problem.spec import ConvSpec, PaddingMode
 PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
 _FLOATS = ("float16", "float32", "float64", "complex64", "complex128", ml_dtypes.bfloat16)
 _INTEGERS = ("uint8", "int8", "int16", "int32", "int64")  # PyTorch convolves no wider unsigned ones
-_CONVOLVED = frozenset(map(np.dtype, (*_FLOATS, *_INTEGERS)))
+_CONVOLVED = frozenset(np.dtype(each) for each in (*_FLOATS, *_INTEGERS))
 
 
 def checked_padding_mode(mode: object) -> PaddingMode:
