@@ -9,6 +9,7 @@ import pytest
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
     ACTIVATIONS,
+    DepthwiseKernel,
     FingerprintKernel,
     GatherKernel,
     GradWeightKernel,
@@ -71,6 +72,14 @@ def gather(
     return GatherKernel(**{**values, **choices})  # type: ignore[arg-type]
 
 
+def depthwise(target: Target, dtype: str, rows: int, side: int = 3) -> DepthwiseKernel:
+    element = ELEMENTS[dtype]
+    taps = tuple((0, i, j) for i in range(side) for j in range(side))
+    lanes = target.vector_bytes // element.compute_bytes
+    activation = "relu" if element.is_float else "none"
+    return DepthwiseKernel(element, lanes, rows, target.fused, taps, 64, 4096, "unit", True, activation)
+
+
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8", "int64"])
 def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
@@ -81,6 +90,7 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         gather(target, dtype),
         gather(target, dtype, columns=None, way_out="flat") if element.storage == element.compute else None,
         gather(target, dtype, columns="pair", way_out="pair"),
+        depthwise(target, dtype, 4),
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
         WeightPacker(element, 4),
         FingerprintKernel(target.vector_bytes // 4),
@@ -114,6 +124,13 @@ def test_inner_loops_do_not_spill(name: str) -> None:
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), (
             f"tile {mr}x{nv} touches the stack:\n{loop}"
         )
+
+
+@pytest.mark.parametrize(("rows", "side"), [(8, 3), (7, 3), (3, 5)])
+def test_depthwise_tiles_do_not_spill(rows: int, side: int) -> None:
+    loop = _innermost(assembly(depthwise(X86, "float32", rows, side).emit(X86.triple), X86))
+    assert len(re.findall("vfmadd", loop)) == rows * side * side
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
 def test_a_tile_that_would_spill_is_refused_with_its_reason() -> None:

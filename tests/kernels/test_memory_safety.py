@@ -21,6 +21,8 @@ CASES = {
     "stride 2": {"shape": (1, 3, 15, 21), "weight": (4, 3, 3, 3), "stride": 2, "padding": 1},
     "stride 3": {"shape": (1, 3, 15, 22), "weight": (4, 3, 3, 3), "stride": 3},
     "depthwise": {"shape": (1, 6, 7, 7), "weight": (6, 1, 3, 3), "padding": 1, "groups": 6},
+    "depthwise, stride 2": {"shape": (1, 5, 21, 37), "weight": (10, 1, 5, 5), "stride": 2, "groups": 5},
+    "depthwise volume": {"shape": (1, 3, 4, 9, 20), "weight": (3, 1, 2, 3, 3), "padding": 1, "groups": 3},
     "reflect": {"shape": (1, 3, 9, 33), "weight": (4, 3, 5, 5), "padding": 2, "padding_mode": "reflect"},
     "transposed": {
         "shape": (1, 4, 6, 9),

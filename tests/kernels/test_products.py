@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from convforge import plan, reference
@@ -121,6 +121,47 @@ def test_tile_edges(
         for s in (spec.input_shape, spec.weight_shape, (outputs,), spec.output_shape)
     ]
     check(spec, *arrays)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@settings(max_examples=25)
+@given(
+    channels=st.integers(1, 5),
+    multiplier=st.sampled_from((1, 1, 2, 3)),
+    size=st.tuples(
+        st.integers(1, 3), st.integers(1, 30), st.sampled_from((1, 7, 8, 9, 15, 16, 17, 31, 33, 65))
+    ),
+    rank=st.sampled_from((2, 2, 3)),
+    kernel=st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5)),
+    stride=st.sampled_from((1, 2, 3)),
+    dilation=st.sampled_from((1, 1, 2)),
+    mode=st.sampled_from(("zeros", "zeros", "reflect", "replicate", "circular")),
+    dtype=st.sampled_from(("float32", "float64", "bfloat16", "int8")),
+)
+def test_depthwise(
+    mask: str,
+    channels: int,
+    multiplier: int,
+    size: tuple[int, int, int],
+    rank: int,
+    kernel: tuple[int, int, int],
+    stride: int,
+    dilation: int,
+    mode: str,
+    dtype: str,
+) -> None:
+    sides, taps = size[-rank:], kernel[-rank:]
+    pads = tuple(min(dilation * (k - 1) // 2 + 1, n - 1) for k, n in zip(taps, sides, strict=True))
+    assume(all(n + 2 * p > dilation * (k - 1) for n, p, k in zip(sides, pads, taps, strict=True)))
+    outputs = channels * multiplier
+    with masked(mask):
+        spec, _ = normalize_conv(
+            (2, channels, *sides), (outputs, 1, *taps), (outputs,), stride, pads, dilation, channels,
+            rank=rank, padding_mode=mode, dtype=_numpy(dtype),
+        )  # fmt: skip
+        generator = np.random.default_rng(channels)
+        shapes = (spec.input_shape, spec.weight_shape, (outputs,), spec.output_shape)
+        check(spec, *(filled(generator, s, dtype) for s in shapes))
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

@@ -55,6 +55,12 @@ PHASE_FIELDS = (
 # where its weights lie. A tile finds its own by tile_selection[tile * tile_step].
 SELECTION_FIELDS = ("taps", "distances", "rows")
 
+DEPTHWISE_PARAMETERS = (
+    *("groups", "group_block", "group_blocks", "multiplier", "bands", "band_rows"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_row", "y_slice", "depth", "height", "width"),
+    *("planes", "plane_rows", "total_rows", "row_length", "one_row", "slice_rows"),
+    *("row_residues", "column_residues", "row_table", "column_table", "x_column"),
+)
 GRAD_WEIGHT_PARAMETERS = (
     *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
     *("x_batch", "x_channel", "g_batch", "g_channel", "g_step", "g_row", "g_slice"),
@@ -108,6 +114,40 @@ class GatherKernel:
 
         module = Module(triple)
         emit_gather(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseKernel:
+    """What the machine code of the depthwise kernel depends on.
+
+    taps: (plane, row, column) that each reads, from its output's own row and column. rows: output rows of
+    a tile. pitch, plane: elements from row to row, from plane to plane.
+    """
+
+    element: Element
+    lanes: int
+    rows: int
+    fused: bool
+    taps: tuple[tuple[int, int, int], ...]
+    pitch: int
+    plane: int
+    columns: Columns
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def name(self) -> str:
+        """A short name: depthwise 9 taps, 7 rows, float32."""
+        return f"depthwise {len(self.taps)} taps, {self.rows} rows, {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.depthwise import emit_depthwise
+
+        module = Module(triple)
+        emit_depthwise(self, module)
         return str(module)
 
 

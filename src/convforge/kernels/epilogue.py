@@ -79,9 +79,7 @@ def emit_write_rows(
     first = e.div(flat, pitch)
     slice_at = e.div(first, slice_rows)
     counted = [e.i64(slice_at), e.i64(e.sub(first, e.mul(slice_at, slice_rows)))]
-    with e.loop(
-        e.sub(e.mul(first, pitch), flat), length, step=pitch, carried=counted, name="out_row"
-    ) as row:
+    with e.loop(e.sub(e.mul(first, pitch), flat), length, step=pitch, carried=counted, name="out_row") as row:
         origin, (d, h) = row.index, row.carried
         next_h = e.add(h, 1)
         full = e.equal(next_h, slice_rows)

@@ -32,6 +32,13 @@ def kept(result: Array, out: Array | None) -> Array:
     return out
 
 
+def folding_spec(spec: ConvSpec) -> ConvSpec:
+    """The spec for sums that are folded afterwards: in fp32 where a half type would round before the fold."""
+    if spec.dtype.itemsize == 2 and spec.dtype.kind not in "iu":
+        return replace(spec, dtype=np.dtype(np.float32))
+    return spec
+
+
 def wide_spec(spec: ConvSpec) -> ConvSpec:
     """The spec in fp32 where the processor has no instruction for fp16; else the spec itself."""
     if spec.dtype == np.float16 and not Target.host().has_half:

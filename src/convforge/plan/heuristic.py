@@ -16,6 +16,8 @@ TASKS_PER_THREAD = 4
 BAND_LIMIT_BYTES = 8 << 20
 # Fixed costs of a tile in cycles: entering the loop, starting and finishing each accumulator.
 _TILE_CYCLES, _ACCUMULATOR_CYCLES = 12.0, 1.5
+# Cycles for a row to be packed, or to leave a tile by way of scratch.
+ROW_CYCLES = 15.0
 
 
 def gather_schedule(
@@ -79,7 +81,7 @@ def gather_tile(target: Target, lanes: int, out_channels: int, flat: int, steps:
 
 
 def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
-    """Cycles of one core for an output product by the best tile, packing left out."""
+    """Cycles of one core for an output product by the best tile, and for its rows on the way in and out."""
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
     total = 0.0
@@ -87,7 +89,9 @@ def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
         steps = gather.in_channels * len(taps)
         mr, nv = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
         total += _tile_cycles(mr, nv, lanes, gather.out_channels, layout.flat, steps)
-    return total * gather.batch * gather.groups
+    rows_in = layout.total_rows * layout.row_residues * gather.in_channels
+    rows_out = layout.out_rows * gather.out_channels
+    return (total + ROW_CYCLES * (rows_in + rows_out)) * gather.batch * gather.groups
 
 
 def _tile_cycles(mr: int, nv: int, lanes: int, out_channels: int, flat: int, steps: int) -> float:

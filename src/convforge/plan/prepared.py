@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import Activation
-from convforge.plan.arrays import is_writable, kept, readable, wide_spec
+from convforge.plan.arrays import folding_spec, is_writable, kept, readable, wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.request import OutputPlan, OutputRequest
@@ -86,9 +86,15 @@ class Prepared:
             return _with_bias(np.zeros(spec.output_shape, spec.dtype), bias, spec)
         if self._folds:
             bare = replace(
-                spec, padding_mode="zeros", output_size=padded_size(spec), padding=((0, 0),) * spec.rank
+                folding_spec(spec),
+                padding_mode="zeros",
+                output_size=padded_size(spec),
+                padding=((0, 0),) * spec.rank,
             )
-            y = fold_padding(Prepared(bare)(x, weight, None), spec.padding_mode, spec.padding)
+            padded = Prepared(bare)(
+                x.astype(bare.dtype, copy=False), weight.astype(bare.dtype, copy=False), None
+            )
+            y = fold_padding(padded, spec.padding_mode, spec.padding)
             return _with_bias(y, bias, spec)
         if spec.dtype.kind == "c":
             parts = ComplexParts(spec)

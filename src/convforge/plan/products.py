@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convforge import reference
 from convforge.kernels.contract import Activation
-from convforge.plan.arrays import kept, readable, wide_spec
+from convforge.plan.arrays import folding_spec, kept, readable, wide_spec
 from convforge.plan.cache import grad_weight_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.fallback import executable_memory_refused
@@ -49,9 +49,14 @@ def grad_input(spec: ConvSpec, grad_output: Array, weight: Array, *, out: Array 
         # The transpose of "gather without padding, then fold" is "pad, then gather".
         plain = _exchanged(spec)
         return Prepared(plain)(grad_output, weight, None, out=out)
-    bare = replace(spec, padding_mode="zeros", input_size=padded_size(spec), padding=((0, 0),) * spec.rank)
-    padded = Prepared(grad_input_spec(bare))(grad_output, weight, None)
-    return kept(fold_padding(padded, spec.padding_mode, spec.padding), out)
+    bare = replace(
+        folding_spec(spec), padding_mode="zeros", input_size=padded_size(spec), padding=((0, 0),) * spec.rank
+    )
+    padded = Prepared(grad_input_spec(bare))(
+        grad_output.astype(bare.dtype, copy=False), weight.astype(bare.dtype, copy=False), None
+    )
+    folded = fold_padding(padded, spec.padding_mode, spec.padding)
+    return kept(folded.astype(spec.dtype, copy=False), out)
 
 
 def grad_weight(spec: ConvSpec, x: Array, grad_output: Array, *, out: Array | None = None) -> Array:

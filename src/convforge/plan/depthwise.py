@@ -1,0 +1,207 @@
+"""The depthwise family (kernels/depthwise.py): one input channel a group, images and volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import DEPTHWISE_PARAMETERS, HEADER_BYTES, DepthwiseKernel, fill
+from convforge.plan.heuristic import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
+from convforge.plan.job import Job
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import aligned, element_steps
+from convforge.plan.tables import column_kind, input_tables
+from convforge.plan.weights import WeightPacking
+from convforge.problem.gather import Gather, gather_of
+from convforge.schedule import Layout, layout_of
+from convforge.target import Target
+
+NAME = "depthwise"
+
+# All taps are unrolled, and their weights want to stay in registers.
+TAP_LIMIT = 49
+# The planes of one channel's band take at most this share of the first-level cache.
+_CACHE_SHARE = 0.75
+
+
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None."""
+    del target
+    spec = request.spec
+    if spec.in_channels != spec.groups:
+        return f"a group has {spec.in_channels // spec.groups} input channels, not 1"
+    if spec.transposed:
+        return "a transposed convolution has several tap lists"
+    gather = gather_of(spec)
+    taps = len(gather.taps_by_phase[0])
+    if not 1 < taps <= TAP_LIMIT:
+        return f"{taps} taps are not between 2 and {TAP_LIMIT}"
+    steps = element_steps(request.y_strides, spec)
+    if steps[4] != 1 and gather.axes[2].out_size > 1:
+        return "neighbouring outputs are not neighbours in memory"
+    layout = layout_of(gather)
+    if layout.is_one_row:
+        return "a signal has no rows to share loads between"
+    if layout.planes * (layout.reach_rows + 1) * layout.pitch > 1 << 20:
+        return "the rows of one tile do not fit the second-level cache"
+    return None
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core: multiply-adds at two a cycle, and what a row costs besides."""
+    gather = gather_of(request.spec)
+    lanes = _lanes(gather, target, ELEMENTS[request.spec.dtype.name].compute_bytes)
+    d, h, w = gather.axes
+    layout = layout_of(gather)
+    vectors = -(-w.columns // lanes) * h.columns * d.columns * gather.out_channels
+    packing = ROW_CYCLES * layout.total_rows * layout.row_residues
+    return gather.batch * gather.groups * (vectors * (len(gather.taps_by_phase[0]) * 0.6 + 4) + packing)
+
+
+def plan(request: OutputRequest, target: Target, threads: int) -> DepthwisePlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return DepthwisePlan(request, target, threads)
+
+
+class DepthwisePlan:
+    """How one depthwise convolution is computed for inputs of one shape and one set of strides."""
+
+    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+        spec = request.spec
+        self.threads = threads
+        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        size = self.element.compute_bytes
+        lanes = _lanes(gather, target, size)
+        layout = layout_of(gather, pitch_multiple=lanes)
+        x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
+        d, h, w = gather.axes
+        rows = _tile_rows(layout, target)
+        band_rows, plane_rows = _band(layout, rows, int(_CACHE_SHARE * target.l1_bytes) // size)
+        # A plane depends on the pitch and the rows alone, so that like images share the code.
+        plane = plane_rows * layout.pitch + 2 * max(lanes, layout.row_length - layout.pitch) + lanes
+        plane = -(-plane // lanes) * lanes
+        self.kernel = DepthwiseKernel(
+            element=self.element,
+            lanes=lanes,
+            rows=rows,
+            fused=target.fused,
+            taps=tuple(self._place(layout, tap) for tap in gather.taps_by_phase[0]),
+            pitch=layout.pitch,
+            plane=plane,
+            columns=column_kind(layout, x_steps[4]),
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
+        self.weights = WeightPacking(layout, self.element, target, 1, transposed=False, rank=spec.rank)
+        self._job = Job(self.kernel, target)
+        bands = -(-h.columns // band_rows)
+        wanted = threads * TASKS_PER_THREAD if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
+        group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
+        group_block = -(-gather.groups // group_blocks)
+        group_blocks = -(-gather.groups // group_block)
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        self.tasks = gather.batch * group_blocks * bands
+        self.workspace_bytes = aligned(HEADER_BYTES + layout.planes * plane * size + 2 * lanes * size)
+        values = {
+            "groups": gather.groups,
+            "group_block": group_block,
+            "group_blocks": group_blocks,
+            "multiplier": gather.out_channels,
+            "bands": bands,
+            "band_rows": band_rows,
+            "x_batch": x_steps[0],
+            "x_channel": x_steps[1],
+            "y_batch": y_steps[0],
+            "y_channel": y_steps[1],
+            "y_row": y_steps[3],
+            "y_slice": y_steps[2],
+            "depth": d.columns,
+            "height": h.columns,
+            "width": w.columns,
+            "planes": layout.planes,
+            "plane_rows": plane_rows,
+            "total_rows": layout.total_rows,
+            "row_length": layout.row_length,
+            "one_row": 0,
+            "slice_rows": layout.slice_rows,
+            "row_residues": layout.row_residues,
+            "column_residues": len(w.residues),
+            "row_table": tables.rows.ctypes.data,
+            "column_table": tables.columns.ctypes.data,
+            "x_column": x_steps[4] * w.in_step,
+        }
+        self._parameters = fill(DEPTHWISE_PARAMETERS, values)
+        self._parameters_at = self._parameters.ctypes.data
+        self._keep: Any = tables
+
+    @staticmethod
+    def _place(layout: Layout, tap: Any) -> tuple[int, int, int]:
+        (rd, sd), (rh, sh), (rw, sw) = (axis.split(t) for axis, t in zip(layout.gather.axes, tap))
+        _, h, w = layout.gather.axes
+        return (rd * len(h.residues) + rh) * len(w.residues) + rw, sd * layout.slice_rows + sh, sw
+
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
+        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
+        self._job.run(
+            self.tasks,
+            self.threads,
+            self.workspace_bytes,
+            self._parameters_at,
+            x,
+            packed_weights,
+            packed_bias,
+            y,
+        )
+
+    def describe(self) -> str:
+        """Kernel, vectors, tasks, memory: one line."""
+        bits = 8 * self.kernel.lanes * self.element.compute_bytes
+        return (
+            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
+            f"input packed, {self.workspace_bytes / 1e6:.2f} MB a thread"
+        )
+
+
+def _lanes(gather: Gather, target: Target, size: int) -> int:
+    """Lanes of the widest vector that a row fills at least half of: 7 wide maps take half vectors."""
+    lanes = target.vector_bytes // size
+    while lanes * size > 16 and gather.axes[2].columns <= lanes // 2:
+        lanes //= 2
+    return lanes
+
+
+def _tile_rows(layout: Layout, target: Target) -> int:
+    """Output rows of a tile: the fewest cycles for the whole height, last tile included.
+
+    A tile's multiply-adds start two a cycle; its loads too, but most of them cross cache lines. Weights,
+    sums, a vector of the input, the bias and a constant of the activation share the registers.
+    """
+    gather = layout.gather
+    height, taps = gather.axes[1].columns, gather.taps_by_phase[0]
+    starts = {(d.offset, w.offset) for d, _, w in taps}
+    room = min(height, max(1, min(8, target.vector_registers - 4 - len(taps))))
+
+    def cycles(rows: int) -> float:
+        loads = len(starts) * (rows + len(taps) // len(starts) - 1)
+        return -(-height // rows) * (max(rows * len(taps) / 2, loads) + 2 * rows)
+
+    return min(range(1, room + 1), key=lambda rows: (cycles(rows), -rows))
+
+
+def _band(layout: Layout, rows: int, budget: int) -> tuple[int, int]:
+    """(output rows of a band, packed rows of its planes) for planes of `budget` elements in all.
+
+    A volume is packed whole: its slices share rows.
+    """
+    d, h, _ = layout.gather.axes
+    if d.columns > 1 or d.reach > 0:
+        return h.columns, layout.total_rows
+    fits = budget // (layout.planes * layout.pitch) - layout.reach_rows
+    tiles = max(1, fits // rows)
+    # Bands of equal size, each of whole tiles but the last: and that one no shorter than a tile.
+    bands = max(1, -(-h.columns // (tiles * rows)))
+    band_rows = -(-h.columns // (bands * rows)) * rows
+    if bands > 1 and 0 < h.columns % band_rows < rows:
+        band_rows += rows
+    band_rows = min(h.columns, band_rows)
+    return band_rows, band_rows + layout.reach_rows
