@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .grad_mode import set_grad_enabled
-from .node import Node, edge_of
+from .node import Node, edge_of, hooked
 from .tensor import Tensor, from_data
 
 
@@ -233,8 +233,7 @@ def _output_hooks(node: Node, arriving: list[Tensor | None], create_graph: bool)
             for hook in list(hooks.values()):
                 gradient = arriving[number]
                 if gradient is not None:
-                    changed = hook(gradient)
-                    arriving[number] = gradient if changed is None else changed
+                    arriving[number] = hooked(hook, gradient)
     if node.retained is not None:
         for number, reference in node.retained.items():
             tensor, gradient = reference(), arriving[number]
@@ -297,8 +296,7 @@ def _fitted(node: Node, edge: Any, gradient: Tensor) -> Tensor:
 def _leaf_hooks(leaf: Tensor, gradient: Tensor) -> Tensor:
     if leaf._hooks:
         for hook in list(leaf._hooks.values()):
-            changed = hook(gradient)
-            gradient = gradient if changed is None else changed
+            gradient = hooked(hook, gradient)
     return gradient
 
 

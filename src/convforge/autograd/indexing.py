@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .dims import wrap_dim
+from .naming import named
 from .node import attach
 from .promotion import to_array
 from .tensor import Tensor, from_data, recording, view_of
@@ -318,7 +319,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     size = input._data.shape[dim] if input._data.ndim else 1
     if array.size and (array.min() < 0 or array.max() >= size):
         raise IndexError("index out of range in self")
-    return _take(input, (*[_ALL] * dim, array))
+    return named(_take(input, (*[_ALL] * dim, array)), "IndexSelectBackward0")
 
 
 def _along(index: Any, dim: int) -> tuple[Any, ...]:
@@ -350,6 +351,22 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _take(input, _along(index._data, dim))
 
 
+def _place(input: Tensor, dim: int, index: Tensor) -> tuple[Any, ...]:
+    """Where scatter writes. Raises RuntimeError unless the index is int64, of input's rank and in range."""
+    data, wanted = input._data, index._data
+    if wanted.dtype != np.int64:
+        raise RuntimeError("scatter(): Expected dtype int64 for index")
+    if wanted.ndim != data.ndim:
+        raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
+    dim = wrap_dim(dim, data.ndim)
+    size = data.shape[dim]
+    beyond = (wanted < 0) | (wanted >= size)
+    if beyond.any():
+        wrong = wanted[beyond].flat[0]
+        raise RuntimeError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+    return _along(wanted, dim)
+
+
 def scatter(
     input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
 ) -> Tensor:
@@ -358,7 +375,7 @@ def scatter(
         return scatter_add(input, dim, index, src if src is not None else value)
     if reduce is not None:
         raise RuntimeError(f"reduce argument must be 'add' or None, got {reduce!r}")
-    place = _along(index._data, wrap_dim(dim, input._data.ndim))
+    place = _place(input, dim, index)
     given = src if src is not None else value
     if not isinstance(given, Tensor):
         given = from_data(to_array(given, input._data.dtype))
@@ -373,7 +390,7 @@ def _corner(src: Tensor, index: Tensor) -> Tensor:
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy with out[index[i][j]][j] += src[i][j] for dim 0."""
-    place = _along(index._data, wrap_dim(dim, input._data.ndim))
+    place = _place(input, dim, index)
     return input + _embed(_corner(src, index), place, input._data.shape)
 
 

@@ -144,7 +144,10 @@ def in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(function)
     def changed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         forbid_leaf(input)
-        return overwrite(input, function(input._shadow(), *args, **kwargs))
+        result = function(input._shadow(), *args, **kwargs)
+        if result._data.dtype.kind == "f" and input._data.dtype.kind == "c":
+            raise RuntimeError(f"In-place {function.__name__} is not supported for complex tensors.")
+        return overwrite(input, result)
 
     changed.__name__ = changed.__qualname__ = f"{function.__name__}_"
     changed.__doc__ = f"`{function.__name__}` in place; returns the tensor itself."
@@ -155,12 +158,16 @@ def _direct(name: str, ufunc: Any, function: Callable[..., Tensor]) -> Callable[
     """`in_place`, but straight into the memory where nothing is recorded and dtypes agree."""
     slow = in_place(function)
 
+    def exact(data: np.ndarray[Any, Any]) -> bool:
+        # An integer divided is a float: the plain form says that it cannot go back.
+        return ufunc is np.true_divide and data.dtype.kind in "biu"
+
     def changed(input: Tensor, other: Any, **kwargs: Any) -> Tensor:
         if kwargs or recording(input, other):
             return slow(input, other, **kwargs)
         other = as_operand(other)
         data = input._data
-        if result_dtype(input, other).numpy != data.dtype:
+        if other.__class__ is bool or result_dtype(input, other).numpy != data.dtype or exact(data):
             return slow(input, other)
         _, second = pair(input, other)
         fits = second.__class__ is not np.ndarray or second.shape == data.shape

@@ -11,6 +11,7 @@ import numpy as np
 
 from .dims import sizes_of, wrap_dim
 from .indexing import narrow, select
+from .naming import named
 from .node import attach
 from .promotion import promote_types
 from .tensor import Tensor, from_data, recording
@@ -117,7 +118,10 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
                 f"{dim}), but got split_sizes={sizes}"
             )
     starts = np.cumsum([0, *sizes]).tolist()
-    return tuple([narrow(tensor, dim, start, size) for start, size in zip(starts, sizes, strict=False)])
+    name = "SplitBackward0" if isinstance(split_size_or_sections, int) else "SplitWithSizesBackward0"
+    return tuple(
+        [named(narrow(tensor, dim, start, size), name) for start, size in zip(starts, sizes, strict=False)]
+    )
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -144,7 +148,9 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if input._data.ndim == 0:
         raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap_dim(dim, input._data.ndim)
-    return tuple([select(input, dim, index) for index in range(input._data.shape[dim])])
+    return tuple(
+        [named(select(input, dim, index), "UnbindBackward0") for index in range(input._data.shape[dim])]
+    )
 
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:

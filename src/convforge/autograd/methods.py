@@ -31,7 +31,7 @@ from . import (
 from .tensor import Tensor
 
 _FROM_MODULES: dict[Any, str] = {
-    arithmetic: """add sub mul div floor_divide remainder fmod neg positive pow addcmul addcdiv lerp square""",  # noqa: E501
+    arithmetic: "add sub mul div floor_divide remainder fmod neg positive pow addcmul addcdiv lerp square",
     casting: "to type_as clone contiguous is_contiguous detach detach_ cpu cuda",
     extrema: "max min amax amin aminmax argmax argmin argsort sort topk median",
     indexing: """select narrow index_select gather scatter scatter_add index_add masked_select take_along_dim""",  # noqa: E501
@@ -67,12 +67,14 @@ _OTHER_NAMES: dict[str, Callable[..., Any]] = {
 _IN_PLACE: dict[Any, str] = {
     arithmetic: "floor_divide remainder fmod neg pow addcmul addcdiv lerp square",
     indexing: "scatter scatter_add index_add",
+    linalg: "addmm baddbmm",
     joining: "tril triu",
     pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid
-        reciprocal relu abs sign floor ceil trunc round frac nan_to_num erf""",  # noqa: E501
+        reciprocal relu abs sign sgn floor ceil trunc round frac nan_to_num erf""",
     scan: "cumsum cumprod",
-    selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not logical_not logical_and logical_or
-        logical_xor clamp clamp_min clamp_max masked_fill""",  # noqa: E501
+    selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift
+        bitwise_right_shift logical_not logical_and logical_or logical_xor clamp clamp_min clamp_max
+        masked_fill""",
 }
 
 _DIRECT = {
@@ -191,7 +193,10 @@ def install(cls: type) -> None:
     for name in ("empty", "zeros", "ones", "full"):
         setattr(cls, f"new_{name}", _new(getattr(creation, name)))
     cls.new_tensor = _new(creation.tensor)
-    cls.clip_ = cls.clamp_
+    for name, function in _OTHER_NAMES.items():
+        same = getattr(cls, f"{function.__name__}_", None)
+        if same is not None:
+            setattr(cls, f"{name}_", same)
     cls.where = _where
 
 

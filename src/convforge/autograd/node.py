@@ -153,6 +153,23 @@ class Node:
         return f"<{self._name} object at {id(self):#x}>"
 
 
+def hooked(hook: Callable[[Any], Any], gradient: Tensor) -> Tensor:
+    """The gradient after a tensor's hook. Raises TypeError or RuntimeError unless it stays of its kind."""
+    from .tensor import Tensor
+
+    changed = hook(gradient)
+    if changed is None:
+        return gradient
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not isinstance(changed, Tensor):
+        raise TypeError(f"expected Variable, but hook '{name}' returned {type(changed).__name__}")
+    if changed._data.shape != gradient._data.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
+    if changed._data.dtype != gradient._data.dtype:
+        raise RuntimeError(f"hook '{name}' has changed the type of value")
+    return changed
+
+
 class AccumulateGrad(Node):
     """The end of the tape at a leaf; made on demand, for those who walk `next_functions`."""
 

@@ -96,6 +96,8 @@ def relu(input: Tensor) -> Tensor:
     data = input._data
     if data.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
+    if data.dtype.kind == "c":
+        raise NotImplementedError("clamp is not supported for complex types")
     out = from_data(np.maximum(data, data.dtype.type(0)))
     if recording(input):
         attach(out, "ReluBackward0", _relu_backward, (input,), (out,))
@@ -111,7 +113,7 @@ def abs(input: Tensor) -> Tensor:
     """The magnitude of each element; of a complex one, real."""
     data = input._data
     if data.dtype.kind == "b":
-        raise RuntimeError("abs is not implemented for bool tensors: use the tensor itself")
+        raise NotImplementedError("\"abs_cpu\" not implemented for 'Bool': use the tensor itself")
     out = from_data(quiet.run(np.abs, data))
     if recording(input):
         attach(out, "AbsBackward0", _abs_backward, (input,), (input,))
@@ -126,7 +128,10 @@ def _abs_backward(node: Any, grad: Tensor) -> Tensor:
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1."""
     if input.dtype.category == COMPLEX:
-        raise RuntimeError("Unlike NumPy, torch.sign doesn't support complex numbers. Use torch.sgn instead.")
+        raise NotImplementedError(
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. "
+            "Please use torch.sgn instead."
+        )
     data = input._data
     return _step(input, data.copy() if data.dtype.kind == "b" else _sign_of(data), "SignBackward0")
 
@@ -156,8 +161,15 @@ def _step_backward(node: Any, grad: Tensor) -> Tensor:
     return from_data(np.zeros_like(grad._data))
 
 
+def _refuse_unrounded(name: str, input: Tensor) -> None:
+    """Raise NotImplementedError for bool and complex tensors, which have no rounding."""
+    if input._data.dtype.kind in "bc":
+        raise NotImplementedError(f"\"{name}_vml_cpu\" not implemented for '{input.dtype.scalar_name}'")
+
+
 def _rounding(name: str, title: str, compute: Callable[[Any], Any]) -> Any:
     def function(input: Tensor) -> Tensor:
+        _refuse_unrounded(name, input)
         data = input._data
         if data.dtype.kind in "iu":
             return from_data(data.copy())
@@ -175,6 +187,7 @@ trunc = _rounding("trunc", "Trunc", np.trunc)
 
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """Rounded to `decimals`, halves to even."""
+    _refuse_unrounded("round", input)
     data = input._data
     if data.dtype.kind in "iu":
         return from_data(data.copy())
@@ -182,8 +195,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 
 
 def frac(input: Tensor) -> Tensor:
-    """input - trunc(input). Raises NotImplementedError for integers, as PyTorch does."""
-    if input.dtype.category < FLOAT:
+    """input - trunc(input). Raises NotImplementedError unless real and floating, as PyTorch does."""
+    if input.dtype.category != FLOAT:
         raise NotImplementedError(f"\"frac_cpu\" not implemented for '{input.dtype.scalar_name}'")
     return sub(input, trunc(input))
 
@@ -276,7 +289,9 @@ def angle(input: Tensor) -> Tensor:
 
 
 def erf(input: Tensor) -> Tensor:
-    """The error function of each element."""
+    """The error function of each element. Raises NotImplementedError for complex tensors."""
+    if input._data.dtype.kind == "c":
+        raise NotImplementedError(f"\"erf_vml_cpu\" not implemented for '{input.dtype.scalar_name}'")
     input = to_floating(input)
     data = input._data
     found = np.fromiter(map(math.erf, data.ravel().tolist()), np.float64, data.size)

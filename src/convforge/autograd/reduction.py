@@ -10,6 +10,7 @@ import numpy as np
 
 from .dims import wrap_dims
 from .dtype import FLOAT, resolve
+from .naming import named
 from .node import attach
 from .promotion import NARROW
 from .quiet import quiet
@@ -210,7 +211,7 @@ def std(
     """The standard deviation: the square root of `var`."""
     from .pointwise import sqrt
 
-    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    return named(sqrt(var(input, dim, unbiased, keepdim, correction=correction)), "StdBackward0")
 
 
 def var_mean(

@@ -9,6 +9,7 @@ import numpy as np
 
 from .arithmetic import both, mul, run, shape_of, tensor_or_none
 from .dtype import COMPLEX
+from .naming import named
 from .node import attach
 from .promotion import broadcast_error, pair, result_dtype, to_array
 from .quiet import quiet
@@ -68,19 +69,22 @@ def logical_not(input: Tensor) -> Tensor:
     return from_data(np.logical_not(input._data))
 
 
-def logical_and(input: Tensor, other: Tensor) -> Tensor:
-    """Where both are nonzero."""
-    return from_data(np.logical_and(input._data, other._data))
+def _truth(name: str, meaning: str, ufunc: Callable[..., Any]) -> Any:
+    def function(input: Tensor, other: Any) -> Tensor:
+        if not isinstance(other, Tensor):
+            raise TypeError(
+                f"{name}(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+            )
+        return run(ufunc, input, other)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Where {meaning} nonzero, a bool tensor. Raises TypeError for numbers."
+    return function
 
 
-def logical_or(input: Tensor, other: Tensor) -> Tensor:
-    """Where one of both is nonzero."""
-    return from_data(np.logical_or(input._data, other._data))
-
-
-def logical_xor(input: Tensor, other: Tensor) -> Tensor:
-    """Where exactly one of both is nonzero."""
-    return from_data(np.logical_xor(input._data, other._data))
+logical_and = _truth("logical_and", "both are", np.logical_and)
+logical_or = _truth("logical_or", "one of both is", np.logical_or)
+logical_xor = _truth("logical_xor", "exactly one of both is", np.logical_xor)
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
@@ -241,7 +245,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value._data.ndim} dimension(s)."
         )
-    return where(mask, value.to(input.dtype), input)
+    return named(where(mask, value.to(input.dtype), input), "MaskedFillBackward0")
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .dims import sizes_of, wrap_dim
+from .naming import named
 from .node import attach
 from .tensor import Tensor, from_data, recording, view_of
 
@@ -172,7 +173,7 @@ def t(input: Tensor) -> Tensor:
     """The transposed matrix; a vector as it is. Raises RuntimeError above two dimensions."""
     if input._data.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input._data.ndim}D")
-    return transpose(input, 0, 1) if input._data.ndim == 2 else input
+    return named(transpose(input, 0, 1), "TBackward0") if input._data.ndim == 2 else input
 
 
 def reversed_dims(input: Tensor) -> Tensor:

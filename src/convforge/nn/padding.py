@@ -165,22 +165,31 @@ class ReplicationPad3d(_Pad):
     _mode = "replicate"
 
 
-class CircularPad1d(_Pad):
+class _CircularPad(_Pad):
+    _mode = "circular"
+
+    def forward(self, input: Any) -> Any:
+        """Pad: (N, C, *) or (C, *). Raises ValueError for other numbers of dimensions."""
+        if input.ndim not in (self._rank + 1, self._rank + 2):
+            raise ValueError(
+                f"expected {self._rank + 1}D or {self._rank + 2}D input (got {input.ndim}D input)"
+            )
+        return super().forward(input)
+
+
+class CircularPad1d(_CircularPad):
     """Pad by wrapping around, the last axis."""
 
     _rank = 1
-    _mode = "circular"
 
 
-class CircularPad2d(_Pad):
+class CircularPad2d(_CircularPad):
     """Pad by wrapping around, the last two axes."""
 
     _rank = 2
-    _mode = "circular"
 
 
-class CircularPad3d(_Pad):
+class CircularPad3d(_CircularPad):
     """Pad by wrapping around, the last three axes."""
 
     _rank = 3
-    _mode = "circular"

@@ -107,8 +107,13 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     weight: one number, or one a channel (axis 1 of `input`)
 
-    Raises RuntimeError where weight has another number of elements.
+    Raises RuntimeError where weight has another dtype or number of elements.
     """
+    if weight._data.dtype != input._data.dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {input.dtype.scalar_name} and "
+            f"{weight.dtype.scalar_name}"
+        )
     if weight.ndim > 1:
         raise RuntimeError(
             f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"

@@ -100,8 +100,9 @@ def _adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     sizes = tuple(input.shape[-rank:])
     outs = _output_sizes(function, output_size, sizes)
     if not is_floating(input._data.dtype):
-        raise RuntimeError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
-    return apply_map(input, AdaptiveMean(sizes, outs))
+        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    name = "SqueezeBackward1" if rank == 1 else f"AdaptiveAvgPool{rank}DBackward0"
+    return apply_map(input, AdaptiveMean(sizes, outs), "MeanBackward1" if set(outs) == {1} else name)
 
 
 @array_api
@@ -138,7 +139,8 @@ def _largest(x: Array, outs: tuple[int, ...]) -> tuple[Array, Array]:
     for cell in itertools.product(*grid):
         out = (..., *(o for o, _ in cell))
         parts = tuple(part for _, part in cell)
-        values = x[(..., *parts)].reshape(*lead, -1)
+        values = x[(..., *parts)]
+        values = values.reshape(*lead, math.prod(values.shape[-rank:]))
         first = values.argmax(axis=-1)
         if floating:
             is_nan = np.isnan(values)
@@ -156,9 +158,10 @@ def _adaptive_max_pool(rank: int, input: Tensor, output_size: Any, return_indice
     check_pool_input(function, input.shape, rank)
     outs = _output_sizes(function, output_size, input.shape[-rank:])
     if not is_floating(input._data.dtype):
-        raise RuntimeError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
     best, where = _largest(input._data, outs)
-    values, indices = PickLargest.apply(input, best, where, rank)
+    name = "SqueezeBackward1" if rank == 1 else f"AdaptiveMaxPool{rank}DBackward0"
+    values, indices = PickLargest.apply(input, best, where, rank, name)
     return (values, indices) if return_indices else values
 
 

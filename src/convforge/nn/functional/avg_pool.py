@@ -78,7 +78,7 @@ def _avg_pool(
     function = f"avg_pool{rank}d"
     windows = pool_windows(function, input.shape, rank, kernel_size, stride, padding, 1, ceil_mode)
     if not is_floating(input._data.dtype):
-        raise RuntimeError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
     if divisor_override is None:
         divisor = functools.reduce(np.multiply.outer, [_counts(w, count_include_pad) for w in windows])
     else:
@@ -86,7 +86,8 @@ def _avg_pool(
         if number == 0:
             raise RuntimeError("divisor_override (=0) must be not zero: use None for the size of the window")
         divisor = np.asarray(number)
-    return apply_map(input, WindowMean(windows, np.asarray(divisor)))
+    name = "SqueezeBackward1" if rank == 1 else f"AvgPool{rank}DBackward0"
+    return apply_map(input, WindowMean(windows, np.asarray(divisor)), name)
 
 
 @array_api
@@ -151,7 +152,7 @@ def _lp_pool(
     # As PyTorch: a window cut off by ceil_mode counts as if it were whole.
     area = np.asarray(functools.reduce(np.multiply.outer, [_counts(w, True) for w in windows]))
     whole = int(np.prod([w.kernel for w in windows]))
-    mean = apply_map(input**norm_type, WindowMean(windows, area))
+    mean = apply_map(input**norm_type, WindowMean(windows, area), "AvgPoolBackward0")
     return (mean.sign() * mean.abs().relu() * whole) ** (1.0 / norm_type)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.linear_map import apply_map
 from convforge.nn.functional.precision import Array, is_floating, widen
@@ -96,8 +97,14 @@ def _class_scale(target: Array, weight: Tensor | None, ignore_index: int, count:
 def _picked_loss(logs: Tensor, classes: Array, scale: Array, count: int) -> Tensor:
     """-scale · logs[class], of the target's shape."""
     batch = logs.shape[0] if logs.ndim > 1 else 1
-    pick = _PickClass(classes.reshape(batch, -1), scale.reshape(batch, -1), count)
-    return apply_map(logs.reshape([batch, count, pick.classes.shape[1]]), pick).reshape(classes.shape)
+    shape = batch, classes.size // batch if batch else 0
+    pick = _PickClass(classes.reshape(shape), scale.reshape(shape), count)
+    picked = apply_map(logs.reshape([batch, count, shape[1]]), pick, "NllLossBackward0")
+    return picked.reshape(classes.shape)
+
+
+def _node_name(input: Tensor) -> str:
+    return "NllLossBackward0" if input.ndim < 3 else "NllLoss2DBackward0"
 
 
 @array_api
@@ -124,7 +131,7 @@ def nll_loss(
     loss = _picked_loss(input, classes, scale, count)
     if input.ndim == 1:
         loss = loss.reshape([]) if how != "none" else loss.reshape(target.shape)
-    return reduced(loss, how, _total(scale))
+    return named(reduced(loss, how, _total(scale)), _node_name(input))
 
 
 def _total(scale: Array) -> float:
@@ -169,7 +176,8 @@ def cross_entropy(
         loss = loss.reshape(target.shape) * (1 - label_smoothing) + smooth * (label_smoothing / count)
     if input.ndim == 1:
         loss = loss.reshape([]) if how != "none" else loss.reshape(target.shape)
-    return reduced(loss, how, _total(scale))
+    name = "AddBackward0" if label_smoothing > 0 else _node_name(input)
+    return named(reduced(loss, how, _total(scale)), name)
 
 
 def _class_column(weight: Tensor, ndim: int) -> Tensor:
@@ -199,4 +207,5 @@ def _of_probabilities(
     if weight is not None:
         logs = logs * _class_column(weight, logs.ndim)
     loss = -(logs * target).sum(class_axis)
-    return reduced(loss, how, float(input.numel() // count) if count else 0.0)
+    total = float(input.numel() // count) if count else 0.0
+    return named(reduced(loss, how, total), "DivBackward1" if how == "mean" else "NegBackward0")

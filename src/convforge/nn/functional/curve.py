@@ -30,13 +30,23 @@ class Curve:
     from_output: bool = False
 
 
+# Where PyTorch's node has another name than the function.
+_NODE_TITLES = {"relu6": "Hardtanh", "celu": "Elu", "selu": "Elu", "logsigmoid": "LogSigmoid"}
+
+
+def _node_name(curve: Curve) -> str:
+    """'LeakyReluBackward0' of the curve 'leaky_relu', as it is printed behind a tensor."""
+    title = _NODE_TITLES.get(curve.name) or curve.name.replace("_", " ").title().replace(" ", "")
+    return f"{title}Backward0"
+
+
 class _Apply(Function):
     """y = f(x); in place if asked."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, curve: Curve, inplace: bool) -> Tensor:
         data = x._data
-        ctx.curve = curve
+        ctx.curve, ctx._name = curve, _node_name(curve)
         kept: Tensor | None = None
         if not curve.from_output:
             kept = from_data(data.copy()) if inplace else x
@@ -88,9 +98,11 @@ class _ApplySlope(Function):
 def apply_curve(x: Tensor, curve: Curve, inplace: bool = False) -> Tensor:
     """Apply a curve to each element of a floating-point tensor.
 
-    Raises RuntimeError for other dtypes, as PyTorch: an integer has no place for the result.
+    Raises NotImplementedError for other dtypes, as PyTorch: an integer has no place for the result.
     """
     dtype = x._data.dtype
     if not is_floating(dtype):
-        raise RuntimeError(f'"{curve.name}" not implemented for dtype {dtype}: convert it with .float()')
+        raise NotImplementedError(
+            f'"{curve.name}" not implemented for dtype {dtype}: convert it with .float()'
+        )
     return _Apply.apply(x, curve, inplace)

@@ -32,8 +32,8 @@ class _ApplyMap(Function):
     """y = map(x), or y = map.adjoint(x) if transposed."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, linear_map: LinearMap, transposed: bool) -> Tensor:
-        ctx.linear_map, ctx.transposed = linear_map, transposed
+    def forward(ctx: Any, x: Tensor, linear_map: LinearMap, transposed: bool, name: str) -> Tensor:
+        ctx.linear_map, ctx.transposed, ctx._name = linear_map, transposed, name
         run = linear_map.adjoint if transposed else linear_map.forward
         data = x._data
         with np.errstate(all="ignore"):
@@ -41,14 +41,15 @@ class _ApplyMap(Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        return _ApplyMap.apply(grad_outputs[0], ctx.linear_map, not ctx.transposed), None, None
+        turned = _ApplyMap.apply(grad_outputs[0], ctx.linear_map, not ctx.transposed, f"{ctx._name}Backward")
+        return turned, None, None, None
 
 
-def apply_map(x: Tensor, linear_map: LinearMap) -> Tensor:
-    """Apply a linear map to a tensor, differentiably."""
-    return _ApplyMap.apply(x, linear_map, False)
+def apply_map(x: Tensor, linear_map: LinearMap, name: str) -> Tensor:
+    """Apply a linear map to a tensor, differentiably. name: of the node, as PyTorch prints it."""
+    return _ApplyMap.apply(x, linear_map, False, name)
 
 
-def apply_adjoint(x: Tensor, linear_map: LinearMap) -> Tensor:
-    """Apply the adjoint of a linear map to a tensor, differentiably."""
-    return _ApplyMap.apply(x, linear_map, True)
+def apply_adjoint(x: Tensor, linear_map: LinearMap, name: str) -> Tensor:
+    """Apply the adjoint of a linear map to a tensor, differentiably. name: as for `apply_map`."""
+    return _ApplyMap.apply(x, linear_map, True, name)

@@ -10,6 +10,7 @@ import numpy as np
 
 from convforge.autograd.arrays import array_api
 from convforge.autograd.function import Function
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.curve import Curve, apply_curve
 from convforge.nn.functional.precision import Array, narrow, widen
@@ -92,7 +93,8 @@ def mse_loss(
 ) -> Tensor:
     """(input - target)². weight: of input's shape; the mean is then over the weights."""
     how = reduction_of(reduction, size_average, reduce)
-    return _weighted(apply_curve(_difference(input, target), _SQUARE), input, weight, how)
+    loss = _weighted(apply_curve(_difference(input, target), _SQUARE), input, weight, how)
+    return named(loss, "MseLossBackward0") if weight is None else loss
 
 
 @array_api
@@ -126,7 +128,8 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta (={beta}).")
     curve = _ABSOLUTE if beta == 0 else _smooth_l1_curve(beta)
-    return reduced(apply_curve(_difference(input, target), curve), how)
+    loss = reduced(apply_curve(_difference(input, target), curve), how)
+    return loss if beta == 0 else named(loss, "SmoothL1LossBackward0")
 
 
 @array_api
@@ -141,7 +144,8 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta (={delta}).")
     loss = apply_curve(_difference(input, target), _huber_curve(delta))
-    return _weighted(loss, input, weight, how, by_weight=False)
+    loss = _weighted(loss, input, weight, how, by_weight=False)
+    return named(loss, "HuberLossBackward0") if weight is None else loss
 
 
 class BinaryCrossEntropy(Function):
@@ -191,7 +195,7 @@ def binary_cross_entropy(
             "all elements of input should be between 0 and 1: apply sigmoid, or use the _with_logits form"
         )
     loss = BinaryCrossEntropy.apply(input, target)
-    return reduced(loss if weight is None else loss * weight, how)
+    return named(reduced(loss if weight is None else loss * weight, how), "BinaryCrossEntropyBackward0")
 
 
 @array_api
@@ -217,7 +221,8 @@ def binary_cross_entropy_with_logits(
     if pos_weight is not None:
         log = log * ((pos_weight - 1) * target + 1)
     loss = (1 - target) * input - log
-    return reduced(loss if weight is None else loss * weight, how)
+    loss = reduced(loss if weight is None else loss * weight, how)
+    return named(loss, "BinaryCrossEntropyWithLogitsBackward0")
 
 
 _X_LOG_X = Curve(

@@ -112,15 +112,17 @@ class PickLargest(Function):
     """(values, positions) of maxima found by NumPy; differentiable in the values."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, best: Array, where: Array, rank: int) -> tuple[Tensor, Tensor]:
-        ctx.pick = PickFromPlane(tuple(x.shape), rank, where)
+    def forward(
+        ctx: Any, x: Tensor, best: Array, where: Array, rank: int, name: str
+    ) -> tuple[Tensor, Tensor]:
+        ctx.pick, ctx._name = PickFromPlane(tuple(x.shape), rank, where), name
         indices = from_data(where)
         ctx.mark_non_differentiable(indices)
         return from_data(best), indices
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        return apply_adjoint(grad_outputs[0], ctx.pick), None, None, None
+        return apply_adjoint(grad_outputs[0], ctx.pick, f"{ctx._name}Backward"), None, None, None, None
 
 
 def _max_pool(
@@ -136,11 +138,12 @@ def _max_pool(
     function = f"max_pool{rank}d"
     windows = pool_windows(function, input.shape, rank, kernel_size, stride, padding, dilation, ceil_mode)
     if input._data.dtype.kind in "bc":
-        raise RuntimeError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
     if not return_indices and not (is_grad_enabled() and input.requires_grad):
         return from_data(_largest_values(input._data, windows))
     best, where = largest(input._data, windows)
-    values, indices = PickLargest.apply(input, best, where, rank)
+    name = "SqueezeBackward1" if rank == 1 else f"MaxPool{rank}DWithIndicesBackward0"
+    values, indices = PickLargest.apply(input, best, where, rank, name)
     return (values, indices) if return_indices else values
 
 
@@ -259,7 +262,7 @@ def _max_unpool(
             f"{sizes})"
         )
     pick = PickFromPlane((*input.shape[:-rank], *sizes), rank, where)
-    return apply_map(input, PutIntoPlane(pick))
+    return apply_map(input, PutIntoPlane(pick), "MaxUnpoolBackward0")
 
 
 @array_api

@@ -71,7 +71,7 @@ class NativeBatchNorm(Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.mean, ctx.variance, ctx.training, ctx.eps = mean, variance, training, eps
-        ctx.has_bias = bias is not None
+        ctx.has_bias, ctx._name = bias is not None, "NativeBatchNormBackward0"
         data = x._data
         wide = widen(data)
         with np.errstate(all="ignore"):
@@ -208,11 +208,12 @@ def batch_norm(
     if input.ndim < 2:
         raise RuntimeError(f"batch_norm: input must be (N, C, *), but has {input.ndim} dimensions")
     if not is_floating(input._data.dtype):
-        raise RuntimeError(f'"batch_norm" not implemented for {input.dtype}: convert it with .float()')
+        raise NotImplementedError(f'"batch_norm" not implemented for {input.dtype}: convert it with .float()')
     _check_parameters(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if training:
         if input.numel() == 0:
-            return input * 1
+            empty = input if weight is None else input * weight.sum()
+            return empty * 1 if bias is None else empty + bias.sum()
         mean, variance = moments(input._data)
         count = input.numel() // max(1, input.shape[1])
         _blend(running_mean, mean, momentum)

@@ -168,11 +168,13 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         if before or after:
             index = _source_index(mode, shape[axis], before, after)
             gathers.append(AxisGather(axis, shape[axis], index[None]))
-    return apply_map(input, Chain(tuple(gathers)))
+    title = {"reflect": "ReflectionPad", "replicate": "ReplicationPad"}.get(mode)
+    name = f"{title}{rank}DBackward0" if title else "CopySlices"
+    return apply_map(input, Chain(tuple(gathers)), name)
 
 
 def _pad_constant(input: Tensor, surround: _Surround, value: float | None) -> Tensor:
-    result = apply_map(input, surround)
+    result = apply_map(input, surround, "ConstantPadNdBackward0")
     if value is not None and value != 0:
         # The border is a constant: writing it behind the tape's back changes no gradient.
         surround.border(result._data, value)

@@ -122,8 +122,8 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
         )
     windows = _windows("unfold", shape[-2:], kernel_size, dilation, padding, stride)
     if len(shape) == 3:
-        return apply_map(input.unsqueeze(0), _Columns((1, *shape), windows)).squeeze(0)
-    return apply_map(input, _Columns(shape, windows))
+        return apply_map(input.unsqueeze(0), _Columns((1, *shape), windows), "Im2ColBackward0").squeeze(0)
+    return apply_map(input, _Columns(shape, windows), "Im2ColBackward0")
 
 
 @array_api
@@ -167,5 +167,5 @@ def fold(
         )
     batched = len(shape) == 3
     columns_map = _Columns((shape[0] if batched else 1, rows // area, *sizes), windows)
-    image = apply_adjoint(input if batched else input.unsqueeze(0), columns_map)
+    image = apply_adjoint(input if batched else input.unsqueeze(0), columns_map, "Col2ImBackward0")
     return image if batched else image.squeeze(0)

@@ -72,6 +72,14 @@ def _sizes(
     return outs, [None] * rank if recompute or mode == "area" else list(scales)
 
 
+def _node_name(mode: str, rank: int, antialias: bool) -> str:
+    kind = {
+        "nearest": "Nearest", "nearest-exact": "NearestExact", "bicubic": "Bicubic", "linear": "Linear",
+        "bilinear": "Bilinear", "trilinear": "Trilinear", "lanczos": "Lanczos",
+    }[mode]  # fmt: skip
+    return f"Upsample{kind}{rank}D{'Aa' if antialias else ''}Backward0"
+
+
 @array_api
 def interpolate(
     input: Tensor,
@@ -143,7 +151,7 @@ def interpolate(
             taps = linear_taps(kind, length, out, bool(align_corners), scale)
         gathers.append(AxisGather(2 + axis, length, *taps))
     # The last axis first, as PyTorch sums.
-    return apply_map(input, Chain(tuple(reversed(gathers))))
+    return apply_map(input, Chain(tuple(reversed(gathers))), _node_name(mode, rank, antialias))
 
 
 def upsample(

@@ -11,11 +11,12 @@ import numpy as np
 from convforge.autograd.arrays import array_api
 from convforge.autograd.function import Function
 from convforge.autograd.grad_mode import is_grad_enabled
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.avg_pool import avg_pool2d, avg_pool3d
 from convforge.nn.functional.norm import check_batch_size
 from convforge.nn.functional.padding import pad
-from convforge.nn.functional.precision import narrow, widen
+from convforge.nn.functional.precision import is_floating, narrow, widen
 
 __all__ = ["group_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
@@ -63,6 +64,23 @@ def _normal(input: Tensor, rows: int, eps: float) -> Tensor:
     return _NormalRows.apply(input.reshape([rows, -1]), eps).reshape(input.shape)
 
 
+def _check_dtypes(function: str, input: Tensor, *parameters: Tensor | None) -> None:
+    """Raise NotImplementedError for integers, RuntimeError where a parameter is of another dtype."""
+    wanted = input._data.dtype
+    for parameter in parameters:
+        # Half-precision inputs may go with float32 parameters.
+        if parameter is not None and parameter._data.dtype not in (
+            wanted,
+            np.float32 if wanted.itemsize == 2 else wanted,
+        ):
+            raise RuntimeError(
+                f"mixed dtype (CPU): all inputs must share same datatype: {function}() got an input of "
+                f"{input.dtype} and a parameter of {parameter.dtype}: convert one of them with .to()"
+            )
+    if not is_floating(wanted):
+        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+
+
 def _trailing(function: str, input: Tensor, normalized_shape: Any, **parameters: Tensor | None) -> list[int]:
     """Return normalized_shape as a list. Raises RuntimeError unless input ends in it, as parameters do."""
     shape = (
@@ -104,10 +122,11 @@ def layer_norm(
     Source: Ba et al., Layer Normalization, 2016.
     """
     shape = _trailing("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    _check_dtypes("layer_norm", input, weight, bias)
     result = _normal(input, math.prod(input.shape[: -len(shape)]), eps)
     if weight is not None:
         result = result * weight
-    return result if bias is None else result + bias
+    return named(result if bias is None else result + bias, "NativeLayerNormBackward0")
 
 
 @array_api
@@ -119,6 +138,8 @@ def rms_norm(
 ) -> Tensor:
     """Divide by the root of the mean square over the last axes. eps None means the dtype's own."""
     shape = _trailing("rms_norm", input, normalized_shape, weight=weight)
+    if not is_floating(input._data.dtype):
+        raise NotImplementedError(f'"rms_norm" not implemented for {input.dtype}: convert it with .float()')
     if eps is None:
         eps = float(np.finfo(widen(input._data).dtype).eps)
     axes = list(range(-len(shape), 0))
@@ -159,11 +180,12 @@ def group_norm(
                 f"got {name} "
                 f"of shape {list(parameter.shape)} and input of shape {list(input.shape)}"
             )
+    _check_dtypes("group_norm", input, weight, bias)
     result = _normal(input, batch * num_groups, eps)
     column = [1, -1] + [1] * (input.ndim - 2)
     if weight is not None:
         result = result * weight.reshape(column)
-    return result if bias is None else result + bias.reshape(column)
+    return named(result if bias is None else result + bias.reshape(column), "NativeGroupNormBackward0")
 
 
 @array_api

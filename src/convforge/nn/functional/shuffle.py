@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
@@ -37,7 +38,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     n = len(lead)
     blocks = input.reshape([*lead, channels // (r * r), r, r, height, width])
     order = [*range(n), n, n + 3, n + 1, n + 4, n + 2]
-    return blocks.permute(order).reshape([*lead, channels // (r * r), height * r, width * r])
+    shuffled = blocks.permute(order).reshape([*lead, channels // (r * r), height * r, width * r])
+    return named(shuffled, "PixelShuffleBackward0")
 
 
 @array_api
