@@ -9,6 +9,7 @@ import pytest
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
     ACTIVATIONS,
+    ChannelsKernel,
     DepthwiseKernel,
     FingerprintKernel,
     GatherKernel,
@@ -91,6 +92,7 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         gather(target, dtype, columns=None, way_out="flat") if element.storage == element.compute else None,
         gather(target, dtype, columns="pair", way_out="pair"),
         depthwise(target, dtype, 4),
+        ChannelsKernel(element, lanes, 4, 2, target.fused, "unit", True, "none"),
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
         WeightPacker(element, 4),
         FingerprintKernel(target.vector_bytes // 4),
@@ -124,6 +126,14 @@ def test_inner_loops_do_not_spill(name: str) -> None:
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), (
             f"tile {mr}x{nv} touches the stack:\n{loop}"
         )
+
+
+@pytest.mark.parametrize(("pixels", "nv"), [(8, 2), (9, 2), (4, 4), (6, 4), (5, 4), (8, 3)])
+def test_small_map_tiles_do_not_spill(pixels: int, nv: int) -> None:
+    kernel = ChannelsKernel(ELEMENTS["float32"], 16, pixels, nv, True, "unit", True, "relu")
+    loop = _innermost(assembly(kernel.emit(X86.triple), X86))
+    assert len(re.findall("vfmadd", loop)) == pixels * nv
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
 @pytest.mark.parametrize(("rows", "side"), [(8, 3), (7, 3), (3, 5)])

@@ -164,6 +164,49 @@ def test_depthwise(
         check(spec, *(filled(generator, s, dtype) for s in shapes))
 
 
+@pytest.mark.parametrize("mask", MASKS)
+@settings(max_examples=20)
+@given(
+    channels=st.sampled_from((1, 5, 40, 130)),
+    outputs=st.sampled_from((15, 16, 17, 31, 33, 64, 70)),
+    groups=st.sampled_from((1, 1, 2)),
+    size=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    rank=st.sampled_from((1, 2, 2, 3)),
+    kernel=st.sampled_from((1, 2, 3, 4)),
+    stride=st.sampled_from((1, 2, 3)),
+    mode=st.sampled_from(("zeros", "zeros", "replicate")),
+    transposed=st.booleans(),
+    dtype=st.sampled_from(("float32", "float64", "float16", "int16")),
+)
+def test_small_maps(
+    mask: str,
+    channels: int,
+    outputs: int,
+    groups: int,
+    size: tuple[int, int, int],
+    rank: int,
+    kernel: int,
+    stride: int,
+    mode: str,
+    transposed: bool,
+    dtype: str,
+) -> None:
+    """Few outputs of many channels: vectors along channels, lists of outputs that no tile divides."""
+    sides = size[-rank:]
+    inputs, results = channels * groups, outputs * groups
+    shape = (inputs, outputs) if transposed else (results, channels)
+    pads = 1 if kernel > 2 else 0
+    assume(all(n + 2 * pads >= kernel for n in sides))
+    with masked(mask):
+        spec, _ = normalize_conv(
+            (2, inputs, *sides), (*shape, *(kernel,) * rank), (results,), stride, pads, 1, groups,
+            rank=rank, transposed=transposed, padding_mode=mode, dtype=_numpy(dtype),
+        )  # fmt: skip
+        generator = np.random.default_rng(channels)
+        shapes = (spec.input_shape, spec.weight_shape, (results,), spec.output_shape)
+        check(spec, *(filled(generator, s, dtype) for s in shapes))
+
+
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("transposed", [False, True])

@@ -55,6 +55,15 @@ PHASE_FIELDS = (
 # where its weights lie. A tile finds its own by tile_selection[tile * tile_step].
 SELECTION_FIELDS = ("taps", "distances", "rows")
 
+CHANNELS_PARAMETERS = (
+    *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "channel_block"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", *_PACKING),
+    *("phases", "phase_table", "accumulators"),
+)
+CHANNELS_PHASE_FIELDS = ("taps", "weights", "pixel_tiles", "tiles")
+# What a tile of outputs lists: its taps as in SELECTION_FIELDS; behind them come the places of its outputs in
+# the packed planes, then those in the output array, all in elements.
+CHANNELS_TILE_FIELDS = ("taps", "distances", "rows")
 DEPTHWISE_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "multiplier", "bands", "band_rows"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_row", "y_slice", "depth", "height", "width"),
@@ -114,6 +123,39 @@ class GatherKernel:
 
         module = Module(triple)
         emit_gather(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsKernel:
+    """What the machine code of the small-map kernel depends on: pixels x nv vectors of channels a tile."""
+
+    element: Element
+    lanes: int
+    pixels: int
+    nv: int
+    fused: bool
+    columns: Columns
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def mr(self) -> int:
+        """Output channels of a tile."""
+        return self.nv * self.lanes
+
+    @property
+    def name(self) -> str:
+        """A short name: channels 6x4 float32."""
+        return f"channels {self.pixels}x{self.nv} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.channels import emit_channels
+
+        module = Module(triple)
+        emit_channels(self, module)
         return str(module)
 
 

@@ -40,7 +40,9 @@ def select_taps(layout: Layout, phase: int, tile_length: int) -> Selections:
     tiles = -(-layout.flat // tile_length)
     if not 1 < len(taps) <= _KERNEL_LIMIT or tiles < 2 or layout.is_one_row:
         return everything
-    needed = _needed(layout, phase, tile_length, tiles)
+    starts = np.arange(tiles, dtype=np.int64) * tile_length
+    stops = np.minimum(starts + tile_length, layout.flat) - 1
+    needed = needed_taps(layout, phase, starts // layout.pitch, stops // layout.pitch)
     if needed.mean() > 1 - _WORTH:
         return everything
     patterns, tile_patterns = np.unique(needed, axis=0, return_inverse=True)
@@ -48,22 +50,18 @@ def select_taps(layout: Layout, phase: int, tile_length: int) -> Selections:
     return Selections(chosen, tile_patterns.reshape(-1).astype(np.int64))
 
 
-def _needed(layout: Layout, phase: int, tile_length: int, tiles: int) -> NDArray[np.bool_]:
-    """[tile, tap]: whether any row that the tap reads for the tile's outputs holds data."""
+def needed_taps(layout: Layout, phase: int, first: Int64s, last: Int64s) -> NDArray[np.bool_]:
+    """[tile, tap]: whether any row that the tap reads for the tile's rows first … last holds data."""
     d, h, _ = layout.gather.axes
     _, real = layout.row_sources(0, 0)
     # How many rows with data lie before each row: a range holds some where the count grows.
     counts = np.concatenate([np.zeros((len(real), 1), np.int64), np.cumsum(real, axis=1)], axis=1)
-    starts = np.arange(tiles, dtype=np.int64) * tile_length
-    first = starts // layout.pitch
-    last = np.minimum(starts + tile_length, layout.flat) - 1
-    last = last // layout.pitch
-    columns: list[NDArray[np.bool_]] = []
-    for td, th, _ in layout.gather.taps_by_phase[phase]:
+    needed = np.zeros((len(first), len(layout.gather.taps_by_phase[phase])), np.bool_)
+    for t, (td, th, _) in enumerate(layout.gather.taps_by_phase[phase]):
         (rd, sd), (rh, sh) = d.split(td), h.split(th)
         shift = sd * layout.slice_rows + sh
         residue = counts[rd * len(h.residues) + rh]
         low = np.minimum(first + shift, layout.total_rows)
         high = np.minimum(last + shift + 1, layout.total_rows)
-        columns.append(residue[high] > residue[low])
-    return np.stack(columns, axis=1)
+        needed[:, t] = residue[high] > residue[low]
+    return needed

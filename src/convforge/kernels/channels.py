@@ -1,0 +1,171 @@
+"""Small maps: vectors along output channels, so that 7x7 or 4x4 outputs waste no lane.
+
+    acc[i][m] += x[distance[k] + pixel[i]] * w[row[k]][m]        i < pixels, m < nv vectors of channels
+
+The tile of the direct kernel turned round: weights are the vectors, inputs are broadcast. A tile is any
+`pixels` outputs, listed in a table with their places in the packed planes and in the output, and the taps
+that they need; positions that are only padding appear in no list. Weights are packed by the same packer, a
+whole tile of channels to a row.
+
+    for tile of output channels
+        for block of channels               its weights stay in the second-level cache
+            for tile of outputs
+                sums in registers
+                to the accumulators, or turned round and out, one channel after the other
+"""
+
+from __future__ import annotations
+
+from convforge.ir.emitter import Emitter, Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.contract import (
+    CHANNELS_PARAMETERS,
+    CHANNELS_PHASE_FIELDS,
+    CHANNELS_TILE_FIELDS,
+    HEADER_BYTES,
+    ChannelsKernel,
+)
+from convforge.kernels.epilogue import emit_activation
+from convforge.kernels.pack import emit_pack
+from convforge.kernels.parameters import Parameters
+
+
+def emit_channels(kernel: ChannelsKernel, module: Module) -> None:
+    """Emit the task: some tiles of output channels of one group of one image."""
+    _Channels(kernel).emit(module)
+
+
+class _Channels:
+    """The loop nest, its kernel's choices at hand."""
+
+    def __init__(self, kernel: ChannelsKernel) -> None:
+        self.kernel, self.pixels, self.nv, self.mr = kernel, kernel.pixels, kernel.nv, kernel.mr
+        self.lanes, self.element = kernel.lanes, kernel.element
+
+    def emit(self, module: Module) -> None:
+        """Emit `task(call, index, scratch)`."""
+        e = module.function("task", "pip")
+        call, index, scratch = e.arguments
+        p = Parameters(e, e.load_pointer(call, 0), CHANNELS_PARAMETERS)
+        p.read(*(name for name in CHANNELS_PARAMETERS if not name.endswith("table")))
+        x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
+        v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
+        storage, compute = self.element.storage, self.element.compute
+
+        out_block, rest = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
+        group, image = e.rem(rest, p.groups), e.div(rest, p.groups)
+        first_out = e.mul(out_block, p.task_tiles)
+        stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
+        planes = e.at(scratch, "i8", HEADER_BYTES)
+        source = e.at(x, storage, e.add(e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel)))
+        # Tasks of one image and group follow each other: the input may be packed already.
+        key = e.add(rest, 1)
+        with e.when(e.b.icmp_signed("!=", e.load("i64", scratch), e.i64(key))):
+            e.store(e.i64(key), "i64", scratch)
+            emit_pack(
+                e, v, self.kernel.columns, p, source=source, target=planes, channels=p.channels,
+                first_row=0, first_column=0,
+            )  # fmt: skip
+        with (
+            e.loop(0, p.phases, name="phase") as phase,
+            e.loop(first_out, stop_out, name="out_tile") as out,
+        ):
+            size = len(CHANNELS_PHASE_FIELDS)
+            record = e.at(p.pointer("phase_table"), "i64", e.mul(phase.index, size))
+            first = e.mul(out.index, self.mr)
+            at = e.mul(e.add(e.mul(group, p.out_channels), first), p.y_channel)
+            target = e.at(y, storage, e.add(e.mul(image, p.y_batch), at))
+            offset = e.at(bias, compute, e.add(e.mul(group, p.out_channels), first))
+            tile = e.add(e.mul(group, p.out_tiles), out.index)
+            self._emit_out_tile(e, v, p, record, planes, weights, offset, target, tile, first, scratch)
+        e.done()
+
+    def _emit_out_tile(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        record: Value,
+        planes: Value,
+        weights: Value,
+        bias: Value,
+        target: Value,
+        tile: Int,
+        first: Int,
+        scratch: Value,
+    ) -> None:
+        compute = self.element.compute
+        taps, weights_at, count, tiles = (e.load("i64", record, i) for i in range(4))
+        tiles = e.b.inttoptr(tiles, scratch.type)
+        row = e.mul(taps, self.mr)
+        tile_weights = e.at(weights, compute, e.add(weights_at, e.mul(tile, p.channels, row)))
+        sums = e.at(scratch, "i8", p.accumulators)
+        rows = e.minimum(e.sub(p.out_channels, first), self.mr)
+        with e.loop(0, p.channels, step=p.channel_block, name="channel") as channel:
+            block = e.minimum(p.channel_block, e.sub(p.channels, channel.index))
+            fresh = e.equal(channel.index, 0)
+            last = e.equal(e.add(channel.index, block), p.channels)
+            block_planes = e.at(planes, compute, e.mul(channel.index, p.planes, p.plane))
+            block_weights = e.at(tile_weights, compute, e.mul(channel.index, row))
+            with e.loop(0, count, name="pixel_tile") as pixel_tile:
+                step = len(CHANNELS_TILE_FIELDS) + 2 * self.pixels
+                listed = e.at(tiles, "i64", e.mul(pixel_tile.index, step))
+                held = e.at(sums, compute, e.mul(pixel_tile.index, self.pixels * self.mr))
+                acc = self._emit_sums(e, v, listed, block, block_weights, block_planes)
+                with e.loop(0, e.select(fresh, 0, 1), carried=acc, name="resume") as resume:
+                    before = [v.load(held, i * self.lanes) for i in range(len(acc))]
+                    resume.next = [v.add(b, a) for b, a in zip(before, resume.carried)]
+                done = resume.results
+                with e.b.if_else(last) as (finish, keep):
+                    with keep:
+                        for i, value in enumerate(done):
+                            v.store(value, held, i * self.lanes)
+                    with finish:
+                        self._emit_write(e, v, p, done, listed, bias, target, rows, held)
+
+    def _emit_sums(
+        self, e: Emitter, v: Vectors, listed: Value, block: Int, weights: Value, planes: Value
+    ) -> list[Value]:
+        compute = self.element.compute
+        places = len(CHANNELS_TILE_FIELDS)
+        taps, distances, rows = e.load("i64", listed), e.load_pointer(listed, 1), e.load_pointer(listed, 2)
+        pixels = [e.at(planes, compute, e.load("i64", listed, places + i)) for i in range(self.pixels)]
+        zeros = [v.zero()] * (self.pixels * self.nv)
+        with e.loop(0, e.mul(block, taps), carried=zeros, name="k") as k:
+            distance = e.load("i64", distances, k.index)
+            row = e.at(weights, compute, e.load("i64", rows, k.index))
+            w = [v.load(row, j * self.lanes) for j in range(self.nv)]
+            for i, pixel in enumerate(pixels):
+                x = v.load_broadcast(pixel, distance)
+                for j in range(self.nv):
+                    k.next.append(v.multiply_add(x, w[j], k.carried[i * self.nv + j]))
+        return k.results
+
+    def _emit_write(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        acc: list[Value],
+        listed: Value,
+        bias: Value,
+        target: Value,
+        rows: Int,
+        held: Value,
+    ) -> None:
+        """Bias and activation, then channel by channel into the output: the tile lies pixel by pixel."""
+        storage, compute = self.element.storage, self.element.compute
+        for i in range(self.pixels):
+            for j in range(self.nv):
+                value = acc[i * self.nv + j]
+                if self.kernel.has_bias:
+                    value = v.add(value, v.load(bias, j * self.lanes))
+                value = emit_activation(v, self.kernel.activation, value)
+                v.store(value, held, (i * self.nv + j) * self.lanes)
+        places = len(CHANNELS_TILE_FIELDS) + self.pixels
+        outputs = [e.at(target, storage, e.load("i64", listed, places + i)) for i in range(self.pixels)]
+        with e.loop(0, rows, name="out_channel") as m:
+            at = e.mul(m.index, p.y_channel)
+            for i, output in enumerate(outputs):
+                value = e.load(compute, held, e.add(m.index, i * self.mr))
+                e.store(v.narrow(value), storage, output, at)

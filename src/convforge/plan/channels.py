@@ -1,0 +1,227 @@
+"""The small-map family (kernels/channels.py): vectors along output channels, outputs in any number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel, fill
+from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, band_of
+from convforge.plan.job import Job
+from convforge.plan.request import OutputRequest
+from convforge.plan.selections import needed_taps
+from convforge.plan.sizes import aligned, element_steps
+from convforge.plan.tables import column_kind, distances, input_tables, weight_rows
+from convforge.plan.weights import WeightPacking
+from convforge.problem.gather import Gather, gather_of
+from convforge.schedule import layout_of, why_tile_illegal
+from convforge.target import Target
+
+NAME = "channels"
+
+# Outputs of a phase beyond which vectors along the map waste little, and tables of outputs grow long.
+OUTPUT_LIMIT = 1024
+# Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
+PIXEL_LIMIT = 9
+# The packed input of one group, of each thread.
+_PACKED_LIMIT_BYTES = 4 << 20
+# Steps of k between additions to the accumulators: a chain this long has fp32's usual error, and a tile's
+# weights for it (64 channels: 128 KB) stay in the second-level cache.
+_CHAIN = 512
+
+
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None."""
+    gather = gather_of(request.spec)
+    element = ELEMENTS[request.spec.dtype.name]
+    outputs = max(d.count * h.count * w.count for d, h, w in gather.phase_triples)
+    if outputs > OUTPUT_LIMIT:
+        return f"{outputs} outputs of a channel are more than {OUTPUT_LIMIT}"
+    if gather.out_channels * element.compute_bytes < target.vector_bytes:
+        return f"{gather.out_channels} output channels do not fill a vector"
+    layout = layout_of(gather)
+    band = band_of(layout, layout.flat, 1, 0)
+    size = gather.in_channels * layout.planes * band.plane * element.compute_bytes
+    if size > _PACKED_LIMIT_BYTES:
+        return f"the packed input of a group takes {size} bytes, more than {_PACKED_LIMIT_BYTES}"
+    return None
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core, the turning round of the outputs included."""
+    gather = gather_of(request.spec)
+    layout = layout_of(gather)
+    lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
+    pixels, nv = _tile(gather, target, lanes)
+    total = ROW_CYCLES * layout.total_rows * layout.row_residues * gather.in_channels
+    total += sum(_phase_cycles(gather, i, pixels, nv, lanes) for i in range(len(gather.taps_by_phase)))
+    return total * gather.batch * gather.groups
+
+
+def plan(request: OutputRequest, target: Target, threads: int) -> ChannelsPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return ChannelsPlan(request, target, threads)
+
+
+class ChannelsPlan:
+    """How one convolution on small maps is computed for inputs of one shape and one set of strides."""
+
+    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+        spec = request.spec
+        self.threads = threads
+        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        self._gather, self._layout = gather, layout_of(gather)
+        layout, size = self._layout, self.element.compute_bytes
+        x_steps, self._y_steps = (
+            element_steps(request.x_strides, spec),
+            element_steps(request.y_strides, spec),
+        )
+        lanes = target.vector_bytes // size
+        pixels, nv = _tile(gather, target, lanes)
+        self.kernel = ChannelsKernel(
+            element=self.element,
+            lanes=lanes,
+            pixels=pixels,
+            nv=nv,
+            fused=target.fused,
+            columns=column_kind(layout, x_steps[4]),
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
+        mr = self.kernel.mr
+        self.weights = WeightPacking(
+            layout, self.element, target, mr, transposed=spec.transposed, rank=spec.rank
+        )
+        self._job = Job(self.kernel, target)
+        taps = max((len(t) for t in gather.taps_by_phase), default=1)
+        blocks = max(1, -(-gather.in_channels * taps // _CHAIN))
+        self._channel_block = max(1, -(-gather.in_channels // blocks))
+        out_tiles = -(-gather.out_channels // mr)
+        wanted = -(-threads * TASKS_PER_THREAD // (gather.batch * gather.groups)) if threads > 1 else 1
+        task_tiles = -(-out_tiles // min(out_tiles, wanted))
+        out_blocks = -(-out_tiles // task_tiles)
+        self.tasks = gather.batch * gather.groups * out_blocks
+        band = band_of(layout, layout.flat, lanes, 0)
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        self._keep: list[Any] = [tables]
+        phases = np.array(
+            [self._phase_record(i, band.plane) for i in range(len(gather.taps_by_phase))], np.int64
+        )
+        self._keep.append(phases)
+        accumulators = aligned(HEADER_BYTES + gather.in_channels * layout.planes * band.plane * size)
+        outputs = max(int(record[2]) for record in phases) * pixels
+        self.workspace_bytes = aligned(accumulators + outputs * mr * size + 64)
+        values = {
+            "groups": gather.groups,
+            "channels": gather.in_channels,
+            "out_channels": gather.out_channels,
+            "out_tiles": out_tiles,
+            "task_tiles": task_tiles,
+            "out_blocks": out_blocks,
+            "channel_block": self._channel_block,
+            "x_batch": x_steps[0],
+            "x_channel": x_steps[1],
+            "y_batch": self._y_steps[0],
+            "y_channel": self._y_steps[1],
+            "pitch": layout.pitch,
+            "plane": band.plane,
+            "planes": layout.planes,
+            "plane_rows": layout.total_rows,
+            "total_rows": layout.total_rows,
+            "row_length": layout.row_length,
+            "one_row": 0,
+            "row_residues": layout.row_residues,
+            "column_residues": len(gather.axes[2].residues),
+            "row_table": tables.rows.ctypes.data,
+            "column_table": tables.columns.ctypes.data,
+            "x_column": x_steps[4] * gather.axes[2].in_step,
+            "phases": len(phases),
+            "phase_table": phases.ctypes.data,
+            "accumulators": accumulators,
+        }
+        self._parameters = fill(CHANNELS_PARAMETERS, values)
+        self._parameters_at = self._parameters.ctypes.data
+
+    def _phase_record(self, phase: int, plane: int) -> list[int]:
+        """Tables of one phase: its outputs in tiles, each with the taps that it needs."""
+        layout, kernel = self._layout, self.kernel
+        taps = len(self._gather.taps_by_phase[phase])
+        places, outputs = self._outputs(phase)
+        count = -(-len(places) // kernel.pixels)
+        # The last tile is filled up with its last output, which is then computed and written again.
+        padding = count * kernel.pixels - len(places)
+        places, outputs = (np.pad(a, (0, padding), mode="edge") for a in (places, outputs))
+        rows = places.reshape(count, kernel.pixels) // layout.pitch
+        needed = needed_taps(layout, phase, rows[:, 0], rows[:, -1])
+        records = np.empty((count, 3 + 2 * kernel.pixels), np.int64)
+        tables: dict[tuple[int, ...], tuple[int, int]] = {}
+        step = layout.planes * plane
+        for i in range(count):
+            chosen = tuple(int(t) for t in np.flatnonzero(needed[i]))
+            if chosen not in tables:
+                reach = distances(layout, phase, plane, self._channel_block, step, chosen)
+                at = weight_rows(taps, self._channel_block, chosen, kernel.mr)
+                self._keep += [reach, at]
+                tables[chosen] = (reach.ctypes.data, at.ctypes.data)
+            records[i, :3] = (len(chosen), *tables[chosen])
+        records[:, 3 : 3 + kernel.pixels] = places.reshape(count, -1)
+        records[:, 3 + kernel.pixels :] = outputs.reshape(count, -1)
+        self._keep.append(records)
+        return [taps, self.weights.starts[phase], count, records.ctypes.data]
+
+    def _outputs(self, phase: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(place in the packed planes, element offset in the output array) of each output of a phase."""
+        d, h, w = self._gather.phase_triples[phase]
+        steps = [axis.out_step for axis in self._gather.axes]
+        i, j, k = np.meshgrid(np.arange(d.count), np.arange(h.count), np.arange(w.count), indexing="ij")
+        places = (i * self._layout.slice_rows + j) * self._layout.pitch + k
+        outputs = (
+            (d.first + i * steps[0]) * self._y_steps[2]
+            + (h.first + j * steps[1]) * self._y_steps[3]
+            + (w.first + k * steps[2]) * self._y_steps[4]
+        )
+        return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
+
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
+        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
+        self._job.run(
+            self.tasks,
+            self.threads,
+            self.workspace_bytes,
+            self._parameters_at,
+            x,
+            packed_weights,
+            packed_bias,
+            y,
+        )
+
+    def describe(self) -> str:
+        """Kernel, vectors, tasks, memory: one line."""
+        bits = 8 * self.kernel.lanes * self.element.compute_bytes
+        return (
+            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
+            f"input packed, {self.workspace_bytes / 1e6:.2f} MB a thread"
+        )
+
+
+def _tile(gather: Gather, target: Target, lanes: int) -> tuple[int, int]:
+    """(pixels, vectors of channels) of the tile that needs the fewest cycles."""
+    legal = [
+        (pixels, nv)
+        for nv in range(1, 7)
+        for pixels in range(1, PIXEL_LIMIT + 1)
+        if why_tile_illegal(target, pixels * nv, nv + 1) is None
+    ]
+    phases = range(len(gather.taps_by_phase))
+    return min(legal, key=lambda tile: sum(_phase_cycles(gather, i, *tile, lanes) for i in phases))
+
+
+def _phase_cycles(gather: Gather, phase: int, pixels: int, nv: int, lanes: int) -> float:
+    d, h, w = gather.phase_triples[phase]
+    steps = gather.in_channels * len(gather.taps_by_phase[phase])
+    step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
+    tile = steps * step + 20 + pixels * nv * (2 + 1.2 * lanes)
+    return -(-(d.count * h.count * w.count) // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
