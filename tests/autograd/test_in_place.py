@@ -1,4 +1,4 @@
-"""In-place forms under every name, results that their memory cannot hold, hooks that keep a gradient's size."""
+"""In-place forms under every name, results that the memory cannot hold, hooks that keep a gradient's size."""
 
 import numpy as np
 import pytest

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import convforge
+from convforge.nn import functional as F
 from support.beside_torch import normal, our_functional, ours, same_error, same_text
 
 FORMS = [
@@ -86,3 +88,11 @@ def test_layers_print(text: str) -> None:
 )
 def test_errors(call: Any) -> None:
     same_error(call)
+
+
+def test_draws_go_in_the_order_of_memory():
+    convforge.manual_seed(0)
+    straight = F.dropout(convforge.ones(6, 4), 0.5)
+    convforge.manual_seed(0)
+    turned = F.dropout(convforge.ones(6, 4).t(), 0.5)
+    assert turned.t().tolist() == straight.tolist()

@@ -1,6 +1,4 @@
-"""Sums, products, quotients and powers, with broadcasting and PyTorch's promotion."""
-
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
+"""Sums, products and powers, with broadcasting and PyTorch's promotion."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from .dtype import BOOL, FLOAT
 from .node import Node, attach
-from .promotion import NARROW, as_operand, broadcast_error, pair, result_dtype, to_array, to_floating
+from .promotion import NARROW, as_operand, broadcast_error, pair, result_dtype, to_array
 from .quiet import quiet
 from .reduction import sum_to
 from .tensor import Tensor, from_data, recording
@@ -92,8 +90,8 @@ def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
     for each in (input, other):
         if isinstance(each, bool) or (isinstance(each, Tensor) and each._data.dtype.kind == "b"):
             raise RuntimeError(
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "  # noqa: E501
-                "mask, use the `~` or `logical_not()` operator instead."
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+                "trying to invert a mask, use the `~` or `logical_not()` operator instead."
             )
     if alpha != 1:
         other = _scaled(other, alpha, input)
@@ -122,15 +120,16 @@ def mul(input: Operand, other: Operand) -> Tensor:
     input, other = both(input, other)
     out = run(np.multiply, input, other)
     if recording(input, other):
-        _attach_pair(out, "MulBackward0", _mul_backward, input, other, (_requires(other), _requires(input)))
+        attach_pair(out, "MulBackward0", _mul_backward, input, other, (requires(other), requires(input)))
     return out
 
 
-def _requires(operand: Any) -> bool:
+def requires(operand: Any) -> bool:
+    """Whether the operand is a Tensor that requires grad."""
     return isinstance(operand, Tensor) and operand._req
 
 
-def _attach_pair(
+def attach_pair(
     out: Tensor,
     name: str,
     backward: Any,
@@ -151,145 +150,18 @@ def _attach_pair(
     node.numbers = None if first is not None else input, None if second is not None else other
 
 
-def _operands(node: Any) -> tuple[Any, Any, Any]:
+def operands_of(node: Any) -> tuple[Any, Any, Any]:
+    """Both operands and the result, as `attach_pair` kept them."""
     input, other, result = node.saved
     first, second = node.numbers
     return (first if input is None else input), (second if other is None else other), result
 
 
 def _mul_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    input, other, _ = _operands(node)
+    input, other, _ = operands_of(node)
     return (
         sum_to(mul(grad, conj_of(other)), node.shapes[0]) if node.edges[0] else None,
         sum_to(mul(grad, conj_of(input)), node.shapes[1]) if node.edges[1] else None,
-    )
-
-
-def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other; integers give the default float. rounding_mode 'trunc' or 'floor' rounds."""
-    if rounding_mode == "floor":
-        return floor_divide(input, other)
-    input, other = both(input, other)
-    if rounding_mode == "trunc":
-        return _trunc_divide(input, other)
-    if rounding_mode is not None:
-        raise RuntimeError(
-            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
-        )
-    dtype = result_dtype(input, other)
-    if dtype.category < FLOAT:
-        input, other = to_floating(input), to_floating(other)
-    out = run(np.true_divide, input, other)
-    if recording(input, other):
-        _attach_pair(out, "DivBackward0", _div_backward, input, other, (_requires(other), True))
-    return out
-
-
-def _div_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    input, other, _ = _operands(node)
-    first = div(grad, conj_of(other))
-    return (
-        sum_to(first, node.shapes[0]) if node.edges[0] else None,
-        sum_to(mul(neg(first), conj_of(div(input, other))), node.shapes[1]) if node.edges[1] else None,
-    )
-
-
-def _zero_gradient(out: Tensor, name: str, input: Any, other: Any) -> Tensor:
-    """Record a step function: its gradient is zero wherever it has one."""
-    if out._data.dtype.kind == "f" and recording(input, other):
-        node = attach(out, name, _zeros_backward, (tensor_or_none(input), tensor_or_none(other)))
-        node.shapes = shape_of(input), shape_of(other)
-    return out
-
-
-def _zeros_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return tuple(
-        from_data(np.zeros(shape, grad._data.dtype)) if edge else None
-        for shape, edge in zip(node.shapes, node.edges, strict=True)
-    )
-
-
-def _refuse_zero(other: Any, dtype_category: int) -> None:
-    if dtype_category < FLOAT:
-        values = other._data if isinstance(other, Tensor) else np.asarray(other)
-        if not values.all():
-            raise RuntimeError("ZeroDivisionError")
-
-
-def floor_divide(input: Operand, other: Operand) -> Tensor:
-    """input / other, rounded down; integers stay integers. Raises RuntimeError for an integer over 0."""
-    input, other = both(input, other)
-    dtype = result_dtype(input, other)
-    if dtype.category == BOOL:
-        raise NotImplementedError("\"div_floor_cpu\" not implemented for 'Bool'")
-    _refuse_zero(other, dtype.category)
-    return _zero_gradient(run(_floor_divide, input, other), "DivBackward1", input, other)
-
-
-def _floor_divide(x: Any, y: Any) -> Any:
-    """NumPy's floor_divide, with infinity where a float is divided by 0."""
-    if np.result_type(x, y).kind in "biu":
-        return np.floor_divide(x, y)
-    quotient = np.floor_divide(x, y)
-    by_zero = np.equal(y, 0)
-    return np.where(by_zero, np.divide(x, y), quotient) if np.any(by_zero) else quotient
-
-
-def _trunc_divide(input: Any, other: Any) -> Tensor:
-    dtype = result_dtype(input, other)
-    _refuse_zero(other, dtype.category)
-    if dtype.category < FLOAT:
-        out = run(_trunc_divide_integers, input, other)
-    else:
-        out = from_data(np.trunc(run(np.true_divide, input, other)._data))
-    return _zero_gradient(out, "DivBackward1", input, other)
-
-
-def _trunc_divide_integers(x: Any, y: Any) -> Any:
-    quotient, rest = np.floor_divide(x, y), np.remainder(x, y)
-    return quotient + ((rest != 0) & ((np.less(x, 0)) != (np.less(y, 0)))).astype(np.asarray(quotient).dtype)
-
-
-def remainder(input: Operand, other: Operand) -> Tensor:
-    """input - floor(input / other) * other: Python's %, of the divisor's sign."""
-    input, other = both(input, other)
-    dtype = result_dtype(input, other)
-    if dtype.category == BOOL:
-        raise NotImplementedError("\"remainder_cpu\" not implemented for 'Bool'")
-    _refuse_zero(other, dtype.category)
-    out = run(np.remainder, input, other)
-    if recording(input, other):
-        _attach_pair(
-            out, "RemainderBackward0", _remainder_backward, input, other, (_requires(other), _requires(other))
-        )
-    return out
-
-
-def _remainder_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    input, other, _ = _operands(node)
-    return (
-        sum_to(grad, node.shapes[0]) if node.edges[0] else None,
-        sum_to(mul(neg(grad), floor_divide(input, other)), node.shapes[1]) if node.edges[1] else None,
-    )
-
-
-def fmod(input: Operand, other: Operand) -> Tensor:
-    """input - trunc(input / other) * other: C's remainder, of the dividend's sign."""
-    input, other = both(input, other)
-    _refuse_zero(other, result_dtype(input, other).category)
-    out = run(np.fmod, input, other)
-    if recording(input, other):
-        _attach_pair(out, "FmodBackward1", _fmod_backward, input, other, (_requires(other), _requires(other)))
-    return out
-
-
-def _fmod_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    input, other, _ = _operands(node)
-    return (
-        sum_to(grad, node.shapes[0]) if node.edges[0] else None,
-        sum_to(mul(neg(grad), div(input, other, rounding_mode="trunc")), shape_of(other))
-        if node.edges[1]
-        else None,
     )
 
 
@@ -297,8 +169,8 @@ def neg(input: Tensor) -> Tensor:
     """-input. Raises RuntimeError for bool tensors."""
     if input._data.dtype.kind == "b":
         raise RuntimeError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "  # noqa: E501
-            "the `~` or `logical_not()` operator instead."
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
         )
     out = from_data(np.negative(input._data))
     if recording(input):
@@ -306,7 +178,7 @@ def neg(input: Tensor) -> Tensor:
     return out
 
 
-def _neg_backward(node: Node, grad: Tensor) -> Tensor:
+def _neg_backward(node: Node, grad: Tensor) -> Tensor:  # noqa: ARG001 - the form of all backward functions
     return neg(grad)
 
 
@@ -339,7 +211,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     if recording(input, exponent):
         name = "PowBackward1" if isinstance(exponent, Tensor) else "PowBackward0"
         plain_slope = not isinstance(exponent, Tensor) and exponent in (0, 1)
-        _attach_pair(out, name, _pow_backward, input, exponent, (not plain_slope, True), _requires(exponent))
+        attach_pair(out, name, _pow_backward, input, exponent, (not plain_slope, True), requires(exponent))
     return out
 
 
@@ -355,7 +227,7 @@ def _integer_power(x: Any, y: Any) -> Any:
 def _pow_backward(node: Any, grad: Any) -> tuple[Tensor | None, ...]:
     from .selection import where
 
-    input, exponent, result = _operands(node)
+    input, exponent, result = operands_of(node)
     first = second = None
     if node.edges[0]:
         if isinstance(exponent, Tensor):
@@ -392,6 +264,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 / tensor2."""
+    from .division import div
+
     quotient = div(tensor1, tensor2)
     return add(input, quotient if value == 1 else mul(quotient, value))
 

@@ -1,6 +1,6 @@
 """Changing the element type: `to`, `float()`, `long()`, …, and `clone` and `contiguous`."""
 
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
+# ruff: noqa: ARG001 - PyTorch's signatures are kept whole
 
 from __future__ import annotations
 
@@ -156,8 +156,10 @@ def detach_(input: Tensor) -> Tensor:
     """Take this tensor itself off the tape."""
     if input._view is not None:
         raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "  # noqa: E501
-            "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "  # noqa: E501
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for "
+            "training, and gradient_as_bucket_view is set as True, gradients are views of DDP "
+            "buckets, and hence "
             "detach_() cannot be called on these gradients. To fix this error, please refer to the "
             "Optimizer.zero_grad() function in torch/optim/optimizer.py as a reference."
         )

@@ -1,6 +1,6 @@
 """Making tensors from values, sizes, ranges and arrays."""
 
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
+# ruff: noqa: ARG001 - PyTorch's signatures are kept whole
 
 from __future__ import annotations
 

@@ -120,9 +120,10 @@ def from_numpy_dtype(dtype: np.dtype[Any]) -> DType:
     if found is None:
         scalar = dtype.type
         raise TypeError(
-            f"can't convert np.ndarray of type {scalar.__module__}.{scalar.__name__}. The only supported types "  # noqa: E501
-            "are: float64, float32, float16, bfloat16, complex64, complex128, int64, int32, int16, int8, uint64, "  # noqa: E501
-            "uint32, uint16, uint8, and bool."
+            f"can't convert np.ndarray of type {scalar.__module__}.{scalar.__name__}. The only "
+            "supported types "
+            "are: float64, float32, float16, bfloat16, complex64, complex128, int64, int32, int16, "
+            "int8, uint64, uint32, uint16, uint8, and bool."
         )
     return found
 

@@ -1,7 +1,5 @@
 """Largest, smallest, sorted: with the places where they stand."""
 
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
-
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -9,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .dims import wrap_dim, wrap_dims
-from .indexing import _embed, gather
+from .gathering import gather
+from .indexing import embed
 from .node import attach
 from .reduction import spread
 from .tensor import Tensor, from_data, recording
@@ -22,7 +21,8 @@ class _Places(NamedTuple):
     indices: Tensor
 
     def __repr__(self) -> str:
-        return f"torch.return_types.{type(self).__name__.rstrip('_')}(\nvalues={self.values!r},\nindices={self.indices!r})"  # noqa: E501
+        name = type(self).__name__.rstrip("_")
+        return f"torch.return_types.{name}(\nvalues={self.values!r},\nindices={self.indices!r})"
 
 
 # One class an operation, so that the results print their name; `plain` rebuilds them by class.
@@ -58,8 +58,8 @@ _RETURNS: dict[str, type[_Places]] = {
 def _refuse_empty(name: str, data: Any, dims: tuple[int, ...] | None) -> None:
     if dims is None and data.size == 0:
         raise RuntimeError(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "  # noqa: E501
-            "the 'dim' argument."
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+            "reduction dim with the 'dim' argument."
         )
     for each in dims or ():
         if data.ndim and data.shape[each] == 0:
@@ -95,10 +95,10 @@ def _along(name: str, input: Tensor, dim: int, keepdim: bool, largest: bool) -> 
 
 
 def _place_backward(node: Any, grad: Tensor) -> Tensor:
-    from .indexing import _along as index_along
+    from .gathering import along as index_along
 
     places = node.places
-    return _embed(grad.reshape(places.shape), index_along(places, node.dim), node.shape)
+    return embed(grad.reshape(places.shape), index_along(places, node.dim), node.shape)
 
 
 def _extremum(name: str, input: Tensor, dim: Any, keepdim: bool, largest: bool, other: Any) -> Any:
@@ -190,7 +190,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return _arg("argmin", input, dim, keepdim, False)
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:  # noqa: ARG001 - PyTorch's signature
     """The order that sorts `dim`, equals in their order."""
     data = input._data
     if not data.ndim:
@@ -203,13 +203,13 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     return from_data(np.argsort(data, axis=dim, kind="stable"))
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:  # noqa: ARG001 - PyTorch's signature
     """(values, indices) with `dim` in order."""
     order = argsort(input, dim, descending)
     return _RETURNS["sort"](gather(input, dim, order), order)
 
 
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: ARG001 - PyTorch's signature
     """(values, indices) of the k largest along `dim`, in order."""
     size = input._data.shape[wrap_dim(dim, input._data.ndim)] if input._data.ndim else 1
     if not 0 <= k <= size:

@@ -105,7 +105,8 @@ class Function(metaclass=_Meta):
     def __init__(self, *_: Any, **__: Any) -> None:
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
-            f"autograd function with static forward method: call {type(self).__name__}.apply(…), make no instance."  # noqa: E501
+            f"autograd function with static forward method: call {type(self).__name__}.apply(…), "
+            "make no instance."
         )
 
     @staticmethod
@@ -122,8 +123,8 @@ class Function(metaclass=_Meta):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """One gradient, or None, for each argument of forward."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it "  # noqa: E501
-            "with backward mode AD."
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
         )
 
     @classmethod
@@ -220,7 +221,8 @@ def _call_backward(node: Node, *grads: Any) -> Any:
         listed = listed[:expected]
     if len(listed) != expected:
         raise RuntimeError(
-            f"function {node.name()} returned an incorrect number of gradients (expected {expected}, got {len(listed)})"  # noqa: E501
+            f"function {node.name()} returned an incorrect number of gradients (expected "
+            f"{expected}, got {len(listed)})"
         )
     for index, each in enumerate(listed):
         if each is not None and not isinstance(each, Tensor):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from . import arithmetic as _arithmetic
 from . import casting as _casting
+from . import division as _division
 from . import extrema as _extrema
+from . import gathering as _gathering
 from . import indexing as _indexing
 from . import interop as _interop
 from . import joining as _joining
@@ -21,10 +23,10 @@ add = array_api(_arithmetic.add)
 sub = array_api(_arithmetic.sub)
 rsub = array_api(_arithmetic.rsub)
 mul = array_api(_arithmetic.mul)
-div = array_api(_arithmetic.div)
-floor_divide = array_api(_arithmetic.floor_divide)
-remainder = array_api(_arithmetic.remainder)
-fmod = array_api(_arithmetic.fmod)
+div = array_api(_division.div)
+floor_divide = array_api(_division.floor_divide)
+remainder = array_api(_division.remainder)
+fmod = array_api(_division.fmod)
 neg = array_api(_arithmetic.neg)
 positive = array_api(_arithmetic.positive)
 pow = array_api(_arithmetic.pow)
@@ -47,13 +49,13 @@ median = array_api(_extrema.median)
 
 select = array_api(_indexing.select)
 narrow = array_api(_indexing.narrow)
-index_select = array_api(_indexing.index_select)
-gather = array_api(_indexing.gather)
-scatter = array_api(_indexing.scatter)
-scatter_add = array_api(_indexing.scatter_add)
-index_add = array_api(_indexing.index_add)
-masked_select = array_api(_indexing.masked_select)
-take_along_dim = array_api(_indexing.take_along_dim)
+index_select = array_api(_gathering.index_select)
+gather = array_api(_gathering.gather)
+scatter = array_api(_gathering.scatter)
+scatter_add = array_api(_gathering.scatter_add)
+index_add = array_api(_gathering.index_add)
+masked_select = array_api(_gathering.masked_select)
+take_along_dim = array_api(_gathering.take_along_dim)
 
 cat = array_api(_joining.cat)
 stack = array_api(_joining.stack)

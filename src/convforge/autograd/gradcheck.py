@@ -1,6 +1,6 @@
 """Gradients against finite differences."""
 
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
+# ruff: noqa: ARG001 - PyTorch's signatures are kept whole
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def gradcheck(
     traced = [each for each in given if isinstance(each, Tensor) and each.requires_grad]
     if not traced:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."  # noqa: E501
+            "gradcheck expects at least one input tensor to require gradient, but none of the them "
+            "have requires_grad=True."
         )
     try:
         _check(func, given, traced, eps, atol, rtol, nondet_tol)
@@ -77,7 +78,8 @@ def _check(
             for number, tensor in enumerate(traced):
                 if np.abs(analytical[number] - again[number]).max(initial=0) > nondet_tol:
                     raise GradcheckError(
-                        "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values"  # noqa: E501
+                        "Backward is not reentrant, i.e., running backward with same input and "
+                        "grad_output multiple times gives different values"
                     )
                 numerical = _numerical(func, given, tensor, index, direction, eps)
                 if not np.allclose(analytical[number], numerical, rtol, atol, equal_nan=False):

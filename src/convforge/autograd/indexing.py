@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from .dims import wrap_dim
-from .naming import named
 from .node import attach
 from .promotion import to_array
 from .tensor import Tensor, from_data, recording, view_of
 
-_ALL = slice(None)
+ALL = slice(None)
 
 
 def _normal(key: Any) -> tuple[list[Any], bool]:
@@ -52,8 +51,8 @@ def _normal(key: Any) -> tuple[list[Any], bool]:
             advanced = True
         else:
             raise IndexError(
-                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "  # noqa: E501
-                f"(got {kind.__name__})"
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
+                f"are valid indices (got {kind.__name__})"
             )
     return parts, advanced
 
@@ -101,8 +100,8 @@ def _filled(parts: list[Any], ndim: int) -> tuple[Any, ...]:
 def _error(error: IndexError, ndim: int) -> IndexError:
     if ndim == 0:
         return IndexError(
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "  # noqa: E501
-            "0-dim tensor to a number"
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
+            "in C++ to convert a 0-dim tensor to a number"
         )
     return IndexError(str(error).replace("axis", "dimension").replace("array", "tensor"))
 
@@ -133,10 +132,10 @@ def getitem(input: Tensor, key: Any) -> Tensor:
 
 
 def _view_backward(node: Any, grad: Tensor) -> Tensor:
-    return _embed(grad, node.index, node.shape)
+    return embed(grad, node.index, node.shape)
 
 
-def _embed(part: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
+def embed(part: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
     """Zeros of `shape` with `part` added at `index`: the adjoint of reading it."""
     whole = np.zeros(shape, part._data.dtype)
     if _is_basic(index):
@@ -154,7 +153,7 @@ def _is_basic(index: tuple[Any, ...]) -> bool:
 
 
 def _embed_backward(node: Any, grad: Tensor) -> Tensor:
-    return _take(grad, node.index) if not _is_basic(node.index) else getitem(grad, node.index)
+    return take_at(grad, node.index) if not _is_basic(node.index) else getitem(grad, node.index)
 
 
 def _split(input: Tensor, parts: list[Any]) -> tuple[Tensor, tuple[Any, ...]]:
@@ -162,7 +161,7 @@ def _split(input: Tensor, parts: list[Any]) -> tuple[Tensor, tuple[Any, ...]]:
     ndim = input._data.ndim
     index = list(_filled(parts, ndim))
     hole = next(i for i, each in enumerate(index) if each is Ellipsis)  # arrays have no truth value
-    index[hole : hole + 1] = [_ALL] * (ndim - sum(map(_width, index)))
+    index[hole : hole + 1] = [ALL] * (ndim - sum(map(_width, index)))
     basic: list[Any] = []
     rest: list[Any] = []
     axis = 0
@@ -172,28 +171,29 @@ def _split(input: Tensor, parts: list[Any]) -> tuple[Tensor, tuple[Any, ...]]:
             if each.dtype.kind == "b" and each.shape != input._data.shape[axis : axis + width]:
                 wrong = next(i for i in range(width) if each.shape[i] != input._data.shape[axis + i])
                 raise IndexError(
-                    f"The shape of the mask {list(each.shape)} at index {wrong} does not match the shape of the indexed "  # noqa: E501
-                    f"tensor {list(input._data.shape)} at index {axis + wrong}"
+                    f"The shape of the mask {list(each.shape)} at index {wrong} does not match the "
+                    f"shape of the indexed tensor {list(input._data.shape)} at index {axis + wrong}"
                 )
-            basic += [_ALL] * width
+            basic += [ALL] * width
             rest.append(each)
             axis += width
         else:
             basic.append(each)
             if each is None or isinstance(each, slice):
-                rest.append(_ALL)
+                rest.append(ALL)
             axis += each is not None
-    if all(each is _ALL or each == _ALL for each in basic if each is not None) and None not in basic:
+    if all(each is ALL or each == ALL for each in basic if each is not None) and None not in basic:
         return input, tuple(rest)
     return getitem(input, tuple(basic)), tuple(rest)
 
 
 def _gather(input: Tensor, parts: list[Any]) -> Tensor:
     seen, index = _split(input, parts)
-    return _take(seen, index)
+    return take_at(seen, index)
 
 
-def _take(input: Tensor, index: tuple[Any, ...]) -> Tensor:
+def take_at(input: Tensor, index: tuple[Any, ...]) -> Tensor:
+    """A copy of the elements at an index of arrays and slices. Raises IndexError where it does not fit."""
     data = input._data
     try:
         out = from_data(data[index])
@@ -245,8 +245,8 @@ def _shrunk(value: Tensor) -> Tensor:
 
 def _misfit(value: Tensor, shape: tuple[int, ...]) -> RuntimeError:
     return RuntimeError(
-        f"shape mismatch: value tensor of shape {list(value._data.shape)} cannot be broadcast to indexing result of "  # noqa: E501
-        f"shape {list(shape)}"
+        f"shape mismatch: value tensor of shape {list(value._data.shape)} cannot be broadcast to "
+        f"indexing result of shape {list(shape)}"
     )
 
 
@@ -270,10 +270,10 @@ def _put_backward(node: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
     first = second = None
     if node.edges[0]:
-        taken = _take(grad, node.index)
+        taken = take_at(grad, node.index)
         first = index_put(grad, node.index, from_data(np.zeros_like(taken._data)))
     if node.edges[1]:
-        taken = _take(grad, node.index)
+        taken = take_at(grad, node.index)
         shape = node.shape
         while len(shape) > taken._data.ndim:
             shape = shape[1:]
@@ -290,9 +290,10 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     index = _index(index)
     if not -size <= index < size:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(input._data.shape)} at dimension {dim}"  # noqa: E501
+            f"select(): index {index} out of range for tensor of size {list(input._data.shape)} at "
+            f"dimension {dim}"
         )
-    return getitem(input, (*[_ALL] * dim, index))
+    return getitem(input, (*[ALL] * dim, index))
 
 
 def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
@@ -305,118 +306,4 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("narrow(): length must be non-negative.")
     if begin < 0 or begin + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return getitem(input, (*[_ALL] * dim, slice(begin, begin + length)))
-
-
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The entries of a dimension that `index` (a vector of integers) lists, a copy."""
-    if index._data.ndim > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector")
-    if index._data.dtype.kind not in "i":
-        raise RuntimeError("index_select(): Expected dtype int32/int64 for index")
-    dim = wrap_dim(dim, input._data.ndim)
-    array = np.atleast_1d(index._data)
-    size = input._data.shape[dim] if input._data.ndim else 1
-    if array.size and (array.min() < 0 or array.max() >= size):
-        raise IndexError("index out of range in self")
-    return named(_take(input, (*[_ALL] * dim, array)), "IndexSelectBackward0")
-
-
-def _along(index: Any, dim: int) -> tuple[Any, ...]:
-    """The index that reads index[i, j, …] along `dim` and i, j, … along the others."""
-    grid = list(np.ogrid[tuple(slice(size) for size in index.shape)])
-    grid[dim] = index
-    return tuple(np.broadcast_arrays(*grid))
-
-
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """out[i][j] = input[index[i][j]][j] for dim 0, and so on."""
-    data = input._data
-    if index._data.dtype != np.int64:
-        raise RuntimeError("gather(): Expected dtype int64 for index")
-    if index._data.ndim != data.ndim:
-        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
-    dim = wrap_dim(dim, data.ndim)
-    for axis, (wanted, given) in enumerate(zip(index._data.shape, data.shape, strict=True)):
-        if axis != dim and wanted > given:
-            raise RuntimeError(
-                f"Size does not match at dimension {axis} expected index {list(index._data.shape)} to be no larger than "  # noqa: E501
-                f"self {list(data.shape)} apart from dimension {dim}"
-            )
-    if not data.ndim:
-        return input.clone()
-    if index._data.size and (index._data.min() < 0 or index._data.max() >= data.shape[dim]):
-        wrong = index._data[(index._data < 0) | (index._data >= data.shape[dim])].flat[0]
-        raise RuntimeError(f"index {wrong} is out of bounds for dimension {dim} with size {data.shape[dim]}")
-    return _take(input, _along(index._data, dim))
-
-
-def _place(input: Tensor, dim: int, index: Tensor) -> tuple[Any, ...]:
-    """Where scatter writes. Raises RuntimeError unless the index is int64, of input's rank and in range."""
-    data, wanted = input._data, index._data
-    if wanted.dtype != np.int64:
-        raise RuntimeError("scatter(): Expected dtype int64 for index")
-    if wanted.ndim != data.ndim:
-        raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
-    dim = wrap_dim(dim, data.ndim)
-    size = data.shape[dim]
-    beyond = (wanted < 0) | (wanted >= size)
-    if beyond.any():
-        wrong = wanted[beyond].flat[0]
-        raise RuntimeError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
-    return _along(wanted, dim)
-
-
-def scatter(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
-) -> Tensor:
-    """A copy with out[index[i][j]][j] = src[i][j] for dim 0; reduce='add' adds instead."""
-    if reduce == "add":
-        return scatter_add(input, dim, index, src if src is not None else value)
-    if reduce is not None:
-        raise RuntimeError(f"reduce argument must be 'add' or None, got {reduce!r}")
-    place = _place(input, dim, index)
-    given = src if src is not None else value
-    if not isinstance(given, Tensor):
-        given = from_data(to_array(given, input._data.dtype))
-    else:
-        given = _corner(given, index) if given._data.ndim else given
-    return index_put(input, place, given)
-
-
-def _corner(src: Tensor, index: Tensor) -> Tensor:
-    return getitem(src, tuple([slice(size) for size in index._data.shape]))
-
-
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """A copy with out[index[i][j]][j] += src[i][j] for dim 0."""
-    place = _place(input, dim, index)
-    return input + _embed(_corner(src, index), place, input._data.shape)
-
-
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """A copy with the entries of `source` added at `index` of a dimension."""
-    place = (*[_ALL] * wrap_dim(dim, input._data.ndim), index._data)
-    return input + _embed(source if alpha == 1 else source * alpha, place, input._data.shape)
-
-
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where the mask holds, in one dimension."""
-    if mask._data.dtype.kind != "b":
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-    shape = np.broadcast_shapes(input._data.shape, mask._data.shape)
-    return _take(input.expand(shape), (np.broadcast_to(mask._data, shape),))
-
-
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather`, with the sizes broadcast; dim None reads both flat."""
-    if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
-    dim = wrap_dim(dim, input._data.ndim)
-    wide = list(np.broadcast_shapes(
-        tuple(1 if i == dim else s for i, s in enumerate(input._data.shape)),
-        tuple(1 if i == dim else s for i, s in enumerate(indices._data.shape)),
-    ))  # fmt: skip
-    source, wanted = [*wide], [*wide]
-    source[dim], wanted[dim] = input._data.shape[dim], indices._data.shape[dim]
-    return gather(input.expand(source), dim, indices.expand(wanted))
+    return getitem(input, (*[ALL] * dim, slice(begin, begin + length)))

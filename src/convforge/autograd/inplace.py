@@ -5,8 +5,6 @@ and puts the tensor where the result is on the tape. A change through a view is,
 base with that part replaced (`CopySlices`); the view then makes itself again from the base.
 """
 
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
-
 from __future__ import annotations
 
 import functools
@@ -182,7 +180,7 @@ def _direct(name: str, ufunc: Any, function: Callable[..., Tensor]) -> Callable[
     return changed
 
 
-def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:  # noqa: ARG001 - PyTorch's signature
     """The values of `src`, broadcast and cast to this tensor."""
     forbid_leaf(input)
     if not isinstance(src, Tensor):

@@ -1,6 +1,6 @@
 """Tensors as Python values, NumPy arrays, DLPack capsules, pickles and copies."""
 
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
+# ruff: noqa: ARG001 - PyTorch's signatures are kept whole
 
 from __future__ import annotations
 
@@ -139,7 +139,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         return from_data(ext_tensor._data)
     if not hasattr(ext_tensor, "__dlpack__"):
         raise TypeError(
-            f"from_dlpack() takes an object with __dlpack__ and __dlpack_device__, not {type(ext_tensor).__name__}"  # noqa: E501
+            "from_dlpack() takes an object with __dlpack__ and __dlpack_device__, not "
+            f"{type(ext_tensor).__name__}"
         )
     kind, _ = ext_tensor.__dlpack_device__()
     if int(kind) != 1:
@@ -161,9 +162,10 @@ def deep_copy(input: Tensor, memo: dict[int, Any]) -> Tensor:
 
     if not input.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "  # noqa: E501
-            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "  # noqa: E501
-            "see https://github.com/pytorch/pytorch/pull/103001"
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+            "protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a "
+            "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
     if id(input) in memo:
         return memo[id(input)]

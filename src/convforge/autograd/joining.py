@@ -56,8 +56,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         for axis in range(ndim):
             if axis != dim and shape[axis] != first[axis]:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {first[axis]} but got size "  # noqa: E501
-                    f"{shape[axis]} for tensor number {index} in the list."
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size "
+                    f"{first[axis]} but got size {shape[axis]} for tensor number {index} in the list."
                 )
     out = from_data(np.concatenate([each._data for each in kept], axis=dim, dtype=dtype, casting="unsafe"))
     if recording(*kept):
@@ -114,8 +114,8 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         sizes = list(split_size_or_sections)
         if sum(sizes) != length or any(each < 0 for each in sizes):
             raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "  # noqa: E501
-                f"{dim}), but got split_sizes={sizes}"
+                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's "
+                f"size at dimension {dim}), but got split_sizes={sizes}"
             )
     starts = np.cumsum([0, *sizes]).tolist()
     name = "SplitBackward0" if isinstance(split_size_or_sections, int) else "SplitWithSizesBackward0"
@@ -187,7 +187,7 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
     """Each element repeated in its place."""
-    from .indexing import index_select
+    from .gathering import index_select
 
     if dim is None:
         input, dim = input.reshape(-1), 0

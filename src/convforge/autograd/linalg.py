@@ -18,8 +18,8 @@ from .tensor import Tensor, from_data, recording
 def _same_dtype(input: Tensor, other: Tensor, name: str) -> None:
     if input._data.dtype != other._data.dtype:
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_c_name(input)} != {_c_name(other)} in {name}: "  # noqa: E501
-            f"convert one with .to({other.dtype})"
+            f"expected m1 and m2 to have the same dtype, but got: {_c_name(input)} != "
+            f"{_c_name(other)} in {name}: convert one with .to({other.dtype})"
         )
 
 
@@ -57,11 +57,17 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     if len(a) == len(b) == 1:
-        return f"inconsistent tensor size, expected tensor [{a[0]}] and src [{b[0]}] to have the same number of elements, but got {a[0]} and {b[0]} elements respectively"  # noqa: E501
+        return (
+            f"inconsistent tensor size, expected tensor [{a[0]}] and src [{b[0]}] to have the same number of "
+            f"elements, but got {a[0]} and {b[0]} elements respectively"
+        )
     if len(b) == 1:
         return f"size mismatch, got input ({a[-2]}), mat ({a[-2]}x{a[-1]}), vec ({b[0]})"
     if len(a) == 3 and len(b) == 3 and a[0] == b[0]:
-        return f"Expected size for first two dimensions of batch2 tensor to be: [{b[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."  # noqa: E501
+        return (
+            f"Expected size for first two dimensions of batch2 tensor to be: [{b[0]}, {a[2]}] but got: "
+            f"[{b[0]}, {b[1]}]."
+        )
     rows = int(np.prod(a[:-1])) if len(a) > 1 else 1
     return f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a[len(a) - 1]} and {b[-2]}x{b[-1]})"
 
@@ -107,7 +113,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     a, b = input._data.shape, mat2._data.shape
     if a[0] != b[0] or a[2] != b[1]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."  # noqa: E501
+            f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but "
+            f"got: [{b[0]}, {b[1]}]."
         )
     return matmul(input, mat2)
 
@@ -174,7 +181,8 @@ def _parse(equation: str, operands: list[Tensor]) -> tuple[list[list[str]], list
     parts = left.split(",")
     if len(parts) != len(operands):
         raise RuntimeError(
-            f"einsum(): {'more' if len(operands) > len(parts) else 'fewer'} operands were provided than specified in the equation"  # noqa: E501
+            f"einsum(): {'more' if len(operands) > len(parts) else 'fewer'} operands were provided "
+            "than specified in the equation"
         )
     free = [each for each in string.ascii_letters if each not in text]
     extra = 0
@@ -184,7 +192,8 @@ def _parse(equation: str, operands: list[Tensor]) -> tuple[list[list[str]], list
         spare = operand._data.ndim - named
         if spare < 0 or (spare and "..." not in part):
             raise RuntimeError(
-                f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions "  # noqa: E501
+                f"einsum(): the number of subscripts in the equation ({named}) does not match the "
+                "number of dimensions "
                 f"({operand._data.ndim}) for operand {len(terms)} and no ellipsis was given"
             )
         extra = max(extra, spare)
@@ -240,7 +249,8 @@ def _sizes(first: Tensor, a: list[str], second: Tensor, b: list[str]) -> dict[st
         known = sizes.get(letter, 1)
         if 1 not in (known, size) and known != size:
             raise RuntimeError(
-                f"einsum(): operands do not broadcast with remapped shapes: subscript {letter} has size {size} and {known}"  # noqa: E501
+                f"einsum(): operands do not broadcast with remapped shapes: subscript {letter} has "
+                f"size {size} and {known}"
             )
         sizes[letter] = size if known == 1 else known
     return sizes

@@ -13,8 +13,10 @@ from . import (
     arithmetic,
     casting,
     creation,
+    division,
     drawing,
     extrema,
+    gathering,
     indexing,
     inplace,
     interop,
@@ -31,55 +33,61 @@ from . import (
 from .tensor import Tensor
 
 _FROM_MODULES: dict[Any, str] = {
-    arithmetic: "add sub mul div floor_divide remainder fmod neg positive pow addcmul addcdiv lerp square",
+    arithmetic: "add sub mul neg positive pow addcmul addcdiv lerp square",
+    division: "div floor_divide remainder fmod",
+    gathering: "index_select gather scatter scatter_add index_add masked_select take_along_dim",
     casting: "to type_as clone contiguous is_contiguous detach detach_ cpu cuda",
     extrema: "max min amax amin aminmax argmax argmin argsort sort topk median",
-    indexing: """select narrow index_select gather scatter scatter_add index_add masked_select take_along_dim""",  # noqa: E501
+    indexing: "select narrow",
     inplace: "copy_ fill_ zero_",
     drawing: "uniform_ normal_ random_ bernoulli_",
-    interop: """numpy item tolist size stride numel dim element_size data_ptr storage_offset is_floating_point
-        is_complex""",
-    joining: """split chunk tensor_split unbind repeat tile repeat_interleave flip roll tril triu diagonal diag""",  # noqa: E501
+    interop: """numpy item tolist size stride numel dim element_size data_ptr storage_offset
+        is_floating_point is_complex""",
+    joining: """split chunk tensor_split unbind repeat tile repeat_interleave flip roll tril triu
+        diagonal diag""",
     linalg: "matmul mm bmm mv dot outer addmm baddbmm",
-    pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid
-        reciprocal relu abs sign sgn floor ceil trunc round frac isnan isinf isfinite nan_to_num conj angle erf""",  # noqa: E501
+    pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh
+        cosh tanh sigmoid reciprocal relu abs sign sgn floor ceil trunc round frac isnan isinf
+        isfinite nan_to_num conj angle erf""",
     reduction: "sum mean prod var std all any count_nonzero norm",
     scan: "cumsum cumprod",
-    selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift
-        bitwise_right_shift logical_not logical_and logical_or logical_xor equal isclose allclose maximum minimum clamp
-        clamp_min clamp_max masked_fill nonzero""",  # noqa: E501
-    shape: """view reshape view_as reshape_as flatten unflatten ravel permute transpose t movedim unsqueeze squeeze
-        expand expand_as broadcast_to""",  # noqa: E501
+    selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not
+        bitwise_left_shift bitwise_right_shift logical_not logical_and logical_or logical_xor equal
+        isclose allclose maximum minimum clamp clamp_min clamp_max masked_fill nonzero""",
+    shape: """view reshape view_as reshape_as flatten unflatten ravel permute transpose t movedim
+        unsqueeze squeeze expand expand_as broadcast_to""",
     softmax: "softmax log_softmax logsumexp",
     creation: "bernoulli",
 }
 
 _OTHER_NAMES: dict[str, Callable[..., Any]] = {
     "absolute": pointwise.abs, "arccos": pointwise.acos, "arcsin": pointwise.asin, "arctan": pointwise.atan,
-    "clip": selection.clamp, "divide": arithmetic.div, "greater": selection.gt, "greater_equal": selection.ge,
+    "clip": selection.clamp, "divide": division.div, "greater": selection.gt, "greater_equal": selection.ge,
     "less": selection.lt, "less_equal": selection.le, "moveaxis": shape.movedim, "multiply": arithmetic.mul,
-    "ndimension": interop.dim, "negative": arithmetic.neg, "nelement": interop.numel, "not_equal": selection.ne,  # noqa: E501
+    "ndimension": interop.dim, "negative": arithmetic.neg, "nelement": interop.numel,
+    "not_equal": selection.ne,
     "subtract": arithmetic.sub, "swapaxes": shape.transpose, "swapdims": shape.transpose,
-    "true_divide": arithmetic.div, "type": casting.type_of, "ger": linalg.outer,
+    "true_divide": division.div, "type": casting.type_of, "ger": linalg.outer,
 }  # fmt: skip
 
 # The forms with a trailing underscore.
 _IN_PLACE: dict[Any, str] = {
-    arithmetic: "floor_divide remainder fmod neg pow addcmul addcdiv lerp square",
-    indexing: "scatter scatter_add index_add",
+    arithmetic: "neg pow addcmul addcdiv lerp square",
+    division: "floor_divide remainder fmod",
+    gathering: "scatter scatter_add index_add",
     linalg: "addmm baddbmm",
     joining: "tril triu",
-    pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid
-        reciprocal relu abs sign sgn floor ceil trunc round frac nan_to_num erf""",
+    pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh
+        cosh tanh sigmoid reciprocal relu abs sign sgn floor ceil trunc round frac nan_to_num erf""",
     scan: "cumsum cumprod",
-    selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift
-        bitwise_right_shift logical_not logical_and logical_or logical_xor clamp clamp_min clamp_max
-        masked_fill""",
+    selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not
+        bitwise_left_shift bitwise_right_shift logical_not logical_and logical_or logical_xor clamp
+        clamp_min clamp_max masked_fill""",
 }
 
 _DIRECT = {
-    "add_": (np.add, arithmetic.add), "sub_": (np.subtract, arithmetic.sub), "mul_": (np.multiply, arithmetic.mul),  # noqa: E501
-    "div_": (np.true_divide, arithmetic.div),
+    "add_": (np.add, arithmetic.add), "sub_": (np.subtract, arithmetic.sub),
+    "mul_": (np.multiply, arithmetic.mul), "div_": (np.true_divide, division.div),
 }  # fmt: skip
 
 _PROPERTIES: dict[str, tuple[Callable[[Tensor], Any], str]] = {
@@ -134,8 +142,8 @@ def _matmul(input: Any, other: Any) -> Any:
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "truediv": arithmetic.div,
-    "floordiv": arithmetic.floor_divide, "mod": arithmetic.remainder, "pow": arithmetic.pow, "matmul": _matmul,  # noqa: E501
+    "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "truediv": division.div,
+    "floordiv": division.floor_divide, "mod": division.remainder, "pow": arithmetic.pow, "matmul": _matmul,
     "and": selection.bitwise_and, "or": selection.bitwise_or, "xor": selection.bitwise_xor,
     "lshift": selection.bitwise_left_shift, "rshift": selection.bitwise_right_shift,
 }  # fmt: skip
@@ -143,13 +151,15 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "__neg__": arithmetic.neg, "__pos__": arithmetic.positive, "__abs__": pointwise.abs,
     "__invert__": selection.bitwise_not, "__eq__": _equality(selection.eq, False),
-    "__ne__": _equality(selection.ne, True), "__lt__": _operator(selection.lt), "__le__": _operator(selection.le),  # noqa: E501
+    "__ne__": _equality(selection.ne, True), "__lt__": _operator(selection.lt),
+    "__le__": _operator(selection.le),
     "__gt__": _operator(selection.gt), "__ge__": _operator(selection.ge), "__getitem__": indexing.getitem,
     "__setitem__": indexing.setitem, "__bool__": interop.to_bool, "__float__": interop.to_float,
     "__int__": interop.to_int, "__complex__": interop.to_complex, "__index__": interop.to_index,
     "__len__": interop.length, "__iter__": interop.iterate, "__contains__": interop.contains,
     "__array__": interop.to_numpy, "__array_wrap__": interop.from_ufunc, "__dlpack__": interop.dlpack,
-    "__dlpack_device__": interop.dlpack_device, "__deepcopy__": interop.deep_copy, "__reduce_ex__": interop.reduce_ex,  # noqa: E501
+    "__dlpack_device__": interop.dlpack_device, "__deepcopy__": interop.deep_copy,
+    "__reduce_ex__": interop.reduce_ex,
     "__repr__": printing.tensor_text, "__str__": printing.tensor_text, "__format__": printing.formatted,
 }  # fmt: skip
 

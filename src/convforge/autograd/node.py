@@ -29,8 +29,8 @@ _next_number = itertools.count().__next__
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have "
     "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-    "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "  # noqa: E501
-    "you need to access saved tensors after calling backward."
+    "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second "
+    "time or if you need to access saved tensors after calling backward."
 )
 MODIFIED = (
     "one of the variables needed for gradient computation has been modified by an inplace operation: "

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import conj_of, div, mul, neg, sub
+from .arithmetic import conj_of, mul, neg, sub
+from .division import div
 from .dtype import COMPLEX, FLOAT
 from .node import attach
 from .promotion import NARROW, to_floating, widened
@@ -285,7 +286,24 @@ def _imag_backward(node: Any, grad: Tensor) -> Tensor:
 
 def angle(input: Tensor) -> Tensor:
     """The argument of each element, in radians."""
-    return from_data(quiet.run(np.angle, to_floating(input)._data))
+    input = to_floating(input)
+    data = input._data
+    # PyTorch keeps NaN and gives π for negative numbers.
+    out = from_data(np.asarray(quiet.run(np.angle, data)))
+    if recording(input):
+        attach(out, "AngleBackward0", _angle_backward, (input,), (input,))
+    return out
+
+
+def _angle_backward(node: Any, grad: Tensor) -> Tensor:
+    """i·z / |z|² of a complex number, 0 of a real one."""
+    (input,) = node.saved
+    if input._data.dtype.kind != "c":
+        return _step_backward(node, grad)
+    from .selection import where
+
+    length = mul(input, conj(input)).real
+    return where(length == 0, 0.0, div(mul(mul(input, 1j), grad), length))
 
 
 def erf(input: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """Tensors as text, as PyTorch prints them."""
 
-# ruff: noqa: ARG001 - backward functions share one form, and PyTorch's signatures are kept whole
-
 from __future__ import annotations
 
 import math
@@ -159,7 +157,7 @@ def elements_text(data: Any, indent: int) -> str:
     return _block_text(data, indent, summarize, _Formatter(shown), None)
 
 
-def tensor_text(input: Tensor, *, tensor_contents: Any = None) -> str:
+def tensor_text(input: Tensor, *, tensor_contents: Any = None) -> str:  # noqa: ARG001 - PyTorch's signature
     """The text of `print(tensor)`."""
     prefix = "tensor("
     data = input._data

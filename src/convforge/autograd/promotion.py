@@ -50,7 +50,8 @@ def promote_types(first: DType, second: DType) -> DType:
     promoted = np.promote_types(low.numpy, high.numpy)
     if promoted.kind == "f":
         raise RuntimeError(
-            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {low} and {high}"  # noqa: E501
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{low} and {high}"
         )
     return from_numpy_dtype(promoted)
 
@@ -105,7 +106,8 @@ def as_operand(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(
-        f"unsupported operand type: a Tensor, a number or an ndarray is expected, not {type(value).__name__} (={value!r})"  # noqa: E501
+        "unsupported operand type: a Tensor, a number or an ndarray is expected, not "
+        f"{type(value).__name__} (={value!r})"
     )
 
 
@@ -139,14 +141,20 @@ def pair(first: Any, second: Any) -> tuple[Any, Any]:
 
 def broadcast_error(first: Any, second: Any) -> RuntimeError | None:
     """PyTorch's error for sizes that do not broadcast; None where they do."""
-    a = first._data.shape if isinstance(first, Tensor) else ()
-    b = second._data.shape if isinstance(second, Tensor) else ()
+    return size_error(
+        first._data.shape if isinstance(first, Tensor) else (),
+        second._data.shape if isinstance(second, Tensor) else (),
+    )
+
+
+def size_error(a: tuple[int, ...], b: tuple[int, ...]) -> RuntimeError | None:
+    """The same of two sizes."""
     for back in range(1, min(len(a), len(b)) + 1):
         if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
             where = max(len(a), len(b)) - back
             return RuntimeError(
-                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) at non-singleton "  # noqa: E501
-                f"dimension {where}"
+                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) "
+                f"at non-singleton dimension {where}"
             )
     return None
 

@@ -80,8 +80,8 @@ def _sum_backward(node: Any, grad: Tensor) -> Tensor:
 def _floating_only(name: str, input: Tensor) -> None:
     if input.dtype.category < FLOAT:
         raise RuntimeError(
-            f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "  # noqa: E501
-            f"Got: {input.dtype.scalar_name}"
+            f"{name}(): could not infer output dtype. Input dtype must be either a floating point "
+            f"or complex dtype. Got: {input.dtype.scalar_name}"
         )
 
 
@@ -273,7 +273,8 @@ def norm(
         input = cast(input, resolve(dtype).numpy)
     if input.dtype.category < FLOAT:
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {input.dtype.scalar_name}"  # noqa: E501
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{input.dtype.scalar_name}"
         )
     if isinstance(p, str):
         if p not in ("fro", "nuc"):

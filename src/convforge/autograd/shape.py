@@ -27,8 +27,8 @@ def _infer(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
         known = math.prod(each for each in shape if each != -1)
         if known == 0 and size == 0:
             raise RuntimeError(
-                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension "  # noqa: E501
-                "size -1 can be any value and is ambiguous"
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
+                "unspecified dimension size -1 can be any value and is ambiguous"
             )
         if known and size % known == 0:
             return tuple([size // known if each == -1 else each for each in shape])
@@ -52,8 +52,8 @@ def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
         seen = data.reshape(sizes, copy=False)
     except ValueError:
         raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "  # noqa: E501
-            "contiguous subspaces). Use .reshape(...) instead."
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
         ) from None
     return _reshaped(input, seen, "ViewBackward0", sizes)
 
@@ -136,7 +136,8 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     order = sizes_of(dims)
     if len(order) != data.ndim:
         raise RuntimeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "  # noqa: E501
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            "length of the desired "
             f"ordering of dimensions i.e. input.dim() = {data.ndim} is not equal to len(dims) = {len(order)}"
         )
     order = tuple([wrap_dim(each, data.ndim) for each in order])
@@ -185,7 +186,8 @@ def matrix_transpose(input: Tensor) -> Tensor:
     """`.mT`: the last two dimensions swapped."""
     if input._data.ndim < 2:
         raise RuntimeError(
-            f"tensor.mT is only supported on matrices or batches of matrices. Got {input._data.ndim}-D tensor."  # noqa: E501
+            "tensor.mT is only supported on matrices or batches of matrices. Got "
+            f"{input._data.ndim}-D tensor."
         )
     return transpose(input, -2, -1)
 
@@ -199,8 +201,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     ]
     if len(sources) != len(targets):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({sources} dims) should contain the same number of "  # noqa: E501
-            f"dims as destination ({targets} dims)"
+            f"movedim: Invalid source or destination dims: source ({sources} dims) should contain "
+            f"the same number of dims as destination ({targets} dims)"
         )
     if len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
         raise RuntimeError("movedim: repeated dim in `source` or `destination`")
@@ -241,19 +243,23 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     lead = len(target) - data.ndim
     if lead < 0:
         raise RuntimeError(
-            f"expand(torch.{input.dtype.scalar_name}Tensor{{{list(data.shape)}}}, size={target}): the number of sizes "  # noqa: E501
-            f"provided ({len(target)}) must be greater or equal to the number of dimensions in the tensor ({data.ndim})"  # noqa: E501
+            f"expand(torch.{input.dtype.scalar_name}Tensor{{{list(data.shape)}}}, size={target}): "
+            "the number of sizes "
+            f"provided ({len(target)}) must be greater or equal to the number of dimensions in the "
+            f"tensor ({data.ndim})"
         )
     for index, size in enumerate(target):
         if size == -1:
             if index < lead:
                 raise RuntimeError(
-                    f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {index}"  # noqa: E501
+                    "The expanded size of the tensor (-1) isn't allowed in a leading, "
+                    f"non-existing dimension {index}"
                 )
             target[index] = data.shape[index - lead]
         elif index >= lead and data.shape[index - lead] not in (1, size):
             raise RuntimeError(
-                f"The expanded size of the tensor ({size}) must match the existing size ({data.shape[index - lead]}) at "  # noqa: E501
+                f"The expanded size of the tensor ({size}) must match the existing size "
+                f"({data.shape[index - lead]}) at "
                 f"non-singleton dimension {index}.  Target sizes: {target}.  Tensor sizes: {list(data.shape)}"
             )
     wide = np.broadcast_to(data, target)

@@ -115,7 +115,8 @@ class Tensor:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if self.grad_fn is not None and not requires_grad:
             raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "  # noqa: E501
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable "
                 "in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
             )
         self._req = bool(requires_grad)

@@ -218,7 +218,6 @@ def _why_incomplete(inputs: tuple[Any, ...], result: Any, grad_fn: Any) -> str |
         return (
             "Using a non-full backward hook when the forward contains multiple autograd Nodes "
             "is deprecated and will be removed in future versions. This hook will be missing "
-            "some grad_input. Please use register_full_backward_hook to get the documented "
-            "behavior."
+            "some grad_input. Please use register_full_backward_hook to get the documented behavior."
         )
     return None

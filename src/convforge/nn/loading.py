@@ -136,8 +136,7 @@ class ModuleLoading(ModuleState):
         if value is None:
             errors.append(
                 f'While copying the parameter named "{key}", '
-                "expected torch.Tensor or Tensor-like object from checkpoint but "
-                f"received {type(given)}"
+                f"expected torch.Tensor or Tensor-like object from checkpoint but received {type(given)}"
             )
             return
         lazy = is_lazy(own)

@@ -103,8 +103,7 @@ class Module(ModuleCall, ModuleLoading, ModuleConversion, ModuleTraversal):
                 raise ValueError(
                     f"Cannot assign non-leaf Tensor to parameter '{name}'. Model "
                     f"parameters must be created explicitly. To express '{name}' "
-                    "as a function of another Tensor, compute the value in "
-                    "the forward() method."
+                    "as a function of another Tensor, compute the value in the forward() method."
                 )
             param = run_registration(common.parameter_registration, self, name, param)
         self._parameters[name] = param
@@ -206,10 +205,8 @@ class Module(ModuleCall, ModuleLoading, ModuleConversion, ModuleTraversal):
             self.register_buffer(name, value)
         else:
             raise RuntimeError(
-                "Registering a non-persistent buffer "
-                "on a Module subclass that implements "
-                "register_buffer() without the persistent "
-                "argument is not allowed."
+                "Registering a non-persistent buffer on a Module subclass that implements "
+                "register_buffer() without the persistent argument is not allowed."
             )
 
     def __delattr__(self, name: str) -> None:

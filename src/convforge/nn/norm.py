@@ -266,8 +266,7 @@ class _InstanceNorm(_TrackedNorm):
         if self.affine and channels != self.num_features:
             raise ValueError(
                 f"expected input's size at dim={0 if unbatched else 1} to match num_features "
-                f"({self.num_features}), "
-                f"but got: {channels}."
+                f"({self.num_features}), but got: {channels}."
             )
         result = F.instance_norm(
             input[None] if unbatched else input,

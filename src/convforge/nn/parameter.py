@@ -199,8 +199,7 @@ class UninitializedTensorMixin:
         """Refuse: there is no memory."""
         raise RuntimeError(
             "Can't share memory on an uninitialized parameter or buffer. "
-            "Call `forward` to initialize the parameters before calling "
-            "`module.share_memory()`."
+            "Call `forward` to initialize the parameters before calling `module.share_memory()`."
         )
 
     def __repr__(self) -> str:

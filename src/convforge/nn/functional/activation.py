@@ -84,8 +84,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     if inplace and negative_slope < 0 and input.requires_grad:
         raise RuntimeError(
             f"leaky_relu: negative_slope (={negative_slope}) must not be negative in place, because "
-            "the sign of the "
-            f"input is then lost to the backward pass: use inplace=False"
+            f"the sign of the input is then lost to the backward pass: use inplace=False"
         )
     curve = Curve(
         "leaky_relu",
@@ -126,8 +125,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         if channels != count:
             raise RuntimeError(
                 "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                f"{count} and "
-                f"channel size = {channels}: use num_parameters={channels} or 1"
+                f"{count} and channel size = {channels}: use num_parameters={channels} or 1"
             )
         weight = weight.reshape([1, -1] + [1] * (input.ndim - 2))
     elif input.ndim:

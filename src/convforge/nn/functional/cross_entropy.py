@@ -71,8 +71,7 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> int:
     if weight is not None and (weight.ndim > 1 or weight.numel() != count):
         raise RuntimeError(
             f"weight tensor should be defined either for all {count} classes or no classes but got "
-            "weight tensor of "
-            f"shape: {list(weight.shape)}"
+            f"weight tensor of shape: {list(weight.shape)}"
         )
     return count
 
@@ -191,15 +190,13 @@ def _of_probabilities(
     if not is_floating(target._data.dtype):
         raise RuntimeError(
             f"Expected floating point type for target with class probabilities, got {target.dtype}: "
-            "class indices "
-            f"have the input's shape without axis {class_axis}"
+            f"class indices have the input's shape without axis {class_axis}"
         )
     count = input.shape[class_axis]
     if weight is not None and (weight.ndim != 1 or weight.numel() != count):
         raise RuntimeError(
             f"cross_entropy: weight tensor should be defined either for all {count} classes or no "
-            "classes but got "
-            f"weight tensor of shape: {list(weight.shape)}"
+            f"classes but got weight tensor of shape: {list(weight.shape)}"
         )
     logs = log_softmax(input, class_axis)
     if label_smoothing > 0:

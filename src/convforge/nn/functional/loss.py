@@ -186,8 +186,7 @@ def binary_cross_entropy(
     if target.shape != input.shape:
         raise ValueError(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) "
-            "is deprecated. "
-            "Please ensure they have the same size."
+            "is deprecated. Please ensure they have the same size."
         )
     data = widen(input._data)
     if not bool(((data >= 0) & (data <= 1)).all()):

@@ -230,8 +230,7 @@ def _max_unpool(
     if tuple(input.shape) != tuple(indices.shape):
         raise RuntimeError(
             f"Expected shape of indices to be same as that of the input tensor ({tuple(input.shape)}) "
-            "but got "
-            f"indices tensor with shape: {tuple(indices.shape)}"
+            f"but got indices tensor with shape: {tuple(indices.shape)}"
         )
     usual = [
         (size - 1) * step + kernel - 2 * pad
@@ -245,8 +244,7 @@ def _max_unpool(
         if len(sizes) != rank:
             raise ValueError(
                 f"output_size should be a sequence containing {rank} or {rank + 2} elements, but it "
-                "has a length of "
-                f"'{len(sizes)}'"
+                f"has a length of '{len(sizes)}'"
             )
         for axis, (size, default, step) in enumerate(zip(sizes, usual, strides)):
             if not default - step < size < default + step:

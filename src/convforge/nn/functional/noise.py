@@ -37,7 +37,8 @@ def _drop(
     shape = list(input.shape)
     if whole_channels:
         shape[2:] = [1] * (len(shape) - 2)
-    noise = np.empty(shape, dtype=input._data.dtype)
+    # Whole tensors of noise lie in memory as the input does, which says in what order the draws go.
+    noise = np.empty(shape, input._data.dtype) if whole_channels else np.empty_like(input._data)
     bernoulli_(noise, 1 - p)
     kind = noise.dtype.type
     if not alpha:
@@ -88,8 +89,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
             f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. Note that "
             "dropout1d exists to "
             "provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and "
-            "an optional "
-            "batch dimension (i.e. 2D or 3D inputs)."
+            "an optional batch dimension (i.e. 2D or 3D inputs)."
         )
     return _batched(input, 3, p, training, inplace)
 
@@ -103,10 +103,8 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
             f"dropout2d: Received a {input.ndim}-D input to dropout2d, which is deprecated and will "
             "result in an error "
             "in a future release. To retain the behavior and silence this warning, please use dropout "
-            "instead. Note "
-            "that dropout2d exists to provide channel-wise dropout on inputs with 2 spatial "
-            "dimensions, a channel "
-            "dimension, and an optional batch dimension (i.e. 3D or 4D inputs).",
+            "instead. Note that dropout2d exists to provide channel-wise dropout on inputs with 2 spatial "
+            "dimensions, a channel dimension, and an optional batch dimension (i.e. 3D or 4D inputs).",
             stacklevel=3,
         )
     if input.ndim == 3:
@@ -132,10 +130,8 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
             f"dropout3d: Received a {input.ndim}-D input to dropout3d, which is deprecated and will "
             "result in an error "
             "in a future release. To retain the behavior and silence this warning, please use dropout "
-            "instead. Note "
-            "that dropout3d exists to provide channel-wise dropout on inputs with 3 spatial "
-            "dimensions, a channel "
-            "dimension, and an optional batch dimension (i.e. 4D or 5D inputs).",
+            "instead. Note that dropout3d exists to provide channel-wise dropout on inputs with 3 spatial "
+            "dimensions, a channel dimension, and an optional batch dimension (i.e. 4D or 5D inputs).",
             stacklevel=3,
         )
     return _batched(input, 5, p, training, inplace)

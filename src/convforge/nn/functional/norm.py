@@ -148,8 +148,7 @@ def check_batch_size(sizes: Sequence[int]) -> None:
     if math.prod([sizes[0], *sizes[2:]]) == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {sizes}: use a "
-            "larger batch, "
-            f"or .eval()"
+            f"larger batch, or .eval()"
         )
 
 
@@ -165,8 +164,7 @@ def _check_parameters(input: Tensor, **parameters: Tensor | None) -> None:
         if given != wanted and not (wanted.itemsize == 2 and given == np.float32):
             raise RuntimeError(
                 f"mixed dtype (CPU): expected {name} of the input's dtype {input.dtype}, but got "
-                f"{parameter.dtype}: "
-                f"convert one of them with .to()"
+                f"{parameter.dtype}: convert one of them with .to()"
             )
 
 

@@ -90,14 +90,12 @@ def _check_border_mode(input: Tensor, pad: Sequence[int], mode: str) -> int:
         raise NotImplementedError(
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: pad (="
             f"{tuple(pad)}) has {len(pad)} numbers and the input {input.ndim} dimensions, which must "
-            "be 1 or 2 more "
-            f"than the {rank} padded ones"
+            f"be 1 or 2 more than the {rank} padded ones"
         )
     if 0 in input.shape[-rank - 1 :]:
         raise RuntimeError(
             f"Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with possibly 0 batch size and "
-            "other non-zero "
-            f"dimensions for input, but got: {list(input.shape)}"
+            f"other non-zero dimensions for input, but got: {list(input.shape)}"
         )
     for axis in range(rank):
         size, before, after = input.shape[-1 - axis], pad[2 * axis], pad[2 * axis + 1]
@@ -110,8 +108,7 @@ def _check_border_mode(input: Tensor, pad: Sequence[int], mode: str) -> int:
         if mode == "circular" and (before > size or after > size):
             raise RuntimeError(
                 f"Padding value causes wrapping around more than once: padding ({before}, {after}) at "
-                "dimension "
-                f"{input.ndim - 1 - axis} of input {list(input.shape)}"
+                f"dimension {input.ndim - 1 - axis} of input {list(input.shape)}"
             )
     return rank
 
@@ -137,8 +134,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if len(numbers) > 2 * input.ndim:
         raise RuntimeError(
             "Padding length should be less than or equal to two times the input dimension but got "
-            "padding length "
-            f"{len(numbers)} and input of dimension {input.ndim}"
+            f"padding length {len(numbers)} and input of dimension {input.ndim}"
         )
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise NotImplementedError(
@@ -152,8 +148,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         if size + before + after < least and (before or after):
             raise RuntimeError(
                 f"The input size {size}, plus negative padding {before} and {after}, resulted in a "
-                "negative or zero "
-                f"output size, which is invalid. Check dimension {axis} of your input."
+                f"negative or zero output size, which is invalid. Check dimension {axis} of your input."
             )
     size = math.prod(length + before + after for length, (before, after) in zip(shape, sides))
     if size * input._data.dtype.itemsize > _LARGEST:

@@ -99,8 +99,7 @@ def _windows(
             f"dilation={numbers['dilation']}, padding={numbers['padding']}, "
             f"stride={numbers['stride']}, calculated "
             f"shape of the array of sliding blocks as {tuple(w.out for w in windows)}, but its "
-            "components must be at "
-            f"least one"
+            f"components must be at least one"
         )
     return tuple(windows)
 
@@ -117,8 +116,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     if len(shape) not in (3, 4) or 0 in shape[-3:]:
         raise RuntimeError(
             "unfold(): Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other "
-            "non-zero dimensions "
-            f"for input, but got: {list(shape)}"
+            f"non-zero dimensions for input, but got: {list(shape)}"
         )
     windows = _windows("unfold", shape[-2:], kernel_size, dilation, padding, stride)
     if len(shape) == 3:
@@ -141,8 +139,7 @@ def fold(
     if len(shape) not in (2, 3) or 0 in shape[-2:]:
         raise RuntimeError(
             "fold(): Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
-            "non-zero "
-            f"dimensions for input, but got: {list(shape)}"
+            f"non-zero dimensions for input, but got: {list(shape)}"
         )
     sizes = int_tuple("fold", "output_size", output_size, 2)
     if min(sizes) < 1:

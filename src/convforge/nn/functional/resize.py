@@ -55,8 +55,7 @@ def _sizes(
         except TypeError:
             raise TypeError(
                 "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, "
-                "int], but got "
-                f"size {size!r}"
+                f"int], but got size {size!r}"
             ) from None
         return outs, [None] * rank
     if scale_factor is None:
@@ -120,8 +119,7 @@ def interpolate(
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported "
             f"(got {input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
-            "lanczos | area | "
-            f"nearest-exact (got {mode})"
+            f"lanczos | area | nearest-exact (got {mode})"
         )
     if mode == "lanczos" and (align_corners or not antialias):
         raise ValueError("Lanczos mode requires antialias=True and does not support align_corners=True")

@@ -89,8 +89,7 @@ def _trailing(function: str, input: Tensor, normalized_shape: Any, **parameters:
     if not shape:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
-            "element, but "
-            f"got normalized_shape = {shape}"
+            f"element, but got normalized_shape = {shape}"
         )
     for name, parameter in parameters.items():
         if parameter is not None and list(parameter.shape) != shape:
@@ -177,8 +176,7 @@ def group_norm(
         if parameter is not None and list(parameter.shape) != [channels]:
             raise RuntimeError(
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but "
-                f"got {name} "
-                f"of shape {list(parameter.shape)} and input of shape {list(input.shape)}"
+                f"got {name} of shape {list(parameter.shape)} and input of shape {list(input.shape)}"
             )
     _check_dtypes("group_norm", input, weight, bias)
     result = _normal(input, batch * num_groups, eps)

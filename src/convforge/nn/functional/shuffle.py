@@ -32,8 +32,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     if channels % (r * r):
         raise RuntimeError(
             "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
-            "upscale_factor, "
-            f"but input.size(-3)={channels} is not divisible by {r * r}"
+            f"upscale_factor, but input.size(-3)={channels} is not divisible by {r * r}"
         )
     n = len(lead)
     blocks = input.reshape([*lead, channels // (r * r), r, r, height, width])
@@ -57,8 +56,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         if size % r:
             raise RuntimeError(
                 f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but "
-                f"input.size({axis})={size} is "
-                f"not divisible by {r}"
+                f"input.size({axis})={size} is not divisible by {r}"
             )
     n = len(lead)
     blocks = input.reshape([*lead, channels, height // r, r, width // r, r])

@@ -82,8 +82,7 @@ def _axis(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
     if dim is None:
         warnings.warn(
             f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
-            "dim=X as an "
-            f"argument.",
+            f"dim=X as an argument.",
             stacklevel=stacklevel + 1,
         )
         return 0 if ndim in (0, 1, 3) else 1

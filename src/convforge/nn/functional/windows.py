@@ -149,8 +149,7 @@ def pool_windows(
         raise RuntimeError(
             f"{function}(): Given input size: {tuple(shape[-rank - 1 :])}. Calculated output size: "
             f"{(shape[-rank - 1], *outs)}. Output size is too small: use a smaller kernel_size "
-            f"(={kernels}) or "
-            f"dilation (={dilations})"
+            f"(={kernels}) or dilation (={dilations})"
         )
     return tuple(
         Window(size, kernel, step, pad, gap, out)
@@ -164,6 +163,5 @@ def check_pool_input(function: str, shape: Sequence[int], rank: int) -> None:
     if (not batched and len(shape) != rank + 1) or 0 in shape[1 if batched else 0 :]:
         raise RuntimeError(
             f"{function}(): Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with optional 0 "
-            "dim batch size "
-            f"for input, but got: {list(shape)}"
+            f"dim batch size for input, but got: {list(shape)}"
         )
