@@ -6,8 +6,7 @@ import math
 import re
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from convforge import problem
 from convforge.cli.formula import size_formula

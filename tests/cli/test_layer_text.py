@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from convforge.cli.failure import CliError
 from convforge.cli.layer_text import LAYERS, parse_layer

@@ -6,15 +6,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from convforge import reference
 from convforge.problem import padding_map
 from support.convolutions import FLOATS, INTEGERS, Case, cases, filled, numpy_dtype
 from support.tolerance import assert_close
-from support.torch_oracle import magnitudes, torch, wide
-from support.torch_oracle import products as oracle_products
+from support.torch_oracle import magnitudes, products as oracle_products, torch, wide
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .creation import native
+from .nested import native
 from .tensor import Tensor, from_data
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -149,3 +149,8 @@ def resolve(dtype: Any) -> DType:
 
 def _by_name(name: str) -> DType:
     return next(each for each in ALL if each._name == name)
+
+
+def numpy_of(dtype: Any, default: DType | None = None) -> np.dtype[Any]:
+    """NumPy's name of a dtype; None means `default`, or else the default dtype."""
+    return (default or get_default_dtype() if dtype is None else resolve(dtype)).numpy

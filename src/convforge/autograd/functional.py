@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from . import arithmetic as _arithmetic
-from . import casting as _casting
-from . import division as _division
-from . import extrema as _extrema
-from . import gathering as _gathering
-from . import indexing as _indexing
-from . import interop as _interop
-from . import joining as _joining
-from . import linalg as _linalg
-from . import pointwise as _pointwise
-from . import reduction as _reduction
-from . import scan as _scan
-from . import selection as _selection
-from . import shape as _shape
-from . import softmax as _softmax
+from . import (
+    arithmetic as _arithmetic,
+    casting as _casting,
+    division as _division,
+    extrema as _extrema,
+    gathering as _gathering,
+    indexing as _indexing,
+    interop as _interop,
+    joining as _joining,
+    linalg as _linalg,
+    pointwise as _pointwise,
+    reduction as _reduction,
+    scan as _scan,
+    selection as _selection,
+    shape as _shape,
+    softmax as _softmax,
+)
 from .arrays import array_api
 
 add = array_api(_arithmetic.add)

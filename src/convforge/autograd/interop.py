@@ -131,8 +131,8 @@ def dlpack_device(input: Tensor) -> tuple[int, int]:
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor on the memory of another library's array: NumPy, PyTorch, JAX on the CPU, …"""
-    from .creation import native
     from .device import require_cpu
+    from .nested import native
 
     require_cpu(device)
     if isinstance(ext_tensor, Tensor):

@@ -25,6 +25,7 @@ from . import (
     pointwise,
     printing,
     reduction,
+    sampling,
     scan,
     selection,
     shape,
@@ -57,7 +58,7 @@ _FROM_MODULES: dict[Any, str] = {
     shape: """view reshape view_as reshape_as flatten unflatten ravel permute transpose t movedim
         unsqueeze squeeze expand expand_as broadcast_to""",
     softmax: "softmax log_softmax logsumexp",
-    creation: "bernoulli",
+    sampling: "bernoulli",
 }
 
 _OTHER_NAMES: dict[str, Callable[..., Any]] = {

@@ -264,8 +264,7 @@ def norm(
 ) -> Tensor:
     """(Σ |x|^p)^(1/p); p may be 'fro' (2), 0, inf or -inf."""
     from .extrema import amax, amin
-    from .pointwise import abs as magnitude
-    from .pointwise import sqrt
+    from .pointwise import abs as magnitude, sqrt
 
     if dtype is not None:
         from .casting import cast

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from . import functional as functional
-from . import grad as grad
-from . import init as init
-from . import parameter as parameter
-from . import utils as utils
+from . import functional as functional, grad as grad, init as init, parameter as parameter, utils as utils
 from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convforge.autograd.tensor import from_data
-from convforge.nn import functional as F
-from convforge.nn import init
+from convforge.nn import functional as F, init
 from convforge.nn.factory import empty
 from convforge.nn.lazy import LazyModuleMixin
 from convforge.nn.module import Module

@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from convforge.nn import functional as F
-from convforge.nn import init as nn_init
+from convforge.nn import functional as F, init as nn_init
 from convforge.nn.factory import empty
 from convforge.nn.module import Module
 from convforge.nn.parameter import Parameter

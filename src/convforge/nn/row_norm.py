@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from convforge.nn import functional as F
-from convforge.nn import init
+from convforge.nn import functional as F, init
 from convforge.nn.factory import empty
 from convforge.nn.module import Module
 from convforge.nn.parameter import Parameter
