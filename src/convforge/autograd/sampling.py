@@ -127,6 +127,7 @@ def normal(
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that each element (or p) gives, else 0."""
-    out = np.empty_like(input._data)
+    # In index order, also where the probabilities lie otherwise in memory.
+    out = np.empty(input._data.shape, input._data.dtype)
     _random.bernoulli_(out, input._data if p is None else p, generator)
     return from_data(out)
