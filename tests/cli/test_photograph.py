@@ -188,3 +188,9 @@ def test_folders(tmp_path):
     assert [path.name for path in both] == ["b.png", "a.JPG", "c.gif"]
     with pytest.raises(CliError, match="no images in this folder"):
         find_photographs([str(tmp_path / "inner")])
+
+
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to("nowhere.png")
+    with pytest.raises(CliError, match="leads nowhere"):
+        load_photograph(tmp_path / "link.png", 3)

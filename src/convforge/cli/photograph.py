@@ -85,6 +85,8 @@ def check_file(path: Path) -> None:
             return
         if path.exists():
             raise CliError(f"{readable(path)}: neither a file nor a folder: give an image file")
+        if path.is_symlink():
+            raise CliError(f"{readable(path)}: a link that leads nowhere: give the file itself")
         siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError) as error:
         raise CliError(f"{readable(path)}: cannot be read: {reason(error)}: check the path") from None
