@@ -22,7 +22,8 @@ def agree(ours, expected, dtype="float64"):
 BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide,
     "floor_divide": np.floor_divide, "remainder": np.remainder, "fmod": np.fmod, "maximum": np.maximum,
-    "minimum": np.minimum, "eq": np.equal, "ne": np.not_equal, "lt": np.less, "ge": np.greater_equal, "logical_and": np.logical_and,
+    "minimum": np.minimum, "eq": np.equal, "ne": np.not_equal, "lt": np.less, "ge": np.greater_equal,
+    "logical_and": np.logical_and,
 }  # fmt: skip
 
 

@@ -309,6 +309,8 @@ def test_memory_is_shared_with_numpy_and_dlpack():
     assert np.shares_memory(np.asarray(tensor), array)
     assert np.shares_memory(np.from_dlpack(tensor), array)
     assert np.shares_memory(convforge.from_dlpack(array).numpy(), array)
+    with pytest.raises(BufferError, match="Can't export tensors that require gradient"):
+        convforge.from_dlpack(convforge.ones(2, requires_grad=True))
     assert isinstance(np.sqrt(tensor), convforge.Tensor)
     assert isinstance(array + tensor, convforge.Tensor)
     with pytest.raises(RuntimeError, match="Can't call numpy"):

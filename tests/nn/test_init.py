@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
+import convforge
 from convforge.autograd import random
 from convforge.autograd.tensor import from_data
 from convforge.nn import init
@@ -164,3 +165,15 @@ def test_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         init.orthogonal_(np.empty((0, 3)))
+
+
+@pytest.mark.parametrize("name", ["xavier_normal", "kaiming_uniform", "uniform", "orthogonal"])
+def test_old_names_warn(name):
+    convforge.manual_seed(0)
+    expected = getattr(init, f"{name}_")(convforge.empty(3, 4)).tolist()
+    convforge.manual_seed(0)
+    with pytest.warns(
+        FutureWarning, match=rf"`nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`"
+    ):
+        filled = getattr(init, name)(convforge.empty(3, 4))
+    assert filled.tolist() == expected

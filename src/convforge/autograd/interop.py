@@ -136,7 +136,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
     require_cpu(device)
     if isinstance(ext_tensor, Tensor):
-        return from_data(ext_tensor._data)
+        if ext_tensor.requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        return from_data(ext_tensor._data.copy() if copy else ext_tensor._data)
     if not hasattr(ext_tensor, "__dlpack__"):
         raise TypeError(
             "from_dlpack() takes an object with __dlpack__ and __dlpack_device__, not "

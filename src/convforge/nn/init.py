@@ -18,22 +18,34 @@ from numpy.typing import NDArray
 from convforge.autograd import random
 from convforge.autograd.random import Generator
 from convforge.autograd.tensor import Tensor
+from convforge.nn.init_old_names import old_name
 from convforge.nn.init_truncated import fill_truncated
 
 __all__ = [
     "calculate_gain",
+    "constant",
     "constant_",
+    "dirac",
     "dirac_",
+    "eye",
     "eye_",
+    "kaiming_normal",
     "kaiming_normal_",
+    "kaiming_uniform",
     "kaiming_uniform_",
+    "normal",
     "normal_",
     "ones_",
+    "orthogonal",
     "orthogonal_",
+    "sparse",
     "sparse_",
     "trunc_normal_",
+    "uniform",
     "uniform_",
+    "xavier_normal",
     "xavier_normal_",
+    "xavier_uniform",
     "xavier_uniform_",
     "zeros_",
 ]
@@ -303,3 +315,16 @@ def sparse_(
             array[random.randperm(rows)[:zeros], column] = 0
 
     return _filled(tensor, fill)
+
+
+constant = old_name(constant_)
+dirac = old_name(dirac_)
+eye = old_name(eye_)
+kaiming_normal = old_name(kaiming_normal_)
+kaiming_uniform = old_name(kaiming_uniform_)
+normal = old_name(normal_)
+orthogonal = old_name(orthogonal_)
+sparse = old_name(sparse_)
+uniform = old_name(uniform_)
+xavier_normal = old_name(xavier_normal_)
+xavier_uniform = old_name(xavier_uniform_)
