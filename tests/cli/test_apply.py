@@ -189,6 +189,8 @@ def test_a_bad_one_among_several_does_not_stop_the_others(photo, capsys):
         (["p.png", "--out", "p.png"], "would overwrite"),
         (["p.png", "--out", "p.png/x.png"], "is not a folder"),
         (["p.png", "--megapixels", "nan"], "above 0"),
+        (["p.png", "--megapixels", "inf"], "above 0"),
+        (["p.png", "--layer", "Conv2d(3, 1, 3, device='cuda')"], "CPU"),
         (["p.png", "--megapixels", "0.0001"], "megapixels"),
         (["p.png", "--colour"], "unrecognized arguments"),
         (["."], "would overwrite"),

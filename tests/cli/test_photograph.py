@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import struct
 import zlib
 
@@ -190,7 +191,7 @@ def test_folders(tmp_path):
         find_photographs([str(tmp_path / "inner")])
 
 
-def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+def test_a_link_that_leads_nowhere(tmp_path: pathlib.Path) -> None:
     (tmp_path / "link.png").symlink_to("nowhere.png")
     with pytest.raises(CliError, match="leads nowhere"):
         load_photograph(tmp_path / "link.png", 3)

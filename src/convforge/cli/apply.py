@@ -13,6 +13,7 @@ the layer has no channel for is laid over white.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,8 +95,8 @@ def run(options: argparse.Namespace) -> int:
         raise CliError("apply: no photograph: name one, or a folder of them, or use --demo")
     if not -(2**63) <= options.seed < 2**64:
         raise CliError(f"--seed {options.seed}: outside 64 bits: use a number from 0 to {2**64 - 1}")
-    if not options.megapixels > 0:
-        raise CliError(f"--megapixels {options.megapixels}: must be above 0: use {MEGAPIXELS:g}")
+    if not 0 < options.megapixels < math.inf:
+        raise CliError(f"--megapixels {options.megapixels}: must be a number above 0: use {MEGAPIXELS:g}")
     layer = parse_layer(options.layer)
     photographs = find_photographs(options.photographs)
     outputs = choose_outputs(photographs, options.out)

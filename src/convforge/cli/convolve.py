@@ -26,6 +26,8 @@ from convforge.cli.kernel_file import is_kernel_file, pick_weight, read_kernel
 from convforge.cli.layer_text import LayerText
 
 REPEAT_S = 0.2
+# What layers raise for arguments they cannot take; AssertionError for device="cuda", as PyTorch without CUDA.
+REFUSALS = (ValueError, TypeError, RuntimeError, OverflowError, MemoryError, AssertionError)
 DEFAULT_INIT = "default"
 INITS = (
     DEFAULT_INIT,
@@ -176,7 +178,7 @@ def refusals_of(layer: LayerText) -> Generator[None]:
             yield
     except CliError:
         raise
-    except (ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:
+    except REFUSALS as error:
         raise CliError(f'--layer "{layer.text}": {reason(error)}') from None
 
 
