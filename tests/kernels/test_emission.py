@@ -78,7 +78,9 @@ def depthwise(target: Target, dtype: str, rows: int, side: int = 3) -> Depthwise
     taps = tuple((0, i, j) for i in range(side) for j in range(side))
     lanes = target.vector_bytes // element.compute_bytes
     activation = "relu" if element.is_float else "none"
-    return DepthwiseKernel(element, lanes, rows, target.fused, taps, 64, 4096, "unit", True, activation)
+    return DepthwiseKernel(
+        element, lanes, rows, target.fused, taps, taps, 1, 64, 4096, "unit", True, activation
+    )
 
 
 @pytest.mark.parametrize("name", TARGETS)

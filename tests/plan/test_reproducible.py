@@ -69,6 +69,21 @@ def test_layout_does_not_change_a_bit(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_an_output_with_gaps_does_not_change_a_bit(stride: int, dilation: int) -> None:
+    """A strided output is written by another family: it adds up in the same order."""
+    spec, _ = normalize_conv(
+        (1, 6, 21, 40), (6, 1, 3, 5), None, stride, 2, dilation, 6, rank=2, dtype=np.dtype(np.float32)
+    )
+    generator = np.random.default_rng(0)
+    x, weight = (
+        generator.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.weight_shape)
+    )
+    gapped = np.empty((*spec.output_shape, 2), np.float32)[..., 0]
+    np.testing.assert_array_equal(plan.output(spec, x, weight, out=gapped), plan.output(spec, x, weight))
+
+
 def _arrays(name: str) -> tuple[ConvSpec, Any, Any, Any]:
     shape, kernel, padding, groups = LAYERS[name]
     spec, _ = normalize_conv(

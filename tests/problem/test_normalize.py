@@ -149,6 +149,9 @@ def test_sizes_and_refusals_are_pytorchs(data: st.DataObject) -> None:
     try:
         theirs = tuple(function(torch.zeros(input_shape), torch.zeros(weight_shape), **arguments).shape)
     except RuntimeError:
+        theirs = None
+    # Some of PyTorch's transposed paths let an output of size 0 through, others refuse it: we always do.
+    if theirs is None or 0 in theirs:
         with pytest.raises(RuntimeError):
             normalize_conv(
                 input_shape,

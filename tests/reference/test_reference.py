@@ -83,12 +83,6 @@ def test_integers_wrap_around(case: Case, dtype: str, seed: int) -> None:
     np.testing.assert_array_equal(narrow, exact.astype(narrow.dtype))
 
 
-def test_uint64_wraps_around() -> None:
-    case = Case(1, False, (1, 1, 2), (1, 1, 2), (1,), ((0, 0),), (1,), 1, (0,), "zeros", False)
-    x, weight = np.full((1, 1, 2), 2**63 + 1, np.uint64), np.array([[[3, 1]]], np.uint64)
-    assert reference.output(case.spec(np.uint64), x, weight)[0, 0, 0] == (4 * (2**63 + 1)) % 2**64
-
-
 @given(case=cases(), seed=seeds)
 @settings(max_examples=40)
 def test_out_is_written(case: Case, seed: int) -> None:

@@ -163,8 +163,9 @@ class ChannelsKernel:
 class DepthwiseKernel:
     """What the machine code of the depthwise kernel depends on.
 
-    taps: (plane, row, column) that each reads, from its output's own row and column. rows: output rows of
-    a tile. pitch, plane: elements from row to row, from plane to plane.
+    taps: (plane, row, column) that each reads, from its output's own row and column. order: (depth, height,
+    width) of each in the input. row_step: input rows from one output row to the next. rows: output rows of a
+    tile. pitch, plane: elements from row to row, from plane to plane.
     """
 
     element: Element
@@ -172,6 +173,8 @@ class DepthwiseKernel:
     rows: int
     fused: bool
     taps: tuple[tuple[int, int, int], ...]
+    order: tuple[tuple[int, int, int], ...]
+    row_step: int
     pitch: int
     plane: int
     columns: Columns

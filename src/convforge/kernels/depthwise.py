@@ -90,15 +90,17 @@ def _emit_row_of_tiles(
 
 def _emit_tile(v: Vectors, kernel: DepthwiseKernel, pixels: Value, factors: list[Value]) -> list[Value]:
     """Sums of `rows` rows: each input vector is loaded once, for all rows and taps that need it."""
-    uses: dict[int, list[tuple[int, int]]] = {}
+    uses: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
     for r in range(kernel.rows):
-        for t, (plane, row, column) in enumerate(kernel.taps):
-            at = plane * kernel.plane + (row + r) * kernel.pitch + column
-            uses.setdefault(at, []).append((r, t))
+        for t, (depth, height, width) in enumerate(kernel.order):
+            uses.setdefault((depth, height + r * kernel.row_step, width), []).append((r, t))
     sums = [v.zero()] * kernel.rows
-    # In the order of the input, each output still adds its taps in one fixed order: top to bottom.
+    # In the order of the input, each output adds its taps in the order of the kernel, as the direct family
+    # does: so the bits are the same whichever of the two a layout leads to.
     for at in sorted(uses):
-        loaded = v.load(pixels, at)
+        r, t = uses[at][0]
+        plane, row, column = kernel.taps[t]
+        loaded = v.load(pixels, plane * kernel.plane + (row + r) * kernel.pitch + column)
         for r, t in uses[at]:
             sums[r] = v.multiply_add(factors[t], loaded, sums[r])
     return sums

@@ -86,6 +86,11 @@ class DepthwisePlan:
             rows=rows,
             fused=target.fused,
             taps=tuple(self._place(layout, tap) for tap in gather.taps_by_phase[0]),
+            order=tuple(
+                (td.offset - d.lowest, th.offset - h.lowest, tw.offset - w.lowest)
+                for td, th, tw in gather.taps_by_phase[0]
+            ),
+            row_step=h.in_step,
             pitch=layout.pitch,
             plane=plane,
             columns=column_kind(layout, x_steps[4]),
