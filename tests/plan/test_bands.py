@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from convforge import plan, reference
 from convforge.kernels.contract import GatherKernel
 from convforge.plan.describe import plan_of
 from convforge.plan.direct import DirectPlan
@@ -29,12 +31,26 @@ def test_far_reaching_kernels_of_many_channels() -> None:
     assert_packed_rarely(plan_of(spec))
 
 
-def assert_packed_rarely(plan: object) -> None:
+def assert_packed_rarely(made: object) -> None:
     """Halos are at most as long as the input, but for the few bands that keep threads busy."""
-    assert isinstance(plan, DirectPlan)
-    assert isinstance(plan.kernel, GatherKernel)
-    assert plan.schedule.packed
-    layout = plan.layout
-    tiles = -(-layout.flat // plan.kernel.length)
-    bands = -(-tiles // plan.schedule.band_tiles)
+    assert isinstance(made, DirectPlan)
+    assert isinstance(made.kernel, GatherKernel)
+    assert made.schedule.packed
+    layout = made.layout
+    tiles = -(-layout.flat // made.kernel.length)
+    bands = -(-tiles // made.schedule.band_tiles)
     assert bands <= 16 or bands * layout.reach <= layout.flat
+
+
+@pytest.mark.parametrize("mode", ["replicate", "reflect", "circular"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_margins_that_span_many_bands(mode: str, stride: int) -> None:
+    """A padding mode's margins of 70 000 columns on each side, longer than a band: each band fills its part."""
+    generator = np.random.default_rng(3)
+    x = generator.standard_normal((1, 2, 70_001)).astype(np.float32)
+    weight = generator.standard_normal((3, 2, 3)).astype(np.float32)
+    spec, _ = normalize_conv(
+        x.shape, weight.shape, None, stride, 70_000, rank=1, padding_mode=mode, dtype="float32"
+    )
+    expected = reference.output(spec, x.astype(np.float64), weight.astype(np.float64))
+    np.testing.assert_allclose(plan.output(spec, x, weight), expected, rtol=1e-4, atol=1e-5)

@@ -14,6 +14,7 @@ import pytest
 
 from convforge import plan, reference, runtime
 from convforge.problem import normalize_conv
+from convforge.runtime import threads
 
 SPEC, _ = normalize_conv((2, 24, 40, 40), (32, 24, 3, 3), None, 1, 1, rank=2, dtype=np.dtype(np.float32))
 
@@ -118,3 +119,22 @@ def test_idle_workers_fall_asleep() -> None:
     before = time.process_time()
     time.sleep(0.2)
     assert time.process_time() - before < 0.1, "workers spin although there is nothing to do"
+
+
+def test_a_worker_is_seen_asleep_while_the_interpreter_is_busy() -> None:
+    """It goes to sleep while the caller computes in Python: were it to tell so only with the interpreter's
+    lock in hand, the next convolution would take it for awake and run on one core (half of all calls did
+    that come 0.1 ms or more after the last).
+    """
+    runtime.set_num_threads(2)
+    plan.output(SPEC, *arrays(0))
+    pool = threads.pool()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # seconds for which the interpreter's lock stays here
+    try:
+        stop = time.monotonic() + 30
+        while not pool._asleep[0] and time.monotonic() < stop:
+            sum(range(1000))
+        assert pool._asleep[0]
+    finally:
+        sys.setswitchinterval(interval)

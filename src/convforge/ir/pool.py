@@ -9,7 +9,9 @@ the interpreter's lock, costs nothing. To close, the caller makes `job` even and
     caller:  job += 1 (open); draw tasks; job += 1 (closed); wait for active = 0
 
 All of these are sequentially consistent: either the caller sees the worker's `active`, or the worker sees
-the job closed. A worker that found nothing for `spin` rounds returns, and Python puts it to sleep.
+the job closed. A worker that found nothing for `spin` rounds notes that it is `asleep` and returns, and
+Python puts it to sleep. It notes so here and not in Python, where it would first have to wait for the
+interpreter's lock: a caller that holds that lock would take it for awake and do the whole job alone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from llvmlite import ir
 from convforge.ir.emitter import I1, I32, I64, Emitter, Module, Value
 from convforge.ir.layout_of_pool import (
     ACTIVE,
+    ASLEEP,
     BUSY,
     CALL,
     CALL_POINTERS,
@@ -141,6 +144,9 @@ def _emit_work(module: Module, pause: str | None) -> None:
     b.position_at_end(stop)
     b.ret(I64(1))
     b.position_at_end(sleep)
+    # Workers are counted from slot 1: slot 0 is the caller's.
+    asleep = e.at(_field(e, pool, ASLEEP), "i64", b.sub(slot, I64(1)))
+    b.atomic_rmw("xchg", asleep, I64(1), "seq_cst")
     b.ret(I64(0))
 
 

@@ -28,8 +28,14 @@ Columns = Literal["unit", "pair", "strided"]
 # How neighbouring columns of the flat run lie in the output: all of them side by side ("flat"), those of a
 # row ("unit"), those of two phases in turn ("pair"), at any distance ("strided").
 WayOut = Literal["flat", "unit", "pair", "strided"]
-# One record for each residue of the width: zeros before the run, its length, where it starts, patches.
-COLUMN_FIELDS = ("lead", "count", "start", "patches", "patch_count")
+# One record for each residue of the width: positions before the run of the input, its length, where it
+# starts; and the margins left and right of it that a padding mode fills: the positions first … stop - 1, and
+# the address of their element offsets.
+MARGIN_FIELDS = ("first", "stop", "offsets")
+COLUMN_FIELDS = (
+    *("lead", "count", "start"),
+    *(f"{side}_{field}" for side in ("left", "right") for field in MARGIN_FIELDS),
+)
 # A row table's entry for a row that lies wholly on zero padding.
 ZERO_ROW = -(1 << 62)
 # Scratch begins with a header that says which band is packed behind it.

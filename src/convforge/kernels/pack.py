@@ -2,9 +2,9 @@
 
     packed[channel][residue][row][column] = x[channel][source row][source column]    or 0
 
-Source rows come from a table. A row's columns are one run of the input (zeros before and after it) and a
-list of patches: the columns that reflect, replicate or circular padding fills from elsewhere. Where the
-input is one long row, a window of `row_length` columns from `first_column` on is packed.
+Source rows come from a table. A row's columns are one run of the input, with zeros before and after it, or
+margins that reflect, replicate or circular padding fills from elsewhere, by tables. Where the input is one
+long row, a window of `row_length` columns from `first_column` on is packed.
 
 Contract: `target` has room for `slack` vectors after the last plane; input rows may have any stride and
 are read only where they exist; nothing aliases.
@@ -59,25 +59,33 @@ def _emit_plane(
     rows: Int,
     first_column: Int,
 ) -> None:
-    """The rows of one plane: a run of the input each, and patches."""
+    """The rows of one plane: a run of the input each, and two margins."""
     storage, compute = v.element.storage, v.element.compute
-    lead, count, start, patches, patch_count = (e.load("i64", record, i) for i in range(len(COLUMN_FIELDS)))
-    lead = e.sub(lead, first_column)
-    patches = e.b.inttoptr(patches, x.type)
+    fields = dict(zip(COLUMN_FIELDS, (e.load("i64", record, i) for i in range(len(COLUMN_FIELDS)))))
+    lead = e.sub(fields["lead"], first_column)
+    # The part of each margin that lies in the window.
+    margins = [
+        (
+            e.maximum(fields[f"{side}_first"], first_column),
+            e.minimum(fields[f"{side}_stop"], e.add(first_column, p.row_length)),
+            fields[f"{side}_first"],
+            e.b.inttoptr(fields[f"{side}_offsets"], x.type),
+        )
+        for side in ("left", "right")
+    ]
     with e.loop(0, rows, name="pack_row") as row:
         offset = e.load("i64", offsets, row.index)
         to = e.at(plane, compute, e.mul(row.index, p.pitch))
         # A row of zeros is a run of length 0; its offset is never used.
         real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
-        here = e.select(real, count, 0)
-        line = e.at(x, storage, e.select(real, e.add(offset, start), 0))
+        here = e.select(real, fields["count"], 0)
+        line = e.at(x, storage, e.select(real, e.add(offset, fields["start"]), 0))
         _emit_run(e, v, columns, line, to, lead, here, p.row_length, p.x_column)
-        with e.loop(0, e.select(real, patch_count, 0), name="patch") as patch:
-            pair = e.at(patches, "i64", e.mul(patch.index, 2))
-            at = e.sub(e.load("i64", pair), first_column)
-            value = e.load(storage, x, e.add(offset, e.load("i64", pair, 1)))
-            with e.when(e.b.icmp_unsigned("<", e.i64(at), e.i64(p.row_length))):
-                e.store(v.widen(value), compute, to, at)
+        for begin, stop, first, table in margins:
+            with e.loop(begin, e.select(real, stop, begin), name="margin") as at:
+                source = e.load("i64", table, e.sub(at.index, first))
+                value = e.load(storage, x, e.add(offset, source))
+                e.store(v.widen(value), compute, to, e.sub(at.index, first_column))
 
 
 def _emit_run(

@@ -45,9 +45,11 @@ def select_taps(layout: Layout, phase: int, tile_length: int) -> Selections:
     needed = needed_taps(layout, phase, starts // layout.pitch, stops // layout.pitch)
     if needed.mean() > 1 - _WORTH:
         return everything
-    patterns, tile_patterns = np.unique(needed, axis=0, return_inverse=True)
-    chosen = tuple(tuple(int(t) for t in np.flatnonzero(pattern)) for pattern in patterns)
-    return Selections(chosen, tile_patterns.reshape(-1).astype(np.int64))
+    # As bits of one word: finding equal rows of a matrix took 4 ms for the 1300 tiles of a volume.
+    words = needed @ (np.uint64(1) << np.arange(len(taps), dtype=np.uint64))
+    patterns, tile_patterns = np.unique(words, return_inverse=True)
+    chosen = tuple(tuple(t for t in range(len(taps)) if int(word) >> t & 1) for word in patterns)
+    return Selections(chosen, tile_patterns.astype(np.int64))
 
 
 def needed_taps(layout: Layout, phase: int, first: Int64s, last: Int64s) -> NDArray[np.bool_]:

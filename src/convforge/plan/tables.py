@@ -33,9 +33,10 @@ def input_tables(layout: Layout, strides: tuple[int, int, int]) -> InputTables:
     keep: list[Int64s] = []
     for residue in range(len(width.residues)):
         lead, count, start = _run(width, residue, layout.row_length)
-        patches = _patches(width, residue, layout.row_length, lead, count, strides[2])
-        keep.append(patches)
-        records[residue] = (lead, count, start * strides[2], patches.ctypes.data, len(patches))
+        left = _margin(width, residue, 0, lead, strides[2])
+        right = _margin(width, residue, lead + count, layout.row_length, strides[2])
+        keep += [left.offsets, right.offsets]
+        records[residue] = (lead, count, start * strides[2], *left.record(), *right.record())
     return InputTables(rows, records, tuple(keep))
 
 
@@ -81,11 +82,25 @@ def _run(axis: Axis, residue: int, length: int) -> tuple[int, int, int]:
     return lead, max(0, min(inside, length) - lead), first + lead * axis.in_step
 
 
-def _patches(axis: Axis, residue: int, length: int, lead: int, count: int, stride: int) -> Int64s:
-    """(packed position, element offset) of the columns that a padding mode fills from elsewhere."""
-    if axis.mode == "zeros":
-        return np.zeros((0, 2), np.int64)
-    sources = axis.sources(residue, length)
-    at = np.arange(length)
-    rim = ((at < lead) | (at >= lead + count)) & (sources >= 0)
-    return np.ascontiguousarray(np.stack([at[rim], sources[rim] * stride], axis=1))
+@dataclass(frozen=True, slots=True)
+class _Margin:
+    """Packed positions from `first` on that hold the elements at `offsets` of the input's row."""
+
+    first: int
+    offsets: Int64s
+
+    def record(self) -> tuple[int, int, int]:
+        """The values of MARGIN_FIELDS."""
+        return self.first, self.first + len(self.offsets), self.offsets.ctypes.data
+
+
+def _margin(axis: Axis, residue: int, first: int, stop: int, stride: int) -> _Margin:
+    """The positions first … stop - 1, beside the run, that a padding mode fills: neighbours of each other."""
+    if axis.mode == "zeros" or first >= stop:
+        return _Margin(first, np.zeros(0, np.int64))
+    sources = axis.sources_at(residue, np.arange(first, stop, dtype=np.int64))
+    filled = np.flatnonzero(sources >= 0)
+    if len(filled) == 0:
+        return _Margin(first, np.zeros(0, np.int64))
+    low, high = int(filled[0]), int(filled[-1]) + 1
+    return _Margin(first + low, sources[low:high] * stride)

@@ -70,7 +70,7 @@ class Pool:
         self._field(self._at.SPIN).value = SPIN_ROUNDS
         self._field(self._at.YIELD).value = ctypes.cast(_YIELD, ctypes.c_void_p).value or 0
         self._bells: list[Any] = []
-        self._asleep: list[bool] = []
+        self._asleep = (ctypes.c_int64 * self._at.MOST_WORKERS).from_address(self.address + self._at.ASLEEP)
         self._stopping = False
         self._lock = threading.Lock()
 
@@ -79,12 +79,18 @@ class Pool:
 
     def call(self, workers: int) -> None:
         """Have `workers` of them awake, or waking: they join the coming job when they can."""
+        workers = min(workers, self._at.MOST_WORKERS)
         if len(self._bells) < workers:
             self._grow(workers)
         for i in range(workers):
             if self._asleep[i]:
-                self._asleep[i] = False
-                self._bells[i].release()
+                self._wake(i)
+
+    def _wake(self, worker: int) -> None:
+        with self._lock:
+            if self._asleep[worker]:
+                self._asleep[worker] = 0
+                self._bells[worker].release()
 
     def _grow(self, workers: int) -> None:
         with self._lock:
@@ -92,7 +98,6 @@ class Pool:
                 bell = threading.Lock()
                 bell.acquire()
                 self._bells.append(bell)
-                self._asleep.append(False)
                 slot = len(self._bells)
                 threading.Thread(
                     target=self._live, args=(slot,), name=f"convforge-{slot}", daemon=True
@@ -100,7 +105,6 @@ class Pool:
 
     def _live(self, slot: int) -> None:
         while not self._work(self.address, slot):
-            self._asleep[slot - 1] = True
             self._bells[slot - 1].acquire()
             if self._stopping:
                 return
@@ -109,9 +113,8 @@ class Pool:
         """Let all workers return."""
         self._stopping = True
         self._field(self._at.STOP).value = 1
-        for bell, asleep in zip(self._bells, self._asleep):
-            if asleep:
-                bell.release()
+        for worker in range(len(self._bells)):
+            self._wake(worker)
 
 
 def _emit_pool(target: Target) -> str:
