@@ -45,7 +45,7 @@ def assert_packed_rarely(made: object) -> None:
 @pytest.mark.parametrize("mode", ["replicate", "reflect", "circular"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_margins_that_span_many_bands(mode: str, stride: int) -> None:
-    """A padding mode's margins of 70 000 columns on each side, longer than a band: each band fills its part."""
+    """Margins of 70 000 columns on each side, longer than a band: each band fills its part."""
     generator = np.random.default_rng(3)
     x = generator.standard_normal((1, 2, 70_001)).astype(np.float32)
     weight = generator.standard_normal((3, 2, 3)).astype(np.float32)
