@@ -281,6 +281,11 @@ if TYPE_CHECKING:
         Tensor as Tensor,
     )
     from .errors import ConvforgeError as ConvforgeError
+    from .problem.precision import (
+        get_float32_matmul_precision as get_float32_matmul_precision,
+        precision as precision,
+        set_float32_matmul_precision as set_float32_matmul_precision,
+    )
     from .runtime import (
         get_num_threads as get_num_threads,
         set_num_threads as set_num_threads,
@@ -327,6 +332,9 @@ _TABLE = {
         get_default_dtype set_default_dtype uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16
         bfloat16 float32 float64 complex64 complex128 half double short long cfloat cdouble dtype=DType
         bool=bool_ float=float_ int=int_
+    """,
+    "problem.precision": """
+        set_float32_matmul_precision get_float32_matmul_precision precision
     """,
     "runtime": """
         set_num_threads get_num_threads

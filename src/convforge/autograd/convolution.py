@@ -6,6 +6,9 @@
 
 u is the gradient that arrives and has the shape of the product; * is the complex conjugate, for PyTorch's
 gradients are conjugated. So double backward, and any further one, needs no kernel of its own.
+
+precision, of each: what float32 asks for; it holds for the backward too. None: what is in force when the
+product is computed, so forward and backward may differ, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convforge import plan
-from convforge.problem import ConvSpec
+from convforge.problem import ConvSpec, Precision
 
 from .node import Node, attach
 from .tensor import Tensor, from_data, recording
@@ -27,44 +30,65 @@ class ConvolutionNode(Node):
     """A node that knows which convolution it came from."""
 
     spec: ConvSpec
+    precision: Precision | None
 
 
-def output(spec: ConvSpec, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def output(
+    spec: ConvSpec,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    precision: Precision | None = None,
+) -> Tensor:
     """The convolution of x.
 
     x: spec.input_shape, weight: spec.weight_shape, bias: (out_channels,) or None -> spec.output_shape
     """
-    data = plan.output(spec, x._data, weight._data, None if bias is None else bias._data)
-    return record_output(spec, data, x, weight, bias)
+    given = None if bias is None else bias._data
+    data = plan.output(spec, x._data, weight._data, given, precision=precision)
+    return record_output(spec, data, x, weight, bias, precision)
 
 
 def record_output(
-    spec: ConvSpec, data: npt.NDArray[Any], x: Tensor, weight: Tensor, bias: Tensor | None
+    spec: ConvSpec,
+    data: npt.NDArray[Any],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    precision: Precision | None,
 ) -> Tensor:
     """A tensor of `data`, the convolution of x, recorded where one of the arguments requires grad."""
-    return _recorded(spec, data, "ConvolutionBackward0", _output_backward, (x, weight, bias))
+    return _recorded(spec, precision, data, "ConvolutionBackward0", _output_backward, (x, weight, bias))
 
 
-def grad_input(spec: ConvSpec, grad_output: Tensor, weight: Tensor) -> Tensor:
+def grad_input(
+    spec: ConvSpec, grad_output: Tensor, weight: Tensor, *, precision: Precision | None = None
+) -> Tensor:
     """The transpose of `output` as a map of x.
 
     grad_output: spec.output_shape, weight: spec.weight_shape -> spec.input_shape
     """
-    data = plan.grad_input(spec, grad_output._data, weight._data)
-    return _recorded(spec, data, "ConvolutionBackwardBackward0", _grad_input_backward, (grad_output, weight))
+    data = plan.grad_input(spec, grad_output._data, weight._data, precision=precision)
+    inputs = (grad_output, weight)
+    return _recorded(spec, precision, data, "ConvolutionBackwardBackward0", _grad_input_backward, inputs)
 
 
-def grad_weight(spec: ConvSpec, x: Tensor, grad_output: Tensor) -> Tensor:
+def grad_weight(
+    spec: ConvSpec, x: Tensor, grad_output: Tensor, *, precision: Precision | None = None
+) -> Tensor:
     """The transpose of `output` as a map of the weight.
 
     x: spec.input_shape, grad_output: spec.output_shape -> spec.weight_shape
     """
-    data = plan.grad_weight(spec, x._data, grad_output._data)
-    return _recorded(spec, data, "ConvolutionBackwardBackward0", _grad_weight_backward, (x, grad_output))
+    data = plan.grad_weight(spec, x._data, grad_output._data, precision=precision)
+    inputs = (x, grad_output)
+    return _recorded(spec, precision, data, "ConvolutionBackwardBackward0", _grad_weight_backward, inputs)
 
 
 def _recorded(
     spec: ConvSpec,
+    precision: Precision | None,
     data: npt.NDArray[Any],
     name: str,
     backward: Callable[..., Any],
@@ -73,35 +97,35 @@ def _recorded(
     out = from_data(data)
     if recording(*inputs):
         node = attach(out, name, backward, inputs, saved=inputs[:2])
-        node.__dict__["spec"] = spec
+        node.__dict__.update(spec=spec, precision=precision)
     return out
 
 
 def _output_backward(node: ConvolutionNode, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = node.saved
-    spec = node.spec
+    spec, precision = node.spec, node.precision
     return (
-        grad_input(spec, grad, conjugate(weight)) if node.needs(0) else None,
-        grad_weight(spec, conjugate(x), grad) if node.needs(1) else None,
+        grad_input(spec, grad, conjugate(weight), precision=precision) if node.needs(0) else None,
+        grad_weight(spec, conjugate(x), grad, precision=precision) if node.needs(1) else None,
         _grad_bias(grad) if node.needs(2) else None,
     )
 
 
 def _grad_input_backward(node: ConvolutionNode, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_output, weight = node.saved
-    spec = node.spec
+    spec, precision = node.spec, node.precision
     return (
-        output(spec, grad, conjugate(weight)) if node.needs(0) else None,
-        grad_weight(spec, grad, conjugate(grad_output)) if node.needs(1) else None,
+        output(spec, grad, conjugate(weight), precision=precision) if node.needs(0) else None,
+        grad_weight(spec, grad, conjugate(grad_output), precision=precision) if node.needs(1) else None,
     )
 
 
 def _grad_weight_backward(node: ConvolutionNode, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, grad_output = node.saved
-    spec = node.spec
+    spec, precision = node.spec, node.precision
     return (
-        grad_input(spec, conjugate(grad_output), grad) if node.needs(0) else None,
-        output(spec, conjugate(x), grad) if node.needs(1) else None,
+        grad_input(spec, conjugate(grad_output), grad, precision=precision) if node.needs(0) else None,
+        output(spec, conjugate(x), grad, precision=precision) if node.needs(1) else None,
     )
 
 

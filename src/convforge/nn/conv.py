@@ -1,7 +1,9 @@
 """Conv1d … ConvTranspose3d: thin subclasses of one base, with PyTorch's signatures.
 
 Beyond PyTorch: `padding` also one (before, after) pair an axis, 'same' with any stride, 'causal' in 1-d;
-padding modes on transposed layers, which are then the exact adjoints of the plain layers with that mode.
+padding modes on transposed layers, which are then the exact adjoints of the plain layers with that mode;
+`precision`, "highest", "high" or "medium", of a layer's float32 products, forward and backward (None: what
+`convforge.precision` or `set_float32_matmul_precision` says when they run).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import Any, ClassVar
 
 from convforge.errors import ConvTypeError
 from convforge.nn.conv_nd import ConvNd
+from convforge.problem import Precision
 from convforge.problem.arguments import integers
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
@@ -33,6 +36,8 @@ class PlainConvNd(ConvNd):
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        precision: Precision | None = None,
     ) -> None:
         super().__init__(
             in_channels,
@@ -48,6 +53,7 @@ class PlainConvNd(ConvNd):
             padding_mode,
             device,
             dtype,
+            precision=precision,
         )
 
 
@@ -124,6 +130,8 @@ class ConvTransposeNd(ConvNd):
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        precision: Precision | None = None,
     ) -> None:
         if isinstance(padding, str):
             raise ConvTypeError(
@@ -144,6 +152,7 @@ class ConvTransposeNd(ConvNd):
             padding_mode,
             device,
             dtype,
+            precision=precision,
         )
 
     def forward(self, input: Any, output_size: Any = None) -> Any:

@@ -16,13 +16,13 @@ from convforge.nn import init
 from convforge.nn.functional.convolve import Convolution
 from convforge.nn.module import Module
 from convforge.nn.parameter import Parameter
-from convforge.problem import sizes
+from convforge.problem import Precision, optional_precision, sizes
 from convforge.problem.arguments import at_least, integer, integers, is_sequence, padding_pairs
 from convforge.problem.checks import checked_padding_mode
 
 # Setting one of these attributes makes the prepared convolution anew.
 _ARGUMENTS = frozenset(
-    ("kernel_size", "stride", "padding", "dilation", "groups", "output_padding", "padding_mode")
+    ("kernel_size", "stride", "padding", "dilation", "groups", "output_padding", "padding_mode", "precision")
 )
 
 
@@ -31,6 +31,9 @@ class ConvNd(Module):
 
     Raises ValueError, as PyTorch, where groups do not divide channels and for unknown names of paddings and
     modes; RuntimeError for values out of range, which PyTorch raises at the first call.
+
+    precision: of this layer's float32 products, forward and backward: "highest", "high" or "medium"; None
+    is what is in force when they run. May be set at any time; no part of the state dict.
     """
 
     in_channels: int
@@ -43,6 +46,7 @@ class ConvNd(Module):
     output_padding: tuple[int, ...]
     groups: int
     padding_mode: str
+    precision: Precision | None
     weight: Tensor
     bias: Tensor | None
     _reversed_padding_repeated_twice: list[int] | tuple[int, ...]
@@ -62,6 +66,8 @@ class ConvNd(Module):
         padding_mode: str,
         device: Any = None,
         dtype: Any = None,
+        *,
+        precision: Precision | None = None,
     ) -> None:
         super().__init__()
         require_cpu(device)
@@ -76,6 +82,7 @@ class ConvNd(Module):
         self.transposed = transposed
         self.output_padding = at_least(integers(output_padding, "output_padding", rank), "output_padding", 0)
         self.padding_mode = checked_padding_mode(padding_mode)
+        self.precision = precision
         self._reversed_padding_repeated_twice = self._sides_from_last_axis()
 
         element = (get_default_dtype() if dtype is None else resolve(dtype)).numpy
@@ -133,6 +140,7 @@ class ConvNd(Module):
             self.output_padding,
             self.padding_mode,
             keeps_weights=True,
+            precision=self.precision,
         )
         self.__dict__["_convolution"] = convolution
         return convolution
@@ -152,6 +160,8 @@ class ConvNd(Module):
         return self._conv_forward(input, weight, bias)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "precision":
+            value = optional_precision(value)
         super().__setattr__(name, value)
         if name in _ARGUMENTS:
             self.__dict__.pop("_convolution", None)
@@ -164,6 +174,7 @@ class ConvNd(Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("padding_mode", "zeros")
+        self.__dict__.setdefault("precision", None)
 
     def extra_repr(self) -> str:
         """PyTorch's: the sizes, then what differs from the default."""
@@ -183,6 +194,8 @@ class ConvNd(Module):
             parts.append("bias=False")
         if self.padding_mode != "zeros":
             parts.append(f"padding_mode={self.padding_mode}")
+        if self.precision is not None:
+            parts.append(f"precision={self.precision}")
         return ", ".join(parts)
 
 

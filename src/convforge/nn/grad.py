@@ -3,7 +3,8 @@
     conv2d_input((1, 3, 8, 8), weight, grad_output)     the gradient of the input, without an input
     conv2d_weight(input, (4, 3, 3, 3), grad_output)     the gradient of the weight, without a weight
 
-Tensors or ndarrays; `padding` also takes pairs and names, and `padding_mode` a mode, as in `functional`.
+Tensors or ndarrays; `padding` also takes pairs and names, `padding_mode` a mode and `precision` that of
+float32, as in `functional`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from convforge.autograd import convolution as products
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.errors import ConvDtypeError, ConvShapeError, ConvTypeError
-from convforge.problem import ConvSpec, normalize_conv
+from convforge.problem import ConvSpec, Precision, normalize_conv, optional_precision
 from convforge.problem.arguments import is_sequence, listed
 
 from .functional.convolve import plain_array
@@ -32,9 +33,11 @@ def conv1d_input(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    precision: Precision | None = None,
 ) -> Any:
     """The gradient of conv1d with respect to its input, of shape `input_size`."""
-    return _input(1, input_size, weight, grad_output, (stride, padding, dilation, groups), padding_mode)
+    arguments = (stride, padding, dilation, groups)
+    return _input(1, input_size, weight, grad_output, arguments, padding_mode, precision)
 
 
 def conv1d_weight(
@@ -47,9 +50,11 @@ def conv1d_weight(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    precision: Precision | None = None,
 ) -> Any:
     """The gradient of conv1d with respect to its weight, of shape `weight_size`."""
-    return _weight(1, input, weight_size, grad_output, (stride, padding, dilation, groups), padding_mode)
+    arguments = (stride, padding, dilation, groups)
+    return _weight(1, input, weight_size, grad_output, arguments, padding_mode, precision)
 
 
 def conv2d_input(
@@ -62,9 +67,11 @@ def conv2d_input(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    precision: Precision | None = None,
 ) -> Any:
     """The gradient of conv2d with respect to its input, of shape `input_size`."""
-    return _input(2, input_size, weight, grad_output, (stride, padding, dilation, groups), padding_mode)
+    arguments = (stride, padding, dilation, groups)
+    return _input(2, input_size, weight, grad_output, arguments, padding_mode, precision)
 
 
 def conv2d_weight(
@@ -77,9 +84,11 @@ def conv2d_weight(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    precision: Precision | None = None,
 ) -> Any:
     """The gradient of conv2d with respect to its weight, of shape `weight_size`."""
-    return _weight(2, input, weight_size, grad_output, (stride, padding, dilation, groups), padding_mode)
+    arguments = (stride, padding, dilation, groups)
+    return _weight(2, input, weight_size, grad_output, arguments, padding_mode, precision)
 
 
 def conv3d_input(
@@ -92,9 +101,11 @@ def conv3d_input(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    precision: Precision | None = None,
 ) -> Any:
     """The gradient of conv3d with respect to its input, of shape `input_size`."""
-    return _input(3, input_size, weight, grad_output, (stride, padding, dilation, groups), padding_mode)
+    arguments = (stride, padding, dilation, groups)
+    return _input(3, input_size, weight, grad_output, arguments, padding_mode, precision)
 
 
 def conv3d_weight(
@@ -107,36 +118,49 @@ def conv3d_weight(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    precision: Precision | None = None,
 ) -> Any:
     """The gradient of conv3d with respect to its weight, of shape `weight_size`."""
-    return _weight(3, input, weight_size, grad_output, (stride, padding, dilation, groups), padding_mode)
+    arguments = (stride, padding, dilation, groups)
+    return _weight(3, input, weight_size, grad_output, arguments, padding_mode, precision)
 
 
 Arguments = tuple[Any, Any, Any, int]
 
 
 def _input(
-    rank: int, input_size: Sequence[int], weight: Any, grad_output: Any, arguments: Arguments, mode: str
+    rank: int,
+    input_size: Sequence[int],
+    weight: Any,
+    grad_output: Any,
+    arguments: Arguments,
+    mode: str,
+    precision: Any,
 ) -> Any:
+    precision = optional_precision(precision)
     w, g = _tensor(weight, "weight"), _tensor(grad_output, "grad_output")
     spec, unbatched = _spec(rank, _size(input_size, "input_size"), tuple(w.shape), w, g, arguments, mode)
     w = products.conjugate(w)
-    grad = (
-        products.grad_input(spec, g.unsqueeze(0), w).squeeze(0)
-        if unbatched
-        else products.grad_input(spec, g, w)
-    )
-    return _as_given(grad, weight, grad_output)
+    grad = products.grad_input(spec, g.unsqueeze(0) if unbatched else g, w, precision=precision)
+    return _as_given(grad.squeeze(0) if unbatched else grad, weight, grad_output)
 
 
 def _weight(
-    rank: int, input: Any, weight_size: Sequence[int], grad_output: Any, arguments: Arguments, mode: str
+    rank: int,
+    input: Any,
+    weight_size: Sequence[int],
+    grad_output: Any,
+    arguments: Arguments,
+    mode: str,
+    precision: Any,
 ) -> Any:
+    precision = optional_precision(precision)
     x, g = _tensor(input, "input"), _tensor(grad_output, "grad_output")
     spec, unbatched = _spec(rank, tuple(x.shape), _size(weight_size, "weight_size"), x, g, arguments, mode)
     if unbatched:
         x, g = x.unsqueeze(0), g.unsqueeze(0)
-    return _as_given(products.grad_weight(spec, products.conjugate(x), g), input, grad_output)
+    grad = products.grad_weight(spec, products.conjugate(x), g, precision=precision)
+    return _as_given(grad, input, grad_output)
 
 
 def _spec(

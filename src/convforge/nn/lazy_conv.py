@@ -8,6 +8,7 @@ from convforge.errors import ConvShapeError, ConvValueError
 from convforge.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from convforge.nn.lazy import LazyModuleMixin
 from convforge.nn.parameter import UninitializedParameter
+from convforge.problem import Precision
 
 __all__ = [
     "LazyConv1d",
@@ -76,9 +77,22 @@ class _LazyPlainConvNd(_LazyConvXdMixin):
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        precision: Precision | None = None,
     ) -> None:
         super().__init__(
-            0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype
+            0,
+            0,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            False,
+            padding_mode,
+            device,
+            dtype,
+            precision=precision,
         )
         self._postpone(out_channels, bias, dtype)
 
@@ -97,6 +111,8 @@ class _LazyConvTransposeNd(_LazyConvXdMixin):
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        precision: Precision | None = None,
     ) -> None:
         super().__init__(
             0,
@@ -111,6 +127,7 @@ class _LazyConvTransposeNd(_LazyConvXdMixin):
             padding_mode,
             device,
             dtype,
+            precision=precision,
         )
         self._postpone(out_channels, bias, dtype)
 

@@ -6,8 +6,7 @@ from functools import lru_cache
 
 from convforge.plan.grad_weight_plan import GradWeightPlan
 from convforge.plan.planner import plan_output
-from convforge.plan.request import OutputPlan, OutputRequest
-from convforge.problem import ConvSpec
+from convforge.plan.request import GradWeightRequest, OutputPlan, OutputRequest
 from convforge.runtime import get_num_threads
 from convforge.target import Target
 
@@ -19,11 +18,9 @@ def output_plan(request: OutputRequest) -> OutputPlan:
     return _output_plan(request, get_num_threads(), Target.host())
 
 
-def grad_weight_plan(
-    spec: ConvSpec, x_strides: tuple[int, ...], g_strides: tuple[int, ...]
-) -> GradWeightPlan:
+def grad_weight_plan(request: GradWeightRequest) -> GradWeightPlan:
     """The plan of a weight gradient for the host and the present number of threads."""
-    return _grad_weight_plan(spec, x_strides, g_strides, get_num_threads(), Target.host())
+    return _grad_weight_plan(request, get_num_threads(), Target.host())
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
@@ -32,10 +29,8 @@ def _output_plan(request: OutputRequest, threads: int, target: Target) -> Output
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
-def _grad_weight_plan(
-    spec: ConvSpec, x_strides: tuple[int, ...], g_strides: tuple[int, ...], threads: int, target: Target
-) -> GradWeightPlan:
-    return GradWeightPlan(spec, x_strides, g_strides, target, threads)
+def _grad_weight_plan(request: GradWeightRequest, threads: int, target: Target) -> GradWeightPlan:
+    return GradWeightPlan(request, target, threads)
 
 
 def clear_plans() -> None:

@@ -11,9 +11,9 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel, fill
 from convforge.plan.heuristic import band_of, grad_weight_schedule
 from convforge.plan.job import Job
+from convforge.plan.request import GradWeightRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
-from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.schedule import layout_of
@@ -23,25 +23,19 @@ Array = NDArray[Any]
 
 
 class GradWeightPlan:
-    """How the weight gradient of one plain convolution is computed for arrays of these strides (bytes).
+    """How a weight gradient is computed, whatever its precision: by fp32's own arithmetic.
 
     A transposed convolution's is that of the plain one with input and grad-output exchanged. The weight
     gradient is contiguous, zero where no tap reaches the input, and has the shape of the weight.
     """
 
-    def __init__(
-        self,
-        spec: ConvSpec,
-        x_strides: tuple[int, ...],
-        g_strides: tuple[int, ...],
-        target: Target,
-        threads: int,
-    ) -> None:
+    def __init__(self, request: GradWeightRequest, target: Target, threads: int) -> None:
+        spec = request.spec
         assert not spec.transposed
         self.spec, self.threads = spec, threads
         gather, element = gather_of(spec), ELEMENTS[spec.dtype.name]
         layout = layout_of(gather)
-        x_steps, g_steps = element_steps(x_strides, spec), element_steps(g_strides, spec)
+        x_steps, g_steps = element_steps(request.x_strides, spec), element_steps(request.g_strides, spec)
         self.schedule = schedule = grad_weight_schedule(layout, element, target)
         self.kernel = GradWeightKernel(
             element=element,

@@ -17,7 +17,7 @@ from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.plan.store import WeightStore
-from convforge.problem import ConvSpec, fold_padding, padded_size
+from convforge.problem import ConvSpec, Precision, fold_padding, padded_size, precision_of
 from convforge.runtime import address_of, get_num_threads
 
 Array = NDArray[Any]
@@ -27,13 +27,18 @@ class Prepared:
     """An output product whose choices are made, for arrays of one shape.
 
     Keeps the packed weights of the last `weight_key` in `store`, which a layer's shapes share; a key must
-    change whenever the weight or bias does.
+    change whenever the weight or bias does. precision: of float32, the one in force now if None.
     """
 
     def __init__(
-        self, spec: ConvSpec, activation: Activation = "none", store: WeightStore | None = None
+        self,
+        spec: ConvSpec,
+        activation: Activation = "none",
+        store: WeightStore | None = None,
+        precision: Precision | None = None,
     ) -> None:
         self.spec = spec
+        self._precision: Precision = precision_of(spec.dtype, precision)
         self._store = store or WeightStore()
         self._activation: Activation = activation
         self._shape, self._dtype = spec.output_shape, spec.dtype
@@ -72,7 +77,9 @@ class Prepared:
         self._ready = None
 
     def _prepare(self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array) -> _Ready:
-        request = OutputRequest(self.spec, x.strides, y.strides, bias is not None, self._activation)
+        request = OutputRequest(
+            self.spec, x.strides, y.strides, bias is not None, self._activation, self._precision
+        )
         plan = output_plan(request)
         weights, packed_bias = self._store.fetch(key, plan, weight, bias)
         ready = _Ready(key, x.strides, y.strides, plan, weights, packed_bias)
@@ -81,7 +88,8 @@ class Prepared:
         return ready
 
     def _indirect(self, x: Array, weight: Array, bias: Array | None) -> Array:
-        spec = self.spec
+        # What is computed as float32 for another dtype's sake stays at "highest", as that dtype is.
+        spec, precision = self.spec, self._precision
         if self._empty:
             return _with_bias(np.zeros(spec.output_shape, spec.dtype), bias, spec)
         if self._folds:
@@ -91,18 +99,20 @@ class Prepared:
                 output_size=padded_size(spec),
                 padding=((0, 0),) * spec.rank,
             )
-            padded = Prepared(bare)(
+            padded = Prepared(bare, precision=precision)(
                 x.astype(bare.dtype, copy=False), weight.astype(bare.dtype, copy=False), None
             )
             y = fold_padding(padded, spec.padding_mode, spec.padding)
             return _with_bias(y, bias, spec)
         if spec.dtype.kind == "c":
             parts = ComplexParts(spec)
-            real = Prepared(parts.spec)(parts.split(x), parts.split_weight(weight), None)
+            product = Prepared(parts.spec, precision=precision)
+            real = product(parts.split(x), parts.split_weight(weight), None)
             return _with_bias(parts.join(real), bias, spec)
         wide = wide_spec(spec)
         wide_bias = None if bias is None else bias.astype(wide.dtype)
-        y = Prepared(wide, self._activation)(x.astype(wide.dtype), weight.astype(wide.dtype), wide_bias)
+        product = Prepared(wide, self._activation, precision=precision)
+        y = product(x.astype(wide.dtype), weight.astype(wide.dtype), wide_bias)
         return y.astype(spec.dtype)
 
 

@@ -1,4 +1,7 @@
-"""The three products on plain arrays: output, grad-input, grad-weight."""
+"""The three products on plain arrays: output, grad-input, grad-weight.
+
+precision, of each: what float32 arrays ask for, by default what is in force.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,15 @@ from convforge.plan.cache import grad_weight_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.fallback import executable_memory_refused
 from convforge.plan.prepared import Prepared
-from convforge.problem import ConvSpec, fold_padding, grad_input_spec, padded_size
+from convforge.plan.request import GradWeightRequest
+from convforge.problem import (
+    ConvSpec,
+    Precision,
+    fold_padding,
+    grad_input_spec,
+    padded_size,
+    precision_of,
+)
 
 Array = NDArray[Any]
 
@@ -28,6 +39,7 @@ def output(
     *,
     out: Array | None = None,
     activation: Activation = "none",
+    precision: Precision | None = None,
 ) -> Array:
     """The output of a convolution.
 
@@ -36,52 +48,69 @@ def output(
     """
     if executable_memory_refused():
         return reference.output(spec, x, weight, bias, out=out)
-    return Prepared(spec, activation)(x, weight, bias, out=out)
+    return Prepared(spec, activation, precision=precision)(x, weight, bias, out=out)
 
 
-def grad_input(spec: ConvSpec, grad_output: Array, weight: Array, *, out: Array | None = None) -> Array:
+def grad_input(
+    spec: ConvSpec,
+    grad_output: Array,
+    weight: Array,
+    *,
+    out: Array | None = None,
+    precision: Precision | None = None,
+) -> Array:
     """The gradient of the input: grad_output: spec.output_shape -> spec.input_shape."""
     if executable_memory_refused():
         return reference.grad_input(spec, grad_output, weight, out=out)
+    precision = precision_of(spec.dtype, precision)
     if spec.padding_mode == "zeros":
-        return Prepared(grad_input_spec(spec))(grad_output, weight, None, out=out)
+        return Prepared(grad_input_spec(spec), precision=precision)(grad_output, weight, None, out=out)
     if spec.transposed:
         # The transpose of "gather without padding, then fold" is "pad, then gather".
         plain = _exchanged(spec)
-        return Prepared(plain)(grad_output, weight, None, out=out)
+        return Prepared(plain, precision=precision)(grad_output, weight, None, out=out)
     bare = replace(
         folding_spec(spec), padding_mode="zeros", input_size=padded_size(spec), padding=((0, 0),) * spec.rank
     )
-    padded = Prepared(grad_input_spec(bare))(
+    padded = Prepared(grad_input_spec(bare), precision=precision)(
         grad_output.astype(bare.dtype, copy=False), weight.astype(bare.dtype, copy=False), None
     )
     folded = fold_padding(padded, spec.padding_mode, spec.padding)
     return kept(folded.astype(spec.dtype, copy=False), out)
 
 
-def grad_weight(spec: ConvSpec, x: Array, grad_output: Array, *, out: Array | None = None) -> Array:
+def grad_weight(
+    spec: ConvSpec,
+    x: Array,
+    grad_output: Array,
+    *,
+    out: Array | None = None,
+    precision: Precision | None = None,
+) -> Array:
     """The gradient of the weight.
 
     x: spec.input_shape, grad_output: spec.output_shape -> spec.weight_shape
     """
     if executable_memory_refused():
         return reference.grad_weight(spec, x, grad_output, out=out)
+    precision = precision_of(spec.dtype, precision)
     if spec.transposed:
         # A transposed convolution's weight gradient is the plain one's with input and output exchanged.
         spec = _exchanged(spec)
         x, grad_output = grad_output, x
     if spec.dtype.kind == "c":
         parts = ComplexParts(spec)
-        real = grad_weight(parts.spec, parts.split(x), parts.split(grad_output))
+        real = grad_weight(parts.spec, parts.split(x), parts.split(grad_output), precision=precision)
         return kept(parts.join_weight(real), out)
     wide = wide_spec(spec)
     if wide is not spec:
-        result = grad_weight(wide, x.astype(wide.dtype), grad_output.astype(wide.dtype))
+        result = grad_weight(wide, x.astype(wide.dtype), grad_output.astype(wide.dtype), precision=precision)
         return kept(result.astype(spec.dtype), out)
     result = np.zeros(spec.weight_shape, spec.dtype)
     if 0 not in spec.input_shape and 0 not in spec.output_shape and result.size:
         x, grad_output = readable(x), readable(grad_output)
-        grad_weight_plan(spec, x.strides, grad_output.strides)(x, grad_output, result)
+        request = GradWeightRequest(spec, x.strides, grad_output.strides, precision)
+        grad_weight_plan(request)(x, grad_output, result)
     return kept(result, out)
 
 

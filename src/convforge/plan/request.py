@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import Activation
-from convforge.problem import ConvSpec
+from convforge.problem import ConvSpec, Precision
 
 Array = NDArray[Any]
 
@@ -18,7 +18,8 @@ Array = NDArray[Any]
 class OutputRequest:
     """An output product of arrays of these strides (bytes); grad-input is one too.
 
-    x and y are aligned and do not overlap.
+    x and y are aligned and do not overlap. precision: what must be kept at least; "highest" for all dtypes
+    but float32.
     """
 
     spec: ConvSpec
@@ -26,6 +27,20 @@ class OutputRequest:
     y_strides: tuple[int, ...]
     has_bias: bool
     activation: Activation
+    precision: Precision = "highest"
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightRequest:
+    """A weight gradient of a plain convolution, of arrays of these strides (bytes).
+
+    precision: as in `OutputRequest`.
+    """
+
+    spec: ConvSpec
+    x_strides: tuple[int, ...]
+    g_strides: tuple[int, ...]
+    precision: Precision = "highest"
 
 
 class PackedWeights(Protocol):
@@ -33,7 +48,7 @@ class PackedWeights(Protocol):
 
     @property
     def signature(self) -> Hashable:
-        """Equal where two plans of one layer read the same packed weights."""
+        """Equal where two plans of one layer with this class of packing read the same packed weights."""
         ...
 
     def pack(self, weight: Array, threads: int) -> Array:

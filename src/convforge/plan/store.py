@@ -32,7 +32,7 @@ class WeightStore:
             # One assignment: a thread that packs for the old key goes on filling the old dictionary.
             self._kept = kept = (key, {})
         packed = kept[1]
-        signature = (plan.weights.signature, bias is not None)
+        signature = (type(plan.weights), plan.weights.signature, bias is not None)
         if signature not in packed:
             packed[signature] = _pack(plan, weight, bias)
         return packed[signature]

@@ -6,15 +6,31 @@ This room alone validates. Everything is computed in Python integers, so nothing
 from convforge.problem.adjoint import grad_input_spec
 from convforge.problem.normalize import normalize_conv
 from convforge.problem.padding import fold_padding, pad_array, padded_size, padding_map
+from convforge.problem.precision import (
+    Precision,
+    checked_precision,
+    get_float32_matmul_precision,
+    optional_precision,
+    precision,
+    precision_of,
+    set_float32_matmul_precision,
+)
 from convforge.problem.spec import ConvSpec, PaddingMode
 
 __all__ = [
     "ConvSpec",
     "PaddingMode",
+    "Precision",
+    "checked_precision",
     "fold_padding",
+    "get_float32_matmul_precision",
     "grad_input_spec",
     "normalize_conv",
+    "optional_precision",
     "pad_array",
     "padded_size",
     "padding_map",
+    "precision",
+    "precision_of",
+    "set_float32_matmul_precision",
 ]

@@ -2,13 +2,15 @@
 
 Beyond PyTorch: `padding` also one (before, after) pair an axis, "same" with any stride, "causal" in 1-d;
 `padding_mode` on all of them (on a transposed convolution the exact adjoint of the plain one's);
-`output_size` of the transposed ones; `out`, an array for the result.
+`output_size` of the transposed ones; `out`, an array for the result; `precision` of float32, forward and
+backward ("highest", "high" or "medium"; None is what is in force when each of them runs).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from convforge.problem import Precision, checked_precision
 from convforge.problem.arguments import integer, integers, padding_pairs
 
 from .convolve import Array, Convolution
@@ -30,6 +32,7 @@ def conv1d(
     *,
     padding_mode: str = "zeros",
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Any:
     """Convolve a signal.
 
@@ -41,7 +44,7 @@ def conv1d(
 
     Raises RuntimeError, ValueError, TypeError or NotImplementedError, as PyTorch for the same mistake.
     """
-    convolution = _convolution(1, False, stride, padding, dilation, groups, 0, padding_mode)
+    convolution = _convolution(1, False, stride, padding, dilation, groups, 0, padding_mode, precision)
     return convolution(input, weight, bias, out=out)
 
 
@@ -56,6 +59,7 @@ def conv2d(
     *,
     padding_mode: str = "zeros",
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Any:
     """Convolve an image.
 
@@ -65,7 +69,7 @@ def conv2d(
 
     Raises RuntimeError, ValueError, TypeError or NotImplementedError, as PyTorch for the same mistake.
     """
-    convolution = _convolution(2, False, stride, padding, dilation, groups, 0, padding_mode)
+    convolution = _convolution(2, False, stride, padding, dilation, groups, 0, padding_mode, precision)
     return convolution(input, weight, bias, out=out)
 
 
@@ -80,6 +84,7 @@ def conv3d(
     *,
     padding_mode: str = "zeros",
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Any:
     """Convolve a volume.
 
@@ -89,7 +94,7 @@ def conv3d(
 
     Raises RuntimeError, ValueError, TypeError or NotImplementedError, as PyTorch for the same mistake.
     """
-    convolution = _convolution(3, False, stride, padding, dilation, groups, 0, padding_mode)
+    convolution = _convolution(3, False, stride, padding, dilation, groups, 0, padding_mode, precision)
     return convolution(input, weight, bias, out=out)
 
 
@@ -106,6 +111,7 @@ def conv_transpose1d(
     output_size: Any = None,
     padding_mode: str = "zeros",
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Any:
     """The adjoint of `conv1d`: every input element adds the kernel, times itself, to the output.
 
@@ -119,7 +125,9 @@ def conv_transpose1d(
     output_size, instead of output_padding, is a size that a convolution of this stride maps to the input's.
     Raises RuntimeError, ValueError, TypeError or NotImplementedError, as PyTorch for the same mistake.
     """
-    convolution = _convolution(1, True, stride, padding, dilation, groups, output_padding, padding_mode)
+    convolution = _convolution(
+        1, True, stride, padding, dilation, groups, output_padding, padding_mode, precision
+    )
     return convolution(input, weight, bias, output_size=output_size, out=out)
 
 
@@ -136,6 +144,7 @@ def conv_transpose2d(
     output_size: Any = None,
     padding_mode: str = "zeros",
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Any:
     """The adjoint of `conv2d`: every input element adds the kernel, times itself, to the output.
 
@@ -146,7 +155,9 @@ def conv_transpose2d(
     output_size, instead of output_padding, is a size that a convolution of this stride maps to the input's.
     Raises RuntimeError, ValueError, TypeError or NotImplementedError, as PyTorch for the same mistake.
     """
-    convolution = _convolution(2, True, stride, padding, dilation, groups, output_padding, padding_mode)
+    convolution = _convolution(
+        2, True, stride, padding, dilation, groups, output_padding, padding_mode, precision
+    )
     return convolution(input, weight, bias, output_size=output_size, out=out)
 
 
@@ -163,6 +174,7 @@ def conv_transpose3d(
     output_size: Any = None,
     padding_mode: str = "zeros",
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Any:
     """The adjoint of `conv3d`: every input element adds the kernel, times itself, to the output.
 
@@ -173,7 +185,9 @@ def conv_transpose3d(
     output_size, instead of output_padding, is a size that a convolution of this stride maps to the input's.
     Raises RuntimeError, ValueError, TypeError or NotImplementedError, as PyTorch for the same mistake.
     """
-    convolution = _convolution(3, True, stride, padding, dilation, groups, output_padding, padding_mode)
+    convolution = _convolution(
+        3, True, stride, padding, dilation, groups, output_padding, padding_mode, precision
+    )
     return convolution(input, weight, bias, output_size=output_size, out=out)
 
 
@@ -186,6 +200,7 @@ def _convolution(
     groups: Any,
     output_padding: Any,
     padding_mode: str,
+    precision: Precision | None,
 ) -> Convolution:
     # Anything but a plain int is brought to tuples of ints first: as keys, 1, 1.0 and True would be equal.
     key: tuple[Any, ...] = (
@@ -199,10 +214,11 @@ def _convolution(
         if output_padding.__class__ is int
         else integers(output_padding, "output_padding", rank),
         str(padding_mode),
+        None if precision is None else checked_precision(precision),
     )
     convolution = _known.get(key)
     if convolution is None:
         if len(_known) >= REMEMBERED:
             _known.pop(next(iter(_known)), None)
-        convolution = _known[key] = Convolution(*key)
+        convolution = _known[key] = Convolution(*key[:-1], precision=key[-1])
     return convolution

@@ -17,7 +17,7 @@ from convforge.autograd.grad_mode import mode
 from convforge.autograd.tensor import Tensor, from_data, recording
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvMemoryError, ConvShapeError, ConvTypeError
 from convforge.plan import WeightStore
-from convforge.problem import ConvSpec, normalize_conv
+from convforge.problem import ConvSpec, Precision, get_float32_matmul_precision, normalize_conv
 from convforge.problem.arguments import listed
 
 from .ready import Ready, WeightWatch, ready
@@ -36,10 +36,11 @@ class Convolution:
         convolve(x, weight, bias)
 
     The arguments are those of `problem.normalize_conv`, in any form that it takes. keeps_weights: whether
-    packed weights are kept for the next call, as long as their values stay the same.
+    packed weights are kept for the next call, as long as their values stay the same. precision: of float32,
+    forward and backward; None takes what is in force when each of them runs.
     """
 
-    __slots__ = ("_arguments", "_key", "_known", "_rank", "_store", "_transposed", "_watch")
+    __slots__ = ("_arguments", "_key", "_known", "_precision", "_rank", "_store", "_transposed", "_watch")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Convolution:
         output_padding: Any = 0,
         padding_mode: str = "zeros",
         keeps_weights: bool = False,
+        precision: Precision | None = None,
     ) -> None:
         self._rank = rank
         self._transposed = transposed
@@ -63,6 +65,7 @@ class Convolution:
             "output_padding": output_padding,
             "padding_mode": padding_mode,
         }
+        self._precision: Precision | None = precision
         self._known: dict[Key, Ready] = {}
         self._watch = WeightWatch() if keeps_weights else None
         self._store = WeightStore()
@@ -78,18 +81,20 @@ class Convolution:
         """
         xa: Array = x._data if isinstance(x, Tensor) else plain_array(x, "input")
         wa: Array = weight._data if isinstance(weight, Tensor) else plain_array(weight, "weight")
+        # 50 ns of a call: what is set may change between any two.
+        asked = self._precision or get_float32_matmul_precision()
         if bias is None:
             ba = None
-            key = (xa.shape, xa.strides, xa.dtype, wa.shape, wa.strides, wa.dtype)
+            key = (asked, xa.shape, xa.strides, xa.dtype, wa.shape, wa.strides, wa.dtype)
         else:
             ba = cast(Array, bias._data) if isinstance(bias, Tensor) else plain_array(bias, "bias")
-            key = (xa.shape, xa.strides, xa.dtype, wa.shape, wa.strides, wa.dtype, ba.shape, ba.dtype)
+            key = (asked, xa.shape, xa.strides, xa.dtype, wa.shape, wa.strides, wa.dtype, ba.shape, ba.dtype)
         if output_size is not None:
             output_size = listed(output_size, "output_size", self._rank)
             key = (*key, "output_size", output_size)
         known = self._known.get(key)
         if known is None:
-            known = self._learn(key, xa, wa, ba, output_size)
+            known = self._learn(key, xa, wa, ba, output_size, asked)
         if mode.enabled and recording(x, weight, bias):
             if out is not None:
                 raise ConvArgumentError(
@@ -135,10 +140,18 @@ class Convolution:
             **self._arguments,
         )
 
-    def _learn(self, key: Key, x: Array, weight: Array, bias: Array | None, output_size: Any) -> Ready:
+    def _learn(
+        self,
+        key: Key,
+        x: Array,
+        weight: Array,
+        bias: Array | None,
+        output_size: Any,
+        precision: Precision,
+    ) -> Ready:
         spec, unbatched = self.spec(x, weight, bias, output_size=output_size)
         native = all(each.dtype.isnative for each in (x, weight, bias) if each is not None)
-        known = ready(spec, unbatched, native, self._store)
+        known = ready(spec, unbatched, native, self._store, precision)
         if len(self._known) >= REMEMBERED:
             self._known.pop(next(iter(self._known)), None)
         self._known[key] = known
@@ -158,9 +171,12 @@ class Convolution:
             y = known.run(x._data, weight._data, None if bias is None else bias._data, None)
         except MemoryError as error:
             raise _too_large(known.spec) from error
+        # Its own precision, not the one in force: that of backward is the one in force then.
+        precision = self._precision
         if not known.unbatched:
-            return products.record_output(known.spec, y, x, weight, bias)
-        return products.record_output(known.spec, y[None], x.unsqueeze(0), weight, bias).squeeze(0)
+            return products.record_output(known.spec, y, x, weight, bias, precision)
+        out = products.record_output(known.spec, y[None], x.unsqueeze(0), weight, bias, precision)
+        return out.squeeze(0)
 
 
 def _checked_out(out: Any, ready: Ready) -> Array:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from convforge import plan, reference
 from convforge.plan.fallback import executable_memory_refused
-from convforge.problem import ConvSpec
+from convforge.problem import ConvSpec, Precision
 
 Array = npt.NDArray[Any]
 # (x, weight, bias, weight key) -> output; `out=` keyword for an array to write it to.
@@ -43,13 +43,15 @@ class Ready:
         return self.spec.output_shape[1:] if self.unbatched else self.spec.output_shape
 
 
-def ready(spec: ConvSpec, unbatched: bool, native: bool, store: plan.WeightStore) -> Ready:
+def ready(
+    spec: ConvSpec, unbatched: bool, native: bool, store: plan.WeightStore, precision: Precision
+) -> Ready:
     """Plan a convolution. native: whether the arrays come in this processor's byte order."""
     forget: Callable[[], None]
     if executable_memory_refused():
         run, forget = _reference(spec), _nothing_to_forget
     else:
-        prepared = plan.Prepared(spec, store=store)
+        prepared = plan.Prepared(spec, store=store, precision=precision)
         run, forget = prepared, prepared.forget
     if not native:
         run = _in_native_order(run, spec.dtype)
