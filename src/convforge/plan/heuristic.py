@@ -30,7 +30,7 @@ def gather_schedule(
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
     steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
-    mr, nv = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
+    mr, nv = gather_tile(target, lanes, gather.out_channels, tiled_length(layout), steps)
     packed = not in_place or layout.flat < nv * lanes
     length = nv * lanes
     tiles = -(-layout.flat // length)
@@ -68,6 +68,17 @@ def gather_schedule(
     )
 
 
+def tiled_length(layout: Layout) -> int:
+    """The outputs that tiles are chosen for: those there are, but for a signal the next power of two.
+
+    A signal's length varies from call to call. It takes at most one new kernel for each doubling, and none
+    beyond 1024 outputs, where what the last tile wastes is little.
+    """
+    if not layout.is_one_row:
+        return layout.flat
+    return min(1 << max(layout.flat - 1, 1).bit_length(), 1024)
+
+
 def gather_tile(target: Target, lanes: int, out_channels: int, flat: int, steps: int) -> tuple[int, int]:
     """(mr, nv) of the tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
 
@@ -90,7 +101,7 @@ def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
     total = 0.0
     for taps in gather.taps_by_phase:
         steps = gather.in_channels * len(taps)
-        mr, nv = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
+        mr, nv = gather_tile(target, lanes, gather.out_channels, tiled_length(layout), steps)
         total += _tile_cycles(mr, nv, lanes, gather.out_channels, layout.flat, steps)
     rows_in = layout.total_rows * layout.row_residues * gather.in_channels
     rows_out = layout.out_rows * gather.out_channels

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from convforge.plan import channels, depthwise, direct
+from convforge.plan import channels, depthwise, direct, winograd
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.target import Target
 
@@ -35,7 +35,7 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: tuple[Family, ...] = (depthwise, channels, direct)
+FAMILIES: tuple[Family, ...] = (depthwise, winograd, channels, direct)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,16 +69,19 @@ class Prepared:
         ready = self._ready
         if ready is None or weight_key is None or not ready.fits(weight_key, x, y):
             ready = self._prepare(weight_key, x, weight, bias, y)
-        ready.plan(address_of(x), ready.weights_at, ready.bias_at, address_of(y))
+        if ready.plan(address_of(x), ready.weights_at, ready.bias_at, address_of(y)) is False:
+            self._compute_plainly(x, weight, bias, y)
         return y if out is None or y is out else kept(y, out)
 
     def forget(self) -> None:
         """Drop the packed weights of this shape."""
         self._ready = None
 
-    def _prepare(self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array) -> _Ready:
+    def _prepare(
+        self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array, *, plain: bool = False
+    ) -> _Ready:
         request = OutputRequest(
-            self.spec, x.strides, y.strides, bias is not None, self._activation, self._precision
+            self.spec, x.strides, y.strides, bias is not None, self._activation, self._precision, plain
         )
         plan = output_plan(request)
         weights, packed_bias = self._store.fetch(key, plan, weight, bias)
@@ -86,6 +89,16 @@ class Prepared:
         if key is not None:
             self._ready = ready
         return ready
+
+    def _compute_plainly(self, x: Array, weight: Array, bias: Array | None, y: Array) -> None:
+        """Compute into y again, each image by what is for it alone, that its bits do not depend on others."""
+        if self.spec.batch == 1:
+            ready = self._prepare(None, x, weight, bias, y, plain=True)
+            ready.plan(address_of(x), ready.weights_at, ready.bias_at, address_of(y))
+            return
+        one = Prepared(replace(self.spec, batch=1), self._activation, precision=self._precision)
+        for image in range(self.spec.batch):
+            y[image : image + 1] = one(x[image : image + 1], weight, bias, "kept")
 
     def _indirect(self, x: Array, weight: Array, bias: Array | None) -> Array:
         # What is computed as float32 for another dtype's sake stays at "highest", as that dtype is.

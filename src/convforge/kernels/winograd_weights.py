@@ -1,0 +1,55 @@
+"""Weights of Winograd's kernels: transformed once, in float64, and packed in the order in which tiles read.
+
+    packed[group][tile][point][channel][m] = (G g G^T)[point] of w[group][tile * mr + m][channel]
+
+A task is one tile of one group. Tap t of an axis is the one that reads the t-th input of a tile; the table
+of offsets says where it lies in the weight array, so a transposed convolution's taps come in its own order.
+"""
+
+from __future__ import annotations
+
+from convforge.ir.element import ELEMENTS
+from convforge.ir.emitter import TYPES, Emitter, Module
+from convforge.ir.vector import Vectors
+from convforge.kernels.combine import emit_along_axes, emit_product
+from convforge.kernels.contract import WINOGRAD_WEIGHT_PARAMETERS, WinogradWeightPacker
+from convforge.kernels.parameters import Parameters
+from convforge.schedule.winograd import transforms
+
+
+def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
+    """Emit the task; x of the call is the weight array, y the packed one."""
+    e: Emitter = module.function("task", "pip")
+    call, index, _ = e.arguments
+    p = Parameters(e, e.load_pointer(call, 0), WINOGRAD_WEIGHT_PARAMETERS)
+    p.read(*WINOGRAD_WEIGHT_PARAMETERS)
+    stored = Vectors(e, kernel.element, 1, fused=False)
+    double = Vectors(e, ELEMENTS["float64"], 1, fused=False)
+    storage, compute, tiling = kernel.element.storage, kernel.element.compute, kernel.tiling
+    weights, packed, offsets = e.load_pointer(call, 1), e.load_pointer(call, 4), p.pointer("offsets")
+    taps = tiling.taps[0] * tiling.taps[1] * tiling.taps[2]
+    matrices = [transforms(m, r).weight for m, r in zip(tiling.outputs, tiling.taps)]
+    tile, group = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
+    first = e.mul(tile, kernel.mr)
+    source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
+    point = e.mul(p.channels, kernel.mr)
+    target = e.at(packed, compute, e.mul(index, point, tiling.points))
+    with (
+        e.loop(0, p.channels, name="channel") as channel,
+        e.loop(0, kernel.mr, name="out_channel") as m,
+    ):
+        real = e.less(e.add(first, m.index), p.out_channels)
+        # A missing channel reads the tile's first weights, which are there, and keeps zeros of them.
+        at = e.add(e.mul(channel.index, p.w_channel), e.select(real, e.mul(m.index, p.w_out), 0))
+        line = e.at(source, storage, at)
+        g = [stored.widen(e.load(storage, line, e.load("i64", offsets, i))) for i in range(taps)]
+        if compute != "f64":
+            g = [e.b.fpext(value, TYPES["f64"]) for value in g]
+        g = [double.broadcast(value) for value in g]
+        u = emit_along_axes(double, g, matrices, tiling.taps, emit_product)
+        to = e.at(target, compute, e.add(e.mul(channel.index, kernel.mr), m.index))
+        for i, value in enumerate(u):
+            exact = e.b.extract_element(value, TYPES["i32"](0))
+            rounded = exact if compute == "f64" else e.b.fptrunc(exact, TYPES[compute])
+            e.store(e.b.select(real, rounded, TYPES[compute](0.0)), compute, to, e.mul(point, i))
+    e.done()
