@@ -1,14 +1,15 @@
-"""`python -m benchmarks layers | small | startup | memory`."""
+"""`python -m benchmarks layers | backward | scaling | small | startup | memory`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import layers_command, memory, small, startup
+from benchmarks import backward, layers_command, memory, small, startup
 
 COMMANDS = {
     "layers": (layers_command, "time every layer of the table against the peers"),
+    "backward": (backward, "time the gradients of input and weight against PyTorch"),
     "small": (small, "time the smallest call against PyTorch"),
     "startup": (startup, "time the import, the first call, and the first call from the disk cache"),
     "memory": (memory, "print the workspace that the plan of each layer asks for"),

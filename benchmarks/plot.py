@@ -151,7 +151,7 @@ def handle(name: str) -> Any:
 def subtitle(rows: list[Row]) -> str:
     """The two means that sum the picture up."""
     parts: list[str] = []
-    for peer, words in ((REFERENCE, "PyTorch NCHW"), ("best peer", "the best peer of each layer")):
+    for peer, words in ((REFERENCE, "PyTorch NCHW"), ("best fp32 peer", "the best peer of each layer")):
         found = compare(rows, peer)
         if found is not None:
             parts.append(f"{found.geometric_mean:.2f}× {words}")

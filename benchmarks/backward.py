@@ -1,0 +1,19 @@
+"""`python -m benchmarks backward`: the gradients of input and weight together, layer by layer.
+
+Timed is `autograd.grad(output, (input, weight), grad, retain_graph=True)`, in both libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import layers_command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    layers_command.add_arguments(parser, peers="torch", batch=16)
+
+
+def run(options: argparse.Namespace) -> int:
+    """As `layers`."""
+    return layers_command.run_product(options, "gradients")
