@@ -16,4 +16,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """As `layers`."""
-    return layers_command.run_product(options, "gradients")
+    tables = layers_command.measure(options, "gradients")
+    return layers_command.status([row for rows in tables.values() for row in rows])

@@ -46,11 +46,16 @@ def counts(text: str) -> list[int]:
 
 def run(options: argparse.Namespace) -> int:
     """Prints a table for each number of threads; exit status 1 where we failed or broke the contract."""
-    return run_product(options, "output")
+    return status([row for rows in measure(options, "output").values() for row in rows])
 
 
-def run_product(options: argparse.Namespace, product: str) -> int:
-    """The same for a product: "output" or "gradients"."""
+def status(rows: list[Row]) -> int:
+    """1 where a layer of ours failed or is further from float64 than its precision promises."""
+    return int(any(OURS in row.missing or row.breaks_contract for row in rows))
+
+
+def measure(options: argparse.Namespace, product: str) -> dict[int, list[Row]]:
+    """Measures and prints a product ("output" or "gradients"); the rows by number of threads."""
     names = [OURS, *(name for name in options.peers.split(",") if name)]
     unknown = [name for name in names if name not in libraries.LIBRARIES]
     if unknown:
@@ -61,12 +66,11 @@ def run_product(options: argparse.Namespace, product: str) -> int:
         raise SystemExit(reason)
     left_out = {name: why for name in names if (why := why_not_held(name, options.isa, features))}
     names = [name for name in names if name not in left_out]
-    status = 0
+    tables: dict[int, list[Row]] = {}
     for threads in options.threads:
         settings = Settings(threads, options.dtype, options.batch, options.isa, options.precision, product)
-        rows = measure_table(options, settings, names, left_out)
-        status |= any(OURS in row.missing or row.breaks_contract for row in rows)
-    return int(status)
+        tables[threads] = measure_table(options, settings, names, left_out)
+    return tables
 
 
 def measure_table(

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.arrays import CHECKED_FLOPS, CHECKED_IMAGES
 from benchmarks.contract import OUTPUT_SAMPLES, PROMISED, WEIGHT_SAMPLES
 from benchmarks.results import (
+    BEST,
     LARGE_FLOPS,
     OURS,
     REFERENCE,
@@ -128,7 +129,7 @@ def summary(rows: list[Row], peak_gflops: float) -> str:
     """Means, extremes, slow layers, shares of the peak and the limit, errors."""
     peers = [name for name in variants_of(rows) if name != OURS]
     lines = [f"{'our speed against':<18}{'layers':>7}{'geo. mean':>11}{'faster on':>11}  lowest; highest"]
-    for peer in [*peers, *(["best fp32 peer"] if peers else [])]:
+    for peer in [*peers, *([BEST] if peers else [])]:
         found = compare(rows, peer)
         if found is not None:
             lines.append(

@@ -14,6 +14,9 @@ OURS = "convforge"
 REFERENCE = "torch"
 """The peer in the way most people call it: PyTorch, contiguous NC…"""
 
+BEST = "best fp32 peer"
+"""Stands for the fastest peer of each layer."""
+
 BELOW_FP32 = ("openvino-bf16",)
 """Variants that do not compute in float32: measured, but never the best peer."""
 
@@ -111,11 +114,11 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 def compare(rows: list[Row], peer: str) -> Comparison | None:
-    """Our speed against `peer`, or against the fastest of a layer for peer "best fp32 peer"."""
+    """Our speed against `peer`, or against the fastest of a layer for BEST."""
     ratios = {
         row.label: ratio
         for row in rows
-        if (ratio := row.speed_against(row.best_peer() if peer == "best fp32 peer" else peer)) is not None
+        if (ratio := row.speed_against(row.best_peer() if peer == BEST else peer)) is not None
     }
     if not ratios:
         return None
