@@ -14,6 +14,7 @@ COLOURS = {
     "torch-cl": "#56B4E9",
     "onnxruntime": "#009E73",
     "openvino": "#8A6FB0",
+    "openvino-bf16": "#C9A9E0",
 }
 NAMES = {
     OURS: "convforge",
@@ -21,6 +22,7 @@ NAMES = {
     "torch-cl": "PyTorch channels-last",
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO fp32",
+    "openvino-bf16": "OpenVINO bf16",
 }
 INK = "#222222"
 QUIET = "#8C8C8C"
