@@ -93,11 +93,6 @@ WINOGRAD_WEIGHT_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
 )
 GRAD_WEIGHT_PARAMETERS = (
-    *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
-)
-# Where a Winograd kernel's header says that a result is not finite: one element of the compute type.
-WINOGRAD_FLAG_BYTES = 8
-GRAD_WEIGHT_PARAMETERS = (
     *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
     *("x_batch", "x_channel", "g_batch", "g_channel", "g_step", "g_row", "g_slice"),
     *_PACKING,

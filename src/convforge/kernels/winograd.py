@@ -161,7 +161,7 @@ class _Winograd:
     def _emit_sums(
         self, e: Emitter, v: Vectors, p: Parameters, weights: Value, values: Value, sums: Value
     ) -> None:
-        """M of mr channels and `length` tiles: a product of matrices for each point, by blocks of channels."""
+        """M of mr channels and `length` tiles: for each point a product of matrices, channels in blocks."""
         compute, mr, nv = self.element.compute, self.mr, self.nv
         with e.loop(0, self.tiling.points, name="point") as point:
             u = e.at(weights, compute, e.mul(point.index, p.channels, mr))

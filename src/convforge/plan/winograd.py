@@ -249,10 +249,11 @@ class WinogradPlan:
 
 def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
     """The ways to cut a gather into tiles that keep a precision and save products."""
-    taps = tuple(len(axis.phases[0].taps) for axis in gather.axes)
-    choices = [_OUTPUTS[precision].get(r, ()) for r in taps]
-    found = [Tiling(outputs, (taps[0], taps[1], taps[2])) for outputs in product(*choices)]
-    return [t for t in found if prod(taps) > 1 and t.points <= _POINT_LIMIT]
+    d, h, w = (len(axis.phases[0].taps) for axis in gather.axes)
+    allowed = _OUTPUTS[precision]
+    choices = product(allowed.get(d, ()), allowed.get(h, ()), allowed.get(w, ()))
+    found = [Tiling(outputs, (d, h, w)) for outputs in choices]
+    return [tiling for tiling in found if d * h * w > 1 and tiling.points <= _POINT_LIMIT]
 
 
 def _tile(gather: Gather, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
