@@ -9,9 +9,8 @@ element, so their even and odd parts are computed once:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from math import prod
 
 from convforge.ir.emitter import Value
 from convforge.ir.vector import Vectors
@@ -54,29 +53,6 @@ def emit_transposed_product(v: Vectors, matrix: Matrix, x: Sequence[Value]) -> l
         _combine(v, [row[k] for k, _, _ in sums], [pair[i % 2] for _, *pair in sums])
         for i, row in enumerate(matrix)
     ]
-
-
-def emit_along_axes(
-    v: Vectors,
-    block: list[Value],
-    matrices: Sequence[Matrix],
-    sizes: tuple[int, int, int],
-    product: Callable[[Vectors, Matrix, Sequence[Value]], list[Value]],
-) -> list[Value]:
-    """Apply a matrix along each axis of a block of vectors: [depth][height][width], last axis first."""
-    shape = list(sizes)
-    for axis in (2, 1, 0):
-        matrix, length = matrices[axis], shape[axis]
-        shape[axis] = len(matrix)
-        step = prod(shape[axis + 1 :])
-        results: list[Value] = [None] * (len(block) // length * len(matrix))
-        for outer in range(len(block) // (length * step)):
-            for inner in range(step):
-                line = [block[(outer * length + k) * step + inner] for k in range(length)]
-                for k, value in enumerate(product(v, matrix, line)):
-                    results[(outer * len(matrix) + k) * step + inner] = value
-        block = results
-    return block
 
 
 def _combine(v: Vectors, factors: Sequence[Fraction], x: Sequence[Value]) -> Value:

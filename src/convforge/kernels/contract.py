@@ -77,16 +77,21 @@ DEPTHWISE_PARAMETERS = (
     *("planes", "plane_rows", "total_rows", "row_length", "one_row", "slice_rows"),
     *("row_residues", "column_residues", "row_table", "column_table", "x_column"),
 )
-# values, spread, sums, leaving: where these lie in scratch, in bytes. point: elements from the values of one
-# point to those of the next. distances: how far in the planes each input of a tile lies from the tile; reach:
-# the farthest row of them. lowest: column of the input that the first tile's first is, negative on padding;
-# in_width: columns of the input.
+# values, spread, sums, leaving, lines: where these lie in scratch, in bytes. point: elements from the values
+# of one point to those of the next. distances: how far in the planes each input of a tile lies from the tile;
+# reach: the farthest row of them.
 WINOGRAD_PARAMETERS = (
-    *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks"),
+    *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "phases", "phase_table"),
     *("bands", "band_length", "flat", "channel_block", "point", "distances", "values", "spread"),
-    *("sums", "leaving"),
+    *("sums", "leaving", "lines"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice"),
-    *("depth", "height", "width", *_PACKING, "slice_rows", "reach", "lowest", "in_width"),
+    *("pitch", "plane", "planes", "plane_rows", "total_rows", "row_length", "one_row"),
+    *("row_residues", "column_residues", "x_column", "slice_rows", "reach"),
+)
+# What differs from phase to phase of a dilated kernel. lowest: column of the input that the first tile's
+# first is, negative on padding; in_width: columns of the input; x_offset, y_offset: its first input, output.
+WINOGRAD_PHASE_FIELDS = (
+    *("row_table", "column_table", "lowest", "in_width", "x_offset", "y_offset", "depth", "height", "width"),
 )
 # offsets: the element offset of each tap in the weight array.
 WINOGRAD_WEIGHT_PARAMETERS = (

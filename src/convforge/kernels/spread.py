@@ -11,13 +11,15 @@ bits of |x|: exact in any order, and NaN is the largest of all.
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from convforge.ir.emitter import Emitter, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import WINOGRAD_FLAG_BYTES
+from convforge.kernels.separable import Pass
 from convforge.schedule.winograd import Tiling
 
 # Times that a tile's largest input may exceed that of a window in it: pictures of 8 bits pass. It bounds what
@@ -27,27 +29,18 @@ SPREAD = 256.0
 _RANGE = {4: 2.0**60, 8: 2.0**500}
 
 
-def emit_windows(v: Vectors, data: list[Value], tiling: Tiling) -> list[Value]:
-    """The largest magnitude of each window of a block of inputs [depth][height][width], as bits."""
-    block = [v.magnitude(value) for value in data]
-    shape = list(tiling.sizes)
-    for axis in (2, 1, 0):
-        size, outputs, taps = shape[axis], tiling.outputs[axis], tiling.taps[axis]
-        inner = prod(shape[axis + 1 :])
-        shape[axis] = outputs
-        found: list[Value] = [None] * (len(block) // size * outputs)
-        for outer in range(len(block) // (size * inner)):
-            for i in range(inner):
-                line = [block[(outer * size + k) * inner + i] for k in range(size)]
-                for k, value in enumerate(_sliding(v, line, taps)):
-                    found[(outer * outputs + k) * inner + i] = value
-        block = found
-    return block
+def window_passes(v: Vectors, tiling: Tiling) -> list[Pass]:
+    """The passes over a tile's magnitudes that leave the largest of each window."""
+    return [
+        Pass(axis, tiling.outputs[axis], partial(_sliding, v, tiling.taps[axis]))
+        for axis in (2, 1, 0)
+        if tiling.sizes[axis] > 1
+    ]
 
 
-def _sliding(v: Vectors, line: list[Value], taps: int) -> list[Value]:
-    """The largest of each `taps` neighbours, from those of half as many."""
-    width = 1
+def _sliding(v: Vectors, taps: int, inputs: Sequence[Value]) -> list[Value]:
+    """The largest magnitude of each `taps` neighbours, from those of half as many."""
+    line, width = [v.magnitude(x) for x in inputs], 1
     while width < taps:
         step = min(width, taps - width)
         line = [v.larger(line[i], line[i + step]) for i in range(len(line) - step)]

@@ -16,6 +16,9 @@ tiles and some tiles of output channels:
                 for block of channels    sums in registers, then added in the first-level cache
             transform, bias, activation  to scratch, row by row to the output
 
+A dilated kernel's outputs fall into phases, each a convolution of neighbouring taps of its own part of the
+input.
+
 Packed weights: [group][tile of output channels][point][channel][mr]. Scratch: header, planes of one channel,
 V, M of one tile, outputs of one tile on their way out.
 
@@ -26,21 +29,24 @@ finite, and the header's flag tells the plan to have that image computed by a di
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.combine import emit_along_axes, emit_product, emit_transposed_product
+from convforge.kernels.combine import emit_product, emit_transposed_product
 from convforge.kernels.contract import (
     HEADER_BYTES,
     WINOGRAD_PARAMETERS,
+    WINOGRAD_PHASE_FIELDS,
     WinogradKernel,
 )
 from convforge.kernels.epilogue import emit_activation, emit_write_rows
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.pack_tiles import emit_pack_tiles
 from convforge.kernels.parameters import Parameters
-from convforge.kernels.spread import emit_flag, emit_largest, emit_uneven, emit_unfit, emit_windows
+from convforge.kernels.separable import IN_REGISTERS, Pass, emit_separable
+from convforge.kernels.spread import emit_flag, emit_largest, emit_uneven, emit_unfit, window_passes
 from convforge.schedule.winograd import transforms
 
 
@@ -71,10 +77,14 @@ class _Winograd:
 
         out_block, key = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
         band, rest = e.rem(key, p.bands), e.div(key, p.bands)
+        phase, rest = e.rem(rest, p.phases), e.div(rest, p.phases)
         group, image = e.rem(rest, p.groups), e.div(rest, p.groups)
+        fields = WINOGRAD_PHASE_FIELDS
+        p.let(fields, e.at(p.pointer("phase_table"), "i64", e.mul(phase, len(fields))))
         first = e.mul(band, p.band_length)
         stop = e.minimum(e.add(first, p.band_length), p.flat)
-        x_group = e.at(x, storage, e.add(e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel)))
+        at = e.add(p.x_offset, e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel))
+        x_group = e.at(x, storage, at)
         values = e.at(scratch, "i8", p.values)
 
         stale = e.b.icmp_signed("!=", e.load("i64", scratch), e.i64(e.add(key, 1)))
@@ -82,7 +92,8 @@ class _Winograd:
             e.store(e.i64(e.add(key, 1)), "i64", scratch)
             self._emit_values(e, v, p, scratch, x_group, first, stop)
 
-        y_group = e.at(y, storage, e.add(e.mul(image, p.y_batch), e.mul(group, p.out_channels, p.y_channel)))
+        at = e.add(p.y_offset, e.mul(image, p.y_batch), e.mul(group, p.out_channels, p.y_channel))
+        y_group = e.at(y, storage, at)
         group_bias = e.at(bias, compute, e.mul(group, p.out_channels)) if self.kernel.has_bias else None
         tile_weights = e.mul(p.channels, self.tiling.points * self.mr)
         first_out = e.mul(out_block, p.task_tiles)
@@ -141,20 +152,50 @@ class _Winograd:
             to = e.at(values, compute, e.mul(channel.index, p.band_length))
             with e.loop(first, stop, step=self.lanes, name="some_tiles") as tiles:
                 origin = e.at(planes, compute, e.sub(tiles.index, base))
-                data = [v.load(origin, e.load("i64", distances, i)) for i in range(self.tiling.points)]
-                at = e.sub(tiles.index, first)
-                for i, largest in enumerate(emit_windows(v, data, self.tiling)):
-                    place = e.add(e.mul(p.band_length, i), at)
-                    v.store_bits(v.larger(largest, v.load_bits(spread, place)), spread, place)
-                data = emit_along_axes(
-                    v, data, [matrix.data for matrix in self.matrices], self.tiling.sizes, emit_product
-                )
-                for i, value in enumerate(data):
-                    v.store(value, to, e.add(at, e.mul(p.point, i)))
+                self._emit_transform(e, v, p, scratch, origin, distances, to, e.sub(tiles.index, first))
         with e.loop(first, stop, step=self.lanes, name="some_windows") as tiles:
             at = e.sub(tiles.index, first)
             largest = [v.load_bits(spread, e.add(e.mul(p.band_length, i), at)) for i in range(windows)]
             emit_flag(e, scratch, emit_uneven(v, largest, v.first(e.sub(p.flat, tiles.index))))
+
+    def _emit_transform(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        scratch: Value,
+        origin: Value,
+        distances: Value,
+        values: Value,
+        at: Int,
+    ) -> None:
+        """V of one vector of tiles and one channel, and the largest inputs of its windows so far."""
+        sizes, lines = self.tiling.sizes, e.at(scratch, "i8", p.lines)
+        spread = e.at(scratch, "i8", p.spread)
+
+        def load(place: Int) -> Value:
+            return v.load(origin, e.load("i64", distances, place))
+
+        def keep_largest(places: list[Int], magnitudes: list[Value]) -> None:
+            for place, magnitude in zip(places, magnitudes):
+                to = e.add(e.mul(p.band_length, place), at)
+                v.store_bits(v.larger(magnitude, v.load_bits(spread, to)), spread, to)
+
+        def store(places: list[Int], data: list[Value]) -> None:
+            for place, value in zip(places, data):
+                v.store(value, values, e.add(at, e.mul(p.point, place)))
+
+        read = load
+        if self.tiling.points <= IN_REGISTERS:
+            read = [load(i) for i in range(self.tiling.points)].__getitem__
+        windows = window_passes(v, self.tiling)
+        emit_separable(e, v, sizes, windows, read=read, write=keep_largest, scratch=lines)
+        passes = [
+            Pass(axis, sizes[axis], partial(emit_product, v, self.matrices[axis].data))
+            for axis in (2, 1, 0)
+            if sizes[axis] > 1
+        ]
+        emit_separable(e, v, sizes, passes, read=read, write=store, scratch=lines)
 
     # The products.
 
@@ -202,29 +243,40 @@ class _Winograd:
         compute, length, (md, mh, mw) = self.element.compute, self.length, self.tiling.outputs
         sums, leaving = e.at(scratch, "i8", p.sums), e.at(scratch, "i8", p.leaving)
         size = self.mr * length  # of M's point; mw times that, of one row of the tiles on its way out
-        with e.loop(0, rows, carried=[v.no_bits()], name="channel_out") as m:
+        lines, watched = e.at(scratch, "i8", p.lines), e.at(scratch, "i8", p.spread)
+        passes = [
+            Pass(axis, matrix_rows, partial(emit_transposed_product, v, self.matrices[axis].output))
+            for axis, matrix_rows in enumerate(self.tiling.outputs)
+            if self.tiling.sizes[axis] > 1 or axis == 2
+        ]
+        v.clear_bits(watched, 0)
+        with e.loop(0, rows, name="channel_out") as m:
             added = None if bias is None else v.load_broadcast(bias, m.index)
-            with e.loop(0, self.nv, carried=m.carried, name="vector_out") as j:
+            with e.loop(0, self.nv, name="vector_out") as j:
                 at = e.add(e.mul(m.index, length), e.mul(j.index, self.lanes))
-                products = [v.load(sums, e.add(at, i * size)) for i in range(self.tiling.points)]
-                outputs = emit_along_axes(
-                    v,
-                    products,
-                    [matrix.output for matrix in self.matrices],
-                    self.tiling.sizes,
-                    emit_transposed_product,
-                )
-                if added is not None:
-                    outputs = [v.add(value, added) for value in outputs]
                 real = v.first(e.sub(p.flat, e.add(tile, e.mul(j.index, self.lanes))))
-                j.next = [emit_largest(v, j.carried[0], outputs, real)]
-                outputs = [emit_activation(v, self.kernel.activation, value) for value in outputs]
-                for i in range(md * mh):
-                    row = v.interleave(outputs[i * mw : (i + 1) * mw])
+
+                def load(place: Int, at: Int = at) -> Value:
+                    return v.load(sums, e.add(at, e.mul(place, size)))
+
+                def finish(
+                    places: list[Int],
+                    row: list[Value],
+                    at: Int = at,
+                    real: Value = real,
+                    added: Value = added,
+                ) -> None:
+                    if added is not None:
+                        row = [v.add(value, added) for value in row]
+                    largest = emit_largest(v, v.load_bits(watched, 0), row, real)
+                    v.store_bits(largest, watched, 0)
+                    row = v.interleave([emit_activation(v, self.kernel.activation, value) for value in row])
+                    to = e.add(e.mul(places[0], size), e.mul(at, mw))
                     for k, value in enumerate(row):
-                        v.store(value, leaving, e.add(e.mul(at, mw), i * size * mw + k * self.lanes))
-            m.next = j.results
-        emit_flag(e, scratch, emit_unfit(v, m.results[0]))
+                        v.store(value, leaving, e.add(to, k * self.lanes))
+
+                emit_separable(e, v, self.tiling.sizes, passes, read=load, write=finish, scratch=lines)
+        emit_flag(e, scratch, emit_unfit(v, v.load_bits(watched, 0)))
         for i in range(md * mh):
             d, h = divmod(i, mh)
             emit_write_rows(

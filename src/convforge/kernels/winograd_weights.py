@@ -8,12 +8,15 @@ of offsets says where it lies in the weight array, so a transposed convolution's
 
 from __future__ import annotations
 
+from functools import partial
+
 from convforge.ir.element import ELEMENTS
-from convforge.ir.emitter import TYPES, Emitter, Module
+from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.combine import emit_along_axes, emit_product
+from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import WINOGRAD_WEIGHT_PARAMETERS, WinogradWeightPacker
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.separable import Pass, emit_separable
 from convforge.schedule.winograd import transforms
 
 
@@ -46,10 +49,19 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
         if compute != "f64":
             g = [e.b.fpext(value, TYPES["f64"]) for value in g]
         g = [double.broadcast(value) for value in g]
-        u = emit_along_axes(double, g, matrices, tiling.taps, emit_product)
         to = e.at(target, compute, e.add(e.mul(channel.index, kernel.mr), m.index))
-        for i, value in enumerate(u):
-            exact = e.b.extract_element(value, TYPES["i32"](0))
-            rounded = exact if compute == "f64" else e.b.fptrunc(exact, TYPES[compute])
-            e.store(e.b.select(real, rounded, TYPES[compute](0.0)), compute, to, e.mul(point, i))
+
+        def store(places: list[Int], u: list[Value], to: Value = to, real: Value = real) -> None:
+            for place, value in zip(places, u):
+                exact = e.b.extract_element(value, TYPES["i32"](0))
+                rounded = exact if compute == "f64" else e.b.fptrunc(exact, TYPES[compute])
+                kept = e.b.select(real, rounded, TYPES[compute](0.0))
+                e.store(kept, compute, to, e.mul(point, place))
+
+        passes = [
+            Pass(axis, tiling.sizes[axis], partial(emit_product, double, matrices[axis]))
+            for axis in (2, 1, 0)
+            if tiling.sizes[axis] > 1
+        ]
+        emit_separable(e, double, tiling.taps, passes, read=g.__getitem__, write=store, scratch=None)
     e.done()

@@ -19,6 +19,7 @@ from convforge.kernels.contract import (
     HEADER_BYTES,
     WINOGRAD_FLAG_BYTES,
     WINOGRAD_PARAMETERS,
+    WINOGRAD_PHASE_FIELDS,
     WINOGRAD_WEIGHT_PARAMETERS,
     WayOut,
     WinogradKernel,
@@ -29,12 +30,12 @@ from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, Band, band_of
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import input_tables
+from convforge.plan.tables import InputTables, input_tables
 from convforge.problem.gather import Gather, gather_of
 from convforge.problem.precision import Precision
 from convforge.runtime import address_of
 from convforge.schedule import Layout, layout_of, why_tile_illegal
-from convforge.schedule.winograd import Tiling, tiles_of, why_no_tiles
+from convforge.schedule.winograd import TilePhase, Tiling, tile_phases, why_no_tiles
 from convforge.target import Target
 
 Array = NDArray[Any]
@@ -95,11 +96,13 @@ class WinogradPlan:
         self.element = element = ELEMENTS[spec.dtype.name]
         gather, lanes = gather_of(spec), target.vector_bytes // element.compute_bytes
         tiling = min(_tilings(gather, request.precision), key=lambda t: _cycles(gather, t, target, lanes))
-        layout = layout_of(tiles_of(gather, tiling))
+        phases = tile_phases(gather, tiling)
+        layout = layout_of(phases[0].gather)
         mr, nv = _tile(gather, layout, target, lanes)
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
-        way_out: WayOut = "unit" if y_steps[4] == 1 or gather.axes[2].out_size == 1 else "strided"
+        step = phases[0].spacing[2]
+        way_out: WayOut = "unit" if y_steps[4] * step == 1 or gather.axes[2].out_size == 1 else "strided"
         self.kernel = WinogradKernel(
             element=element,
             lanes=lanes,
@@ -107,7 +110,7 @@ class WinogradPlan:
             nv=nv,
             fused=target.fused,
             tiling=tiling,
-            columns="unit" if x_steps[4] == 1 or gather.axes[2].in_size == 1 else "strided",
+            columns="unit" if x_steps[4] * step == 1 or gather.axes[2].in_size == 1 else "strided",
             margins=gather.axes[2].mode != "zeros",
             way_out=way_out,
             has_bias=request.has_bias,
@@ -115,28 +118,29 @@ class WinogradPlan:
         )
         self.weights = WinogradWeights(gather, element, target, mr, tiling, spec.transposed, spec.rank)
         self._job = Job(self.kernel, target)
-        self._fill(gather, layout, target, x_steps, y_steps)
+        self._fill(gather, phases, target, x_steps, y_steps)
 
     def _fill(
         self,
         gather: Gather,
-        layout: Layout,
+        phases: list[TilePhase],
         target: Target,
         x_steps: tuple[int, ...],
         y_steps: tuple[int, ...],
     ) -> None:
         kernel, size = self.kernel, self.element.compute_bytes
+        layout, spacing = layout_of(phases[0].gather), phases[0].spacing
         points, length = kernel.tiling.points, kernel.length
         out_tiles = -(-gather.out_channels // kernel.mr)
         tiles = -(-layout.flat // length)
-        bands, out_blocks = self._cut(gather, target, tiles, out_tiles)
+        bands, out_blocks = self._cut(gather, len(phases), target, tiles, out_tiles)
         band_length = -(-tiles // bands) * length
         bands = -(-layout.flat // band_length)
         task_tiles = -(-out_tiles // out_blocks)
         out_blocks = -(-out_tiles // task_tiles)
-        self.tasks = gather.batch * gather.groups * bands * out_blocks
+        self.tasks = gather.batch * gather.groups * len(phases) * bands * out_blocks
         band: Band = band_of(layout, band_length, kernel.lanes, kernel.lanes)
-        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        records, tables = _phase_records(phases, x_steps, y_steps)
         taps = layout.gather.taps_by_phase[0]
         distances = np.array([layout.distance(tap, band.plane) for tap in taps], np.int64)
         # A line more than whole channels, or the points of a tile would fall on the same sets of the cache.
@@ -145,9 +149,10 @@ class WinogradPlan:
         spread = aligned(values + points * point * size)
         sums = aligned(spread + prod(kernel.tiling.outputs) * band_length * size)
         leaving = aligned(sums + points * kernel.mr * length * size)
-        self.workspace_bytes = aligned(leaving + prod(kernel.tiling.outputs) * kernel.mr * length * size + 64)
+        lines = aligned(leaving + prod(kernel.tiling.outputs) * kernel.mr * length * size + 64)
+        self.workspace_bytes = aligned(lines + 2 * points * kernel.lanes * size)
         blocks = max(1, -(-gather.in_channels // _CHAIN))
-        d, h, w = gather.axes
+        width = layout.gather.axes[2]
         parameters = {
             "groups": gather.groups,
             "channels": gather.in_channels,
@@ -155,6 +160,8 @@ class WinogradPlan:
             "out_tiles": out_tiles,
             "task_tiles": task_tiles,
             "out_blocks": out_blocks,
+            "phases": len(phases),
+            "phase_table": records.ctypes.data,
             "bands": bands,
             "band_length": band_length,
             "flat": layout.flat,
@@ -165,16 +172,14 @@ class WinogradPlan:
             "spread": spread,
             "sums": sums,
             "leaving": leaving,
+            "lines": lines,
             "x_batch": x_steps[0],
             "x_channel": x_steps[1],
             "y_batch": y_steps[0],
             "y_channel": y_steps[1],
-            "y_step": y_steps[4],
-            "y_row": y_steps[3],
-            "y_slice": y_steps[2],
-            "depth": d.out_size,
-            "height": h.out_size,
-            "width": w.out_size,
+            "y_step": y_steps[4] * spacing[2],
+            "y_row": y_steps[3] * spacing[1],
+            "y_slice": y_steps[2] * spacing[0],
             "pitch": layout.pitch,
             "plane": band.plane,
             "planes": layout.planes,
@@ -183,20 +188,18 @@ class WinogradPlan:
             "row_length": band.row_length,
             "one_row": int(layout.is_one_row),
             "row_residues": layout.row_residues,
-            "column_residues": len(layout.gather.axes[2].residues),
-            "row_table": tables.rows.ctypes.data,
-            "column_table": tables.columns.ctypes.data,
-            "x_column": x_steps[4] * layout.gather.axes[2].in_step,
+            "column_residues": len(width.residues),
+            "x_column": x_steps[4] * spacing[2] * width.in_step,
             "slice_rows": layout.slice_rows,
             "reach": layout.reach,
-            "lowest": w.lowest,
-            "in_width": w.in_size,
         }
         self._parameters = fill(WINOGRAD_PARAMETERS, parameters)
         self._parameters_at = address_of(self._parameters)
-        self._keep = (tables, distances)
+        self._keep = (records, tables, distances)
 
-    def _cut(self, gather: Gather, target: Target, tiles: int, out_tiles: int) -> tuple[int, int]:
+    def _cut(
+        self, gather: Gather, phases: int, target: Target, tiles: int, out_tiles: int
+    ) -> tuple[int, int]:
         """(bands, blocks of output channels) by which the busiest thread is done first.
 
         The values of a band stay in the second-level cache. A thread transforms each band that it meets.
@@ -205,7 +208,7 @@ class WinogradPlan:
             self.kernel.tiling.points * gather.in_channels * self.kernel.length * self.element.compute_bytes
         )
         fewest = -(-tiles // max(1, int(_VALUES_SHARE * target.l2_bytes) // tile_bytes))
-        images = gather.batch * gather.groups
+        images = gather.batch * gather.groups * phases
         transform = _TRANSFORM_CHANNELS / gather.out_channels  # in units of the products
 
         def busiest(cut: tuple[int, int]) -> float:
@@ -247,6 +250,32 @@ class WinogradPlan:
         )
 
 
+def _phase_records(
+    phases: list[TilePhase], x_steps: tuple[int, ...], y_steps: tuple[int, ...]
+) -> tuple[Int64s, list[InputTables]]:
+    """The records of WINOGRAD_PHASE_FIELDS, and the tables that their addresses are of."""
+    records: list[list[int]] = []
+    kept: list[InputTables] = []
+    for phase in phases:
+        d, h, w = (x_steps[2 + i] * phase.spacing[i] for i in range(3))
+        tables = input_tables(layout_of(phase.gather), (d, h, w))
+        kept.append(tables)
+        width = phase.gather.axes[2]
+        values = {
+            "row_table": tables.rows.ctypes.data,
+            "column_table": tables.columns.ctypes.data,
+            "lowest": width.lowest,
+            "in_width": width.in_size,
+            "x_offset": sum(first * step for first, step in zip(phase.x_first, x_steps[2:])),
+            "y_offset": sum(first * step for first, step in zip(phase.first, y_steps[2:])),
+            "depth": phase.out_size[0],
+            "height": phase.out_size[1],
+            "width": phase.out_size[2],
+        }
+        records.append([values[name] for name in WINOGRAD_PHASE_FIELDS])
+    return np.array(records, np.int64), kept
+
+
 def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
     """The ways to cut a gather into tiles that keep a precision and save products."""
     d, h, w = (len(axis.phases[0].taps) for axis in gather.axes)
@@ -279,7 +308,8 @@ def _product_cycles(gather: Gather, flat: int, mr: int, nv: int, lanes: int) -> 
 
 
 def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
-    layout = layout_of(tiles_of(gather, tiling))
+    phases = tile_phases(gather, tiling)
+    layout = layout_of(phases[0].gather)
     mr, nv = _tile(gather, layout, target, lanes)
     vectors = -(-layout.flat // lanes)
     products = tiling.points * _product_cycles(gather, layout.flat, mr, nv, lanes)
@@ -287,7 +317,7 @@ def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float
     rows_out = layout.out_rows * tiling.outputs[0] * tiling.outputs[1] * gather.out_channels
     transforms = 3.0 * tiling.points * vectors * (gather.in_channels + gather.out_channels)
     total = products + transforms + ROW_CYCLES * (rows_in + rows_out)
-    return total * gather.batch * gather.groups
+    return total * gather.batch * gather.groups * len(phases)
 
 
 class WinogradWeights:

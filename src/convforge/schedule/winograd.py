@@ -13,13 +13,17 @@ along each axis in turn. Tiles overlap by r - 1 inputs:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from itertools import product
 from math import prod
+from typing import TypeVar
 
 from convforge.problem.gather import Axis, Gather, Phase, Tap
 
+T = TypeVar("T")
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 # Points of interpolation, by how many are needed beside infinity. Those of F(2, 3) cost additions only.
@@ -92,42 +96,90 @@ class Tiling:
 
 
 def why_no_tiles(gather: Gather) -> str | None:
-    """The reason why a gather has no Winograd tiles, or None: each axis needs neighbouring taps, step 1."""
+    """The reason why a gather has no Winograd tiles, or None: it needs evenly spaced taps, stride 1."""
     for name, axis in zip(("depth", "height", "width"), gather.axes):
         if axis.in_step != 1 or axis.out_step != 1:
-            return f"step {max(axis.in_step, axis.out_step)} along the {name}, not 1"
-        offsets = sorted(tap.offset for tap in axis.phases[0].taps)
-        if offsets != list(range(offsets[0], offsets[0] + len(offsets))) if offsets else True:
-            return f"taps along the {name} that are not neighbours"
+            return f"stride {max(axis.in_step, axis.out_step)} along the {name}, not 1"
+        offsets = _offsets(axis)
+        spacing = _spacing(axis)
+        if not offsets or offsets != list(range(offsets[0], offsets[-1] + 1, spacing)):
+            return f"taps along the {name} that are not evenly spaced"
+        if spacing > 1 and axis.mode != "zeros":
+            return f"dilation {spacing} along the {name} with padding mode {axis.mode!r}"
     return None
 
 
-def tiles_of(gather: Gather, tiling: Tiling) -> Gather:
-    """The gather whose outputs are tiles, and whose taps are the inputs of a tile.
+def _offsets(axis: Axis) -> list[int]:
+    return sorted(tap.offset for tap in axis.phases[0].taps)
 
-    Columns have planes of their own for each tap, so that rows of tiles follow each other without gaps.
+
+def _spacing(axis: Axis) -> int:
+    """Inputs from one tap to the next."""
+    offsets = _offsets(axis)
+    return offsets[1] - offsets[0] if len(offsets) > 1 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class TilePhase:
+    """Outputs first + spacing * q along each axis, and the gather of their tiles.
+
+    Its inputs are the positions x_first + spacing * i: `gather` counts i. All phases of a gather have tiles
+    in the same places.
     """
-    axes = [
-        _tiled(axis, m, r, apart=last)
-        for axis, m, r, last in zip(gather.axes, tiling.outputs, tiling.taps, (False, False, True))
-    ]
-    d, h, w = axes
-    taps = tuple(
-        (td, th, tw) for td in d.phases[0].taps for th in h.phases[0].taps for tw in w.phases[0].taps
-    )
-    return replace(gather, axes=(d, h, w), taps_by_phase=(taps,))
+
+    gather: Gather
+    spacing: tuple[int, int, int]
+    first: tuple[int, int, int]
+    x_first: tuple[int, int, int]
+    out_size: tuple[int, int, int]
 
 
-def _tiled(axis: Axis, outputs: int, taps: int, *, apart: bool) -> Axis:
-    tiles = -(-axis.out_size // outputs)
-    inputs = tuple(Tap(i, axis.lowest + i) for i in range(outputs + taps - 1))
-    return Axis(
-        in_size=axis.in_size,
-        out_size=tiles,
-        in_step=outputs,
-        out_step=1,
-        phases=(Phase(0, tiles, inputs),),
-        padding=axis.padding,
-        mode=axis.mode,
-        planes_apart=apart,
+def tile_phases(gather: Gather, tiling: Tiling) -> list[TilePhase]:
+    """The gathers whose outputs are tiles, and whose taps are the inputs of a tile: one for each phase.
+
+    A kernel of dilation s reads inputs s apart, so its outputs fall into s phases along an axis, each a
+    convolution of neighbours. Columns have planes of their own for each tap of a tile, so that rows of tiles
+    follow each other without gaps.
+    """
+    spacing = [_spacing(axis) for axis in gather.axes]
+    starts = (range(min(s, axis.out_size)) for s, axis in zip(spacing, gather.axes))
+    return [_phase(gather, tiling, spacing, first) for first in product(*starts)]
+
+
+def _phase(gather: Gather, tiling: Tiling, spacing: list[int], first: tuple[int, ...]) -> TilePhase:
+    axes: list[Axis] = []
+    x_first: list[int] = []
+    out_size: list[int] = []
+    for i, axis in enumerate(gather.axes):
+        step, m, r = spacing[i], tiling.outputs[i], tiling.taps[i]
+        lowest, residue = divmod(first[i] + axis.lowest, step)
+        longest = -(-axis.out_size // step)  # the first phase's outputs
+        tiles = -(-longest // m)
+        inputs = tuple(Tap(k, lowest + k) for k in range(m + r - 1))
+        axes.append(
+            Axis(
+                in_size=max(0, -(-(axis.in_size - residue) // step)),
+                out_size=tiles,
+                in_step=m,
+                out_step=1,
+                phases=(Phase(0, tiles, inputs),),
+                padding=axis.padding,
+                mode=axis.mode,
+                planes_apart=i == 2,
+            )
+        )
+        x_first.append(residue)
+        out_size.append(-(-(axis.out_size - first[i]) // step))
+    taps = tuple(product(*(axis.phases[0].taps for axis in axes)))
+    return TilePhase(
+        replace(gather, axes=_three(axes), taps_by_phase=(tuple(_three(triple) for triple in taps),)),
+        _three(spacing),
+        _three(first),
+        _three(x_first),
+        _three(out_size),
     )
+
+
+def _three(items: Sequence[T]) -> tuple[T, T, T]:
+    first, second, third = items
+    return first, second, third
