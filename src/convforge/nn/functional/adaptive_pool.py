@@ -110,7 +110,7 @@ def _output_sizes(function: str, output_size: Any, shape: Sequence[int], rank: i
     for at, number in enumerate(given):
         if number is None and rank > 1:
             outs.append(shape[at - len(given)])
-        elif hasattr(number, "__index__"):
+        elif number is not None and hasattr(number, "__index__"):
             outs.append(operator.index(number))
         else:
             raise TypeError(
