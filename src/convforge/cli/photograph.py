@@ -162,8 +162,8 @@ def to_mode(image_module: Any, image: Any, wanted: str) -> Any:
 def find_photographs(given: list[str]) -> list[Path]:
     """The files meant: each path itself, or the images in it if it is a folder (sorted, not its subfolders).
 
-    Raises CliError for a folder without images, and for an empty name, which is often a shell variable that is
-    not set: as a path it would mean the current folder.
+    Raises CliError for a folder without images, and for an empty name, which is often a shell variable
+    that is not set: as a path it would mean the current folder.
     """
     image_module = need_pillow()
     image_module.init()
