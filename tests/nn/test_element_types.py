@@ -124,3 +124,25 @@ def test_class_probabilities_know_no_ignored_class() -> None:
     for index in (-100, -1):
         loss = our_functional.cross_entropy(logits, target, ignore_index=index)
         assert loss.item() == pytest.approx(np.log(3))
+
+
+NODES = {
+    "leaky_relu_(x * 1)": "LeakyReluBackward1",
+    "celu(x)": "CeluBackward0",
+    "elu(x * 1, inplace=True)": "EluBackward1",
+    "threshold(x, 1, 2)": "ThresholdBackward0",
+    "prelu(x, x[:1, 0])": "PreluKernelBackward0",
+    "glu(x)": "GluBackward0",
+    "linear(x, x, x[:, 0])": "AddmmBackward0",
+    "unfold(x[None], 2)": "Im2ColBackward0",
+    "pairwise_distance(x, x + 1)": "NormBackward1",
+    "softsign(x)": "DivBackward0",
+}
+
+
+@pytest.mark.parametrize("call", NODES)
+def test_names_of_nodes(call: str) -> None:
+    """What is printed behind a tensor, recorded from PyTorch 2.13.0."""
+    for root, functional in [(ours, our_functional)] + ([(torch, torch.nn.functional)] if torch else []):
+        x = root.ones(4, 4).requires_grad_()
+        assert eval(f"F.{call}", {"F": functional, "x": x}).grad_fn.name() == NODES[call]

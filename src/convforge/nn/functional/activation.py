@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.curve import Curve, apply_curve
 from convforge.nn.functional.precision import Array, is_floating
@@ -159,7 +160,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         weight = weight.reshape([])
     require_floating("prelu_cpu", input)
     positive = input.detach() > 0
-    return input * (positive.to(input.dtype) + (~positive).to(input.dtype) * weight)
+    slopes = positive.to(input.dtype) + (~positive).to(input.dtype) * weight
+    return named(input * slopes, "PreluKernelBackward0")
 
 
 @array_api

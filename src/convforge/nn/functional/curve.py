@@ -34,7 +34,6 @@ class Curve:
 # Where PyTorch's node has another name than the function.
 _NODE_TITLES = {
     "relu6": "Hardtanh",
-    "celu": "Elu",
     "selu": "Elu",
     "logsigmoid": "LogSigmoid",
     "softsign": "Div",
@@ -53,10 +52,14 @@ _KERNELS = {
 }
 
 
-def _node_name(curve: Curve) -> str:
+# Whose in-place form has a derivative formula of its own in PyTorch, and so another number.
+_OWN_IN_PLACE = ("celu", "elu", "leaky_relu", "selu", "threshold")
+
+
+def _node_name(curve: Curve, inplace: bool) -> str:
     """'LeakyReluBackward0' of the curve 'leaky_relu', as it is printed behind a tensor."""
     title = _NODE_TITLES.get(curve.name) or curve.name.replace("_", " ").title().replace(" ", "")
-    return f"{title}Backward0"
+    return f"{title}Backward{int(inplace and curve.name in _OWN_IN_PLACE)}"
 
 
 class _Apply(Function):
@@ -65,7 +68,7 @@ class _Apply(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, curve: Curve, inplace: bool) -> Tensor:
         data = x._data
-        ctx.curve, ctx._name = curve, _node_name(curve)
+        ctx.curve, ctx._name = curve, _node_name(curve, inplace)
         kept: Tensor | None = None
         if not curve.from_output:
             kept = from_data(data.copy()) if inplace else x

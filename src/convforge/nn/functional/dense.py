@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.refusal import not_implemented
 
@@ -59,7 +60,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         # One product of matrices: a batched one would sum weight gradients of each batch element.
         rows = input.reshape([math.prod(input.shape[:-1]), features])
         result = rows.matmul(weight.t()).reshape([*input.shape[:-1], weight.shape[0]])
-    return result if bias is None else result + bias
+    if bias is None:
+        return result
+    return named(result + bias, "AddmmBackward0" if input.ndim == 2 else "ViewBackward0")
 
 
 @array_api

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.promotion import result_dtype
 from convforge.autograd.tensor import Tensor, from_data
 
@@ -70,7 +71,7 @@ def pairwise_distance(
     """The p-norm of x1 - x2 + eps along the last axis."""
     difference = (x1 - x2 + eps).abs()
     if p == 2:
-        return (difference * difference).sum(-1, keepdim=keepdim).sqrt()
+        return named((difference * difference).sum(-1, keepdim=keepdim).sqrt(), "NormBackward1")
     if p == float("inf"):
-        return difference.amax(-1, keepdim=keepdim)
-    return (difference**p).sum(-1, keepdim=keepdim) ** (1 / p)
+        return named(difference.amax(-1, keepdim=keepdim), "NormBackward1")
+    return named((difference**p).sum(-1, keepdim=keepdim) ** (1 / p), "NormBackward1")

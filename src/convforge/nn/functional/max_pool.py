@@ -265,7 +265,8 @@ def _max_unpool(
             f"{sizes})"
         )
     pick = PickFromPlane((*input.shape[:-rank], *sizes), rank, where)
-    return apply_map(input, PutIntoPlane(pick), "MaxUnpoolBackward0")
+    name = "SqueezeBackward1" if rank == 1 else f"MaxUnpool{rank}DBackward0"
+    return apply_map(input, PutIntoPlane(pick), name)
 
 
 @array_api

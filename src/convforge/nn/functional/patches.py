@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.linear_map import apply_adjoint, apply_map
 from convforge.nn.functional.precision import Array
@@ -130,7 +131,8 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
         raise not_implemented("im2col_out_cpu", input)
     windows = _windows("unfold", shape[-2:], kernel_size, dilation, padding, stride)
     if len(shape) == 3:
-        return apply_map(input.unsqueeze(0), _Columns((1, *shape), windows), "Im2ColBackward0").squeeze(0)
+        columns = apply_map(input.unsqueeze(0), _Columns((1, *shape), windows), "Im2ColBackward0")
+        return named(columns.squeeze(0), "Im2ColBackward0")
     return apply_map(input, _Columns(shape, windows), "Im2ColBackward0")
 
 
@@ -177,4 +179,4 @@ def fold(
         raise not_implemented("col2im_out_cpu", input)
     columns_map = _Columns((shape[0] if batched else 1, rows // area, *sizes), windows)
     image = apply_adjoint(input if batched else input.unsqueeze(0), columns_map, "Col2ImBackward0")
-    return image if batched else image.squeeze(0)
+    return image if batched else named(image.squeeze(0), "Col2ImBackward0")

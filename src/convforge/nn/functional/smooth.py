@@ -8,6 +8,7 @@ import numpy as np
 
 from convforge.autograd import pointwise
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.curve import Curve, apply_curve
 from convforge.nn.functional.erf import erf
@@ -299,4 +300,4 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     require_floating("glu_cpu", input)
     value, gate = input.chunk(2, dim)
-    return value * apply_curve(gate, _SIGMOID)
+    return named(value * apply_curve(gate, _SIGMOID), "GluBackward0")
