@@ -7,8 +7,9 @@ error is below that of one chain of fp32 multiply-adds (docs/performance.md). At
 from __future__ import annotations
 
 from collections.abc import Hashable
+from ctypes import c_double, c_float
 from itertools import product
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,7 @@ class WinogradPlan:
         }
         self._parameters = fill(WINOGRAD_PARAMETERS, parameters)
         self._parameters_at = address_of(self._parameters)
+        self._front = c_float if size == 4 else c_double
         self._keep = (records, tables, distances)
 
     def _cut(
@@ -227,9 +229,10 @@ class WinogradPlan:
     def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> bool:
         """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive.
 
-        False where an image is not for this family, and y is to be computed by another.
+        False where the weights or an image are not for this family, and y is to be computed by another.
         """
-        return self._job.run_watched(
+        front = self._front.from_address(packed_weights).value
+        return isfinite(front) and self._job.run_watched(
             WINOGRAD_FLAG_BYTES,
             self.tasks,
             self.threads,
@@ -348,7 +351,7 @@ class WinogradWeights:
         return (self._element.name, self._mr, channels, self._tiling, gather.taps_kept)
 
     def pack(self, weight: Array, threads: int) -> Array:
-        """Packed weights of a weight array of any strides."""
+        """Packed weights of a weight array of any strides; NaN in front where they must not be used."""
         steps = [s // weight.itemsize for s in weight.strides]
         offsets = self._offsets([0] * (3 - self._rank) + steps[2:])
         gather = self._gather
@@ -366,16 +369,19 @@ class WinogradWeights:
         }
         parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
         packed = np.empty(self._size, self._dtype)
-        self._job.run(
+        even = self._job.run_watched(
+            WINOGRAD_FLAG_BYTES,
             gather.groups * self._out_tiles,
             threads,
-            64,
+            aligned(HEADER_BYTES + self._mr * prod(self._tiling.taps) * self._dtype.itemsize),
             address_of(parameters),
             address_of(weight),
             0,
             0,
             address_of(packed),
         )
+        if not even:
+            packed[0] = np.nan
         return packed
 
     def pack_bias(self, bias: Array) -> Array:
