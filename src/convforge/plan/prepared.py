@@ -89,6 +89,7 @@ class Prepared:
             self._activation,
             self._precision,
             self._plain_request,
+            keeps_weights=key is not None,
         )
         plan = output_plan(request)
         weights, packed_bias = self._store.fetch(key, plan, weight, bias)

@@ -57,6 +57,8 @@ _POINT_LIMIT = 64
 _CHAIN = 128
 # The part of the second-level cache that a band's values may take.
 _VALUES_SHARE = 0.6
+# Transformed weights that are written into the last-level cache; larger ones cost three times as much each.
+_CACHED_WEIGHT_BYTES = 8 << 20
 # Transforming a band costs as much as multiplying it for so many output channels.
 _TRANSFORM_CHANNELS = 8
 
@@ -77,10 +79,18 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
-    """Cycles of one core: products, and the transforms of inputs and outputs."""
+    """Cycles of one core: products, transforms of inputs and outputs, and of weights that are not kept."""
     gather = gather_of(request.spec)
-    lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    return min(_cycles(gather, tiling, target, lanes) for tiling in _tilings(gather, request.precision))
+    element = ELEMENTS[request.spec.dtype.name]
+    lanes = target.vector_bytes // element.compute_bytes
+    tiling = _best_tiling(request, gather, target, lanes)
+    cycles = _cycles(gather, tiling, target, lanes)
+    if not request.keeps_weights:
+        weights = tiling.points * gather.groups * gather.in_channels * gather.out_channels
+        in_cache = weights * element.compute_bytes <= _CACHED_WEIGHT_BYTES
+        # The choice may not depend on the batch, or bits would: it is made for one of 4.
+        cycles += weights * (3.0 if in_cache else 10.0) * request.spec.batch / 4
+    return cycles
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan:
@@ -96,7 +106,7 @@ class WinogradPlan:
         self.threads = threads
         self.element = element = ELEMENTS[spec.dtype.name]
         gather, lanes = gather_of(spec), target.vector_bytes // element.compute_bytes
-        tiling = min(_tilings(gather, request.precision), key=lambda t: _cycles(gather, t, target, lanes))
+        tiling = _best_tiling(request, gather, target, lanes)
         phases = tile_phases(gather, tiling)
         layout = layout_of(phases[0].gather)
         mr, nv = _tile(gather, layout, target, lanes)
@@ -286,6 +296,10 @@ def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
     choices = product(allowed.get(d, ()), allowed.get(h, ()), allowed.get(w, ()))
     found = [Tiling(outputs, (d, h, w)) for outputs in choices]
     return [tiling for tiling in found if d * h * w > 1 and tiling.points <= _POINT_LIMIT]
+
+
+def _best_tiling(request: OutputRequest, gather: Gather, target: Target, lanes: int) -> Tiling:
+    return min(_tilings(gather, request.precision), key=lambda t: _cycles(gather, t, target, lanes))
 
 
 def _tile(gather: Gather, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
