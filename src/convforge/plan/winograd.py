@@ -51,8 +51,8 @@ _OUTPUTS: dict[Precision, dict[int, tuple[int, ...]]] = {
     "high": {1: (1,), 2: (2, 3), 3: (2, 4, 6), 4: (2, 3), 5: (2,)},
     "medium": {1: (1,), 2: (2, 3), 3: (2, 4, 6), 4: (2, 3), 5: (2,)},
 }
-# Products of a tile: what fits the first-level cache between the sums and the transform.
-_POINT_LIMIT = 64
+# Products of a tile: F(4x4x4, 3x3x3) has 216, whose sums take a quarter of the second-level cache.
+_POINT_LIMIT = 216
 # Channels of one chain of multiply-adds: 512 in blocks of 128 have 0.6 times the error of one chain.
 _CHAIN = 128
 # The part of the second-level cache that a band's values may take.
