@@ -15,6 +15,7 @@ from convforge.plan import winograd
 from convforge.plan.describe import plan_of
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.schedule.winograd import transforms
+from support.families import costing
 from support.targets import MASKS, masked
 
 Array = Any
@@ -48,15 +49,12 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Winograd wherever it is legal, whatever it costs."""
-    monkeypatch.setattr(winograd, "cost_cycles", lambda request, target: 0.0)
-    plan.clear_plans()
+def chosen() -> Iterator[None]:
+    """Winograd wherever it is legal."""
     threads = runtime.get_num_threads()
-    yield
+    with costing(winograd, 0.0):
+        yield
     runtime.set_num_threads(threads)
-    monkeypatch.undo()
-    plan.clear_plans()
 
 
 def make(name: str, dtype: Any = np.float32) -> tuple[ConvSpec, Array, Array, Array]:
@@ -175,12 +173,8 @@ def test_errors_are_those_that_precisions_promise(in_channels: int, out_channels
 
 def plainly(spec: ConvSpec, x: Array, weight: Array, bias: Array | None) -> Array:
     """What the families that do not transform compute."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "cost_cycles", lambda request, target: float("inf"))
-        plan.clear_plans()
-        y = plan.output(spec, x, weight, bias)
-    plan.clear_plans()
-    return y
+    with costing(winograd, float("inf")):
+        return plan.output(spec, x, weight, bias)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, 1e20, 1e-35, 1e4])
@@ -192,7 +186,8 @@ def test_hard_values_come_out_as_of_a_plain_convolution(value: float, where: str
     {"input": x[1], "weight": weight, "bias": bias}[where].flat[40 % bias.size] = value
     if value == 1e-35 and where == "input":
         x[1] *= np.float32(1e-35)
-    y, expected = plan.output(spec, x, weight, bias), plainly(spec, x, weight, bias)
+    y = plan.output(spec, x, weight, bias)
+    expected = plainly(spec, x, weight, bias)
     np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
     np.testing.assert_array_equal(np.isinf(y), np.isinf(expected))
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5 * float(np.abs(ordinary).max()))
