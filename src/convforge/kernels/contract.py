@@ -93,9 +93,10 @@ WINOGRAD_PARAMETERS = (
 WINOGRAD_PHASE_FIELDS = (
     *("row_table", "column_table", "lowest", "in_width", "x_offset", "y_offset", "depth", "height", "width"),
 )
-# offsets: the element offset of each tap in the weight array.
+# offsets: the element offset of each tap in the weight array. lines: where one channel's taps lie in scratch.
 WINOGRAD_WEIGHT_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
+    "lines",
 )
 GRAD_WEIGHT_PARAMETERS = (
     *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),

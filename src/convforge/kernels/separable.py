@@ -39,15 +39,15 @@ def emit_separable(
     *,
     read: Read,
     write: Write,
-    scratch: Value | None,
+    scratch: Value,
 ) -> None:
     """Apply passes to a block [depth][height][width] of vectors of floats.
 
     read: a vector of the block by its index. write: the indices and vectors of each line of the result.
-    scratch: room for the vectors of two blocks, none of which may grow; None unrolls all.
+    scratch: room for `blocks_between` vectors.
     """
-    unrolled = scratch is None or prod(sizes) <= IN_REGISTERS
-    shape = list(sizes)
+    shape, room = list(sizes), blocks_between(sizes, passes) // 2
+    unrolled = room <= IN_REGISTERS
     for number, step in enumerate(passes):
         size, shape[step.axis] = shape[step.axis], step.results
         lines = _Lines(step, size, prod(shape[: step.axis]), prod(shape[step.axis + 1 :]))
@@ -58,9 +58,18 @@ def emit_separable(
             lines.emit(e, unrolled, read, lambda places, values, held=held: held.update(zip(places, values)))
             read = held.__getitem__
         else:
-            block = _Block(e, v, scratch, number % 2 * prod(sizes) * v.lanes)
+            block = _Block(e, v, scratch, number % 2 * room * v.lanes)
             lines.emit(e, unrolled, read, block.write)
             read = block.read
+
+
+def blocks_between(sizes: tuple[int, int, int], passes: Sequence[Pass]) -> int:
+    """Vectors of two blocks, each as large as the largest that is read or written."""
+    shape, largest = list(sizes), prod(sizes)
+    for step in passes:
+        shape[step.axis] = step.results
+        largest = max(largest, prod(shape))
+    return 2 * largest
 
 
 @dataclass(frozen=True, slots=True)

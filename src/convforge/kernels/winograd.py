@@ -277,23 +277,24 @@ class _Winograd:
 
                 emit_separable(e, v, self.tiling.sizes, passes, read=load, write=finish, scratch=lines)
         emit_flag(e, scratch, emit_unfit(v, v.load_bits(watched, 0)))
-        for i in range(md * mh):
-            d, h = divmod(i, mh)
+        with e.loop(0, md * mh, name="tile_row") as i:
+            d, h = e.div(i.index, mh), e.rem(i.index, mh)
+            y_row = e.add(e.mul(p.y_slice, d), e.mul(p.y_row, h))
             emit_write_rows(
                 e,
                 v,
-                tile=e.at(leaving, compute, i * size * mw),
+                tile=e.at(leaving, compute, e.mul(i.index, size * mw)),
                 tile_size=0,
                 length=length * mw,
                 flat=e.mul(tile, mw),
                 rows=rows,
-                target=e.at(target, self.element.storage, e.add(e.mul(p.y_slice, d), e.mul(p.y_row, h))),
+                target=e.at(target, self.element.storage, y_row),
                 channel=p.y_channel,
                 pitch=e.mul(p.pitch, mw),
                 slice_rows=p.slice_rows,
                 size=(
-                    e.div(e.add(p.depth, md - 1 - d), md),
-                    e.div(e.add(p.height, mh - 1 - h), mh),
+                    e.div(e.sub(e.add(p.depth, md - 1), d), md),
+                    e.div(e.sub(e.add(p.height, mh - 1), h), mh),
                     p.width,
                 ),
                 row_stride=e.mul(p.y_row, mh),

@@ -7,12 +7,14 @@ of offsets says where it lies in the weight array, so a transposed convolution's
 
 An output at the border meets only some taps. Where those of an output channel lie too far apart, it would
 drown in the rounding of the largest: then the header's flag is set, and the plan takes another family.
-Scratch: header, the largest magnitude of each tap of each output channel of the tile.
+Scratch: header, the largest magnitude of each tap of each output channel of the tile, one channel's taps,
+and what the transforms keep between the axes.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 
 from convforge.ir.element import ELEMENTS
 from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
@@ -33,10 +35,11 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
     p.read(*WINOGRAD_WEIGHT_PARAMETERS)
     stored = Vectors(e, kernel.element, 1, fused=False)
     double = Vectors(e, ELEMENTS["float64"], 1, fused=False)
-    largest = e.at(scratch, "i8", HEADER_BYTES)
+    largest, g = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", p.lines)
+    lines = e.at(g, "f64", prod(kernel.tiling.taps))
     storage, compute, tiling = kernel.element.storage, kernel.element.compute, kernel.tiling
     weights, packed, offsets = e.load_pointer(call, 1), e.load_pointer(call, 4), p.pointer("offsets")
-    taps = tiling.taps[0] * tiling.taps[1] * tiling.taps[2]
+    taps = prod(tiling.taps)
     matrices = [transforms(m, r).weight for m, r in zip(tiling.outputs, tiling.taps)]
     tile, group = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
     first = e.mul(tile, kernel.mr)
@@ -53,14 +56,12 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
         # A missing channel reads the tile's first weights, which are there, and keeps zeros of them.
         at = e.add(e.mul(channel.index, p.w_channel), e.select(real, e.mul(m.index, p.w_out), 0))
         line = e.at(source, storage, at)
-        g = [stored.widen(e.load(storage, line, e.load("i64", offsets, i))) for i in range(taps)]
-        for i, value in enumerate(g):
-            place = e.add(e.mul(m.index, taps), i)
+        with e.loop(0, taps, name="tap") as tap:
+            value = stored.widen(e.load(storage, line, e.load("i64", offsets, tap.index)))
+            place = e.add(e.mul(m.index, taps), tap.index)
             here = stored.magnitude(stored.broadcast(value))
             stored.store_bits(stored.larger(here, stored.load_bits(largest, place)), largest, place)
-        if compute != "f64":
-            g = [e.b.fpext(value, TYPES["f64"]) for value in g]
-        g = [double.broadcast(value) for value in g]
+            e.store(value if compute == "f64" else e.b.fpext(value, TYPES["f64"]), "f64", g, tap.index)
         to = e.at(target, compute, e.add(e.mul(channel.index, kernel.mr), m.index))
 
         def store(places: list[Int], u: list[Value], to: Value = to, real: Value = real) -> None:
@@ -75,7 +76,8 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
             for axis in (2, 1, 0)
             if tiling.sizes[axis] > 1
         ]
-        emit_separable(e, double, tiling.taps, passes, read=g.__getitem__, write=store, scratch=None)
+        read = partial(double.load, g)
+        emit_separable(e, double, tiling.taps, passes, read=read, write=store, scratch=lines)
     with e.loop(0, kernel.mr, name="out_channel") as m:
         magnitudes = [stored.load_bits(largest, e.add(e.mul(m.index, taps), i)) for i in range(taps)]
         emit_flag(e, scratch, emit_uneven(stored, magnitudes, stored.first(1)))

@@ -371,6 +371,8 @@ class WinogradWeights:
         gather = self._gather
         per_group = gather.in_channels if self._transposed else gather.out_channels
         first, second = steps[0], steps[1]
+        taps = prod(self._tiling.taps)
+        lines = aligned(HEADER_BYTES + self._mr * taps * self._dtype.itemsize)
         values = {
             "groups": gather.groups,
             "channels": gather.in_channels,
@@ -380,6 +382,7 @@ class WinogradWeights:
             "w_out": second if self._transposed else first,
             "w_channel": first if self._transposed else second,
             "offsets": offsets.ctypes.data,
+            "lines": lines,
         }
         parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
         packed = np.empty(self._size, self._dtype)
@@ -387,7 +390,7 @@ class WinogradWeights:
             WINOGRAD_FLAG_BYTES,
             gather.groups * self._out_tiles,
             threads,
-            aligned(HEADER_BYTES + self._mr * prod(self._tiling.taps) * self._dtype.itemsize),
+            aligned(lines + 8 * (taps + 2 * self._tiling.points)),
             address_of(parameters),
             address_of(weight),
             0,
