@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convforge.ir.element import Element
+from convforge.problem.gather import Gather
 from convforge.schedule import GatherSchedule, GradWeightSchedule, Layout, why_tile_illegal
 from convforge.target import Target
 
@@ -17,6 +18,9 @@ TASKS_PER_THREAD = 4
 _BAND_LIMITS = ((0.6, 1.25), (2.5, 1.5))
 # Where halos are larger still, bands may take this much.
 BAND_LIMIT_BYTES = 8 << 20
+# Steps of k between additions to the accumulators: a chain this long has fp32's usual error, and a tile's
+# weights for it (64 channels of a vector tile: 128 KB) stay in the second-level cache.
+_CHAIN = 512
 # Fixed costs of a tile in cycles: entering the loop, starting and finishing each accumulator.
 _TILE_CYCLES, _ACCUMULATOR_CYCLES = 12.0, 1.5
 # Cycles for a row to be packed, or to leave a tile by way of scratch.
@@ -30,13 +34,30 @@ def gather_schedule(
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
     steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
-    mr, nv = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
-    packed = not in_place or layout.flat < nv * lanes
-    length = nv * lanes
-    tiles = -(-layout.flat // length)
-    out_tiles = -(-gather.out_channels // mr)
-    channel_block = _channel_block(layout, element, target, length)
+    tile = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
+    packed = not in_place or layout.flat < tile[1] * lanes
+    split = gather_split(layout, element, target, threads, tile, packed=packed)
+    return assemble(layout, element, target, tile, split, chain_block(gather), packed=packed)
 
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Into how many pieces each image is cut: bands of tiles, blocks of output channels, blocks of groups."""
+
+    bands: int
+    out_blocks: int
+    group_blocks: int
+
+
+def gather_split(
+    layout: Layout, element: Element, target: Target, threads: int, tile: tuple[int, int], *, packed: bool
+) -> Split:
+    """The pieces that caches and threads want."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
+    mr, length = tile[0], tile[1] * lanes
+    tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     bands = _bands(layout, element, target, length, tiles) if packed else 1
     wanted = threads * TASKS_PER_THREAD if threads > 1 and gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
     group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
@@ -51,10 +72,29 @@ def gather_schedule(
             bands = min(tiles, bands * missing)
             missing = -(-wanted // (gather.batch * bands * group_blocks))
             out_blocks = min(out_tiles, missing)
-    band_tiles = -(-tiles // bands)
-    channel_tiles = -(-out_tiles // out_blocks)
+    return Split(bands, out_blocks, group_blocks)
+
+
+def assemble(
+    layout: Layout,
+    element: Element,
+    target: Target,
+    tile: tuple[int, int],
+    split: Split,
+    channel_block: int,
+    *,
+    packed: bool,
+) -> GatherSchedule:
+    """The schedule of these choices. The group of tiles that share their weights follows from them."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
+    mr, nv = tile
+    tiles, out_tiles = -(-layout.flat // (nv * lanes)), -(-gather.out_channels // mr)
+    band_tiles = -(-tiles // min(tiles, split.bands))
+    channel_tiles = -(-out_tiles // min(out_tiles, split.out_blocks))
     weight_bytes = channel_tiles * mr * steps * element.compute_bytes
-    tile_bytes = channel_tiles * mr * length * element.compute_bytes
+    tile_bytes = channel_tiles * mr * nv * lanes * element.compute_bytes
     return GatherSchedule(
         mr=mr,
         nv=nv,
@@ -63,7 +103,7 @@ def gather_schedule(
         band_tiles=band_tiles,
         tile_group=_tile_group(weight_bytes, tile_bytes, target, band_tiles),
         channel_tiles=channel_tiles,
-        group_block=-(-gather.groups // group_blocks),
+        group_block=-(-gather.groups // min(gather.groups, split.group_blocks)),
         packed=packed,
     )
 
@@ -74,13 +114,34 @@ def gather_tile(target: Target, lanes: int, out_channels: int, flat: int, steps:
     A step of k costs the largest of: multiply-adds at two a cycle; loads at two a cycle, a vector that
     crosses cache lines counted twice; instructions at five a cycle.
     """
-    legal = [
+    return min(
+        _legal_tiles(target, out_channels),
+        key=lambda tile: _tile_cycles(*tile, lanes, out_channels, flat, steps),
+    )
+
+
+def gather_tiles(
+    layout: Layout, element: Element, target: Target, count: int, slack: float
+) -> list[tuple[int, int]]:
+    """The `count` best tiles, best first, of those that need at most `slack` times the fewest cycles."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
+
+    def cycles(tile: tuple[int, int]) -> float:
+        return _tile_cycles(*tile, lanes, gather.out_channels, layout.flat, steps)
+
+    ranked = sorted(_legal_tiles(target, gather.out_channels), key=cycles)
+    return [tile for tile in ranked[:count] if cycles(tile) <= slack * cycles(ranked[0])]
+
+
+def _legal_tiles(target: Target, out_channels: int) -> list[tuple[int, int]]:
+    return [
         (mr, nv)
         for nv in range(1, 13)
         for mr in range(1, min(out_channels, 16) + 1)
         if why_tile_illegal(target, mr * nv, nv + 1) is None
     ]
-    return min(legal, key=lambda tile: _tile_cycles(*tile, lanes, out_channels, flat, steps))
 
 
 def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
@@ -133,21 +194,16 @@ def band_of(layout: Layout, length: int, lanes: int, overrun: int) -> Band:
     return Band(rows, row_length, (lines + (1 if lines % 64 in (0, 63) else 0)) * lanes)
 
 
-def _channel_block(layout: Layout, element: Element, target: Target, length: int) -> int:
-    """Input channels whose part of one tile's input fits three fifths of the first-level cache.
+def chain_block(gather: Gather) -> int:
+    """Input channels of one chain of multiply-adds: as even blocks as need the fewest chains.
 
-    The order of an output's sum depends on it, so it may not depend on threads, batch or memory layout.
+    The order of an output's sum, and so its bits, follow from it: it may not depend on threads, batch,
+    memory layout or tile. Blocks that held a tile's input in the first-level cache (25 to 90 steps for 1x1)
+    spent up to 15 % on taking up and putting down the sums.
     """
-    channels = layout.gather.in_channels
-    rows = {
-        layout.distance((d, h, w), 1 << 40) // layout.pitch
-        for taps in layout.gather.taps_by_phase
-        for d, h, w in taps
-    }
-    bytes_per_channel = max(len(rows), 1) * (length + 16) * element.compute_bytes
-    fits = max(8, int(0.6 * target.l1_bytes) // bytes_per_channel)
-    blocks = max(1, -(-channels // fits))
-    return max(1, -(-channels // blocks))
+    taps = max((len(t) for t in gather.taps_by_phase), default=1)
+    blocks = max(1, -(-gather.in_channels * taps // _CHAIN))
+    return max(1, -(-gather.in_channels // blocks))
 
 
 def _tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:
