@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel, fill
-from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, band_of, chain_block
+from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, band_of
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import needed_taps
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, weight_rows
+from convforge.plan.tiles import chain_block
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, layout_of, why_tile_illegal

@@ -10,8 +10,8 @@ from convforge.plan.heuristic import (
     assemble,
     gather_schedule,
     gather_split,
-    gather_tiles,
 )
+from convforge.plan.tiles import gather_tiles
 from convforge.schedule import GatherSchedule, Layout
 from convforge.target import Target
 

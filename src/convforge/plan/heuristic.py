@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convforge.ir.element import Element
-from convforge.problem.gather import Gather
+from convforge.plan.tiles import TileCost, chain_block, gather_tile
 from convforge.schedule import GatherSchedule, GradWeightSchedule, Layout, why_tile_illegal
 from convforge.target import Target
 
@@ -18,11 +18,10 @@ TASKS_PER_THREAD = 4
 _BAND_LIMITS = ((0.6, 1.25), (2.5, 1.5))
 # Where halos are larger still, bands may take this much.
 BAND_LIMIT_BYTES = 8 << 20
-# Steps of k between additions to the accumulators: a chain this long has fp32's usual error, and a tile's
-# weights for it (64 channels of a vector tile: 128 KB) stay in the second-level cache.
-_CHAIN = 512
-# Fixed costs of a tile in cycles: entering the loop, starting and finishing each accumulator.
-_TILE_CYCLES, _ACCUMULATOR_CYCLES = 12.0, 1.5
+# Steps of k below which tiles leave so fast that writing them is what takes time: then so many neighbours
+# leave one after the other, and each channel's plane is written 1 KB at a time and not 128 bytes. VGG's first
+# layer ran 12 % faster, 1x1 16 -> 96 at 112x112 7 %; from 160 steps on it made no difference.
+_SHORT_STEPS, _SHORT_RUN_BYTES = 150, 1024
 # Cycles for a row to be packed, or to leave a tile by way of scratch.
 ROW_CYCLES = 15.0
 
@@ -33,8 +32,7 @@ def gather_schedule(
     """The schedule of an output product. `in_place`: the input may be read where it lies."""
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
-    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
-    tile = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
+    tile = gather_tile(layout, element, target)
     packed = not in_place or layout.flat < tile[1] * lanes
     split = gather_split(layout, element, target, threads, tile, packed=packed)
     return assemble(layout, element, target, tile, split, chain_block(gather), packed=packed)
@@ -67,12 +65,29 @@ def gather_split(
         # Packing again for another block of channels costs about 8 / (channels * taps) of the work; a band
         # of its own costs halo rows. Many channels: split channels. Few: split bands.
         if out_tiles >= 2 * missing and mr * (out_tiles // missing) * steps >= 2048:
-            out_blocks = missing
+            out_blocks = even_pieces(out_tiles, missing, threads, gather.batch * bands * group_blocks)
         else:
-            bands = min(tiles, bands * missing)
+            bands = even_pieces(tiles, bands * missing, threads, gather.batch * group_blocks)
             missing = -(-wanted // (gather.batch * bands * group_blocks))
             out_blocks = min(out_tiles, missing)
     return Split(bands, out_blocks, group_blocks)
+
+
+def even_pieces(items: int, wanted: int, threads: int, times: int) -> int:
+    """Into how many pieces to cut `items`, at least `wanted` where possible, so that threads end together.
+
+    All pieces but the last are equal, and all are done `times` over. 43 items in 8 pieces are seven of 6 and
+    one of 1: of two threads one does 24, the other 19, and is idle for a tenth of the time.
+    """
+
+    def longest(pieces: int) -> int:
+        size = -(-items // pieces)
+        whole, rest = divmod(items, size)
+        rounds, left = divmod(whole * times, threads)
+        return rounds * size + (size if left else rest * -(-times // threads))
+
+    low = min(items, wanted)
+    return min(range(low, min(items, 2 * wanted) + 1), key=longest)
 
 
 def assemble(
@@ -95,73 +110,33 @@ def assemble(
     channel_tiles = -(-out_tiles // min(out_tiles, split.out_blocks))
     weight_bytes = channel_tiles * mr * steps * element.compute_bytes
     tile_bytes = channel_tiles * mr * nv * lanes * element.compute_bytes
+    tile_group = _tile_group(weight_bytes, tile_bytes, target, band_tiles)
+    if steps <= _SHORT_STEPS and channel_block == gather.in_channels:
+        run = -(-_SHORT_RUN_BYTES // (nv * lanes * element.compute_bytes))
+        tile_group = max(tile_group, min(run, band_tiles))
     return GatherSchedule(
         mr=mr,
         nv=nv,
         lanes=lanes,
         channel_block=channel_block,
         band_tiles=band_tiles,
-        tile_group=_tile_group(weight_bytes, tile_bytes, target, band_tiles),
+        tile_group=tile_group,
         channel_tiles=channel_tiles,
         group_block=-(-gather.groups // min(gather.groups, split.group_blocks)),
         packed=packed,
     )
 
 
-def gather_tile(target: Target, lanes: int, out_channels: int, flat: int, steps: int) -> tuple[int, int]:
-    """(mr, nv) of the tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
-
-    A step of k costs the largest of: multiply-adds at two a cycle; loads at two a cycle, a vector that
-    crosses cache lines counted twice; instructions at five a cycle.
-    """
-    return min(
-        _legal_tiles(target, out_channels),
-        key=lambda tile: _tile_cycles(*tile, lanes, out_channels, flat, steps),
-    )
-
-
-def gather_tiles(
-    layout: Layout, element: Element, target: Target, count: int, slack: float
-) -> list[tuple[int, int]]:
-    """The `count` best tiles, best first, of those that need at most `slack` times the fewest cycles."""
-    gather = layout.gather
-    lanes = target.vector_bytes // element.compute_bytes
-    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
-
-    def cycles(tile: tuple[int, int]) -> float:
-        return _tile_cycles(*tile, lanes, gather.out_channels, layout.flat, steps)
-
-    ranked = sorted(_legal_tiles(target, gather.out_channels), key=cycles)
-    return [tile for tile in ranked[:count] if cycles(tile) <= slack * cycles(ranked[0])]
-
-
-def _legal_tiles(target: Target, out_channels: int) -> list[tuple[int, int]]:
-    return [
-        (mr, nv)
-        for nv in range(1, 13)
-        for mr in range(1, min(out_channels, 16) + 1)
-        if why_tile_illegal(target, mr * nv, nv + 1) is None
-    ]
-
-
 def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
     """Cycles of one core for an output product by the best tile, and for its rows on the way in and out."""
     gather = layout.gather
-    lanes = target.vector_bytes // element.compute_bytes
     total = 0.0
     for taps in gather.taps_by_phase:
-        steps = gather.in_channels * len(taps)
-        mr, nv = gather_tile(target, lanes, gather.out_channels, layout.flat, steps)
-        total += _tile_cycles(mr, nv, lanes, gather.out_channels, layout.flat, steps)
+        tile = gather_tile(layout, element, target, len(taps))
+        total += TileCost.of(layout, element, target, len(taps)).cycles(tile)
     rows_in = layout.total_rows * layout.row_residues * gather.in_channels
     rows_out = layout.out_rows * gather.out_channels
     return (total + ROW_CYCLES * (rows_in + rows_out)) * gather.batch * gather.groups
-
-
-def _tile_cycles(mr: int, nv: int, lanes: int, out_channels: int, flat: int, steps: int) -> float:
-    fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
-    tile = steps * max(fma, loads, issued, 4.0) + _TILE_CYCLES + _ACCUMULATOR_CYCLES * mr * nv
-    return -(-flat // (nv * lanes)) * -(-out_channels // mr) * tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,18 +167,6 @@ def band_of(layout: Layout, length: int, lanes: int, overrun: int) -> Band:
     size += reach + overrun + lanes
     lines = -(-size // lanes)
     return Band(rows, row_length, (lines + (1 if lines % 64 in (0, 63) else 0)) * lanes)
-
-
-def chain_block(gather: Gather) -> int:
-    """Input channels of one chain of multiply-adds: as even blocks as need the fewest chains.
-
-    The order of an output's sum, and so its bits, follow from it: it may not depend on threads, batch,
-    memory layout or tile. Blocks that held a tile's input in the first-level cache (25 to 90 steps for 1x1)
-    spent up to 15 % on taking up and putting down the sums.
-    """
-    taps = max((len(t) for t in gather.taps_by_phase), default=1)
-    blocks = max(1, -(-gather.in_channels * taps // _CHAIN))
-    return max(1, -(-gather.in_channels // blocks))
 
 
 def _tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:
