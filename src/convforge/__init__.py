@@ -282,7 +282,7 @@ if TYPE_CHECKING:
     )
     from .errors import ConvforgeError as ConvforgeError
     from .nn.tuning import tune as tune
-    from .plan.tuning import tuning as tuning
+    from .plan.tuner import tuning as tuning
     from .problem.precision import (
         get_float32_matmul_precision as get_float32_matmul_precision,
         precision as precision,
@@ -338,7 +338,7 @@ _TABLE = {
     "nn.tuning": """
         tune
     """,
-    "plan.tuning": """
+    "plan.tuner": """
         tuning
     """,
     "problem.precision": """

@@ -171,7 +171,7 @@ class ConvNd(Module):
         """
         weight, bias = self.weight, self.bias
         if isinstance(input, tuple | list):
-            shape = integers(input, "input", len(input))
+            shape = tuple(integer(size, "input") for size in input)
             # A shape needs no memory: all its elements are one.
             input = np.broadcast_to(np.zeros((), weight.dtype.numpy), at_least(shape, "input", 0))
         convolution = self.__dict__.get("_convolution") or self._prepare()

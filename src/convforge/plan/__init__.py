@@ -7,7 +7,7 @@ from convforge.plan.fingerprint import fingerprint
 from convforge.plan.prepared import Prepared
 from convforge.plan.products import grad_input, grad_weight, output
 from convforge.plan.store import WeightStore
-from convforge.plan.tuning import Tuned, TuningLog, tuning
+from convforge.plan.tuner import Tuned, TuningLog, tuning
 
 __all__ = [
     "Explanation",

@@ -13,6 +13,8 @@ from convforge.target import Target
 SERIAL_MULTIPLY_ADDS = 40_000
 # Tasks for each thread: enough that one that is done early takes over, few enough not to pack twice.
 TASKS_PER_THREAD = 4
+# Pieces of work are cut so that no thread works longer than so many times its share, if they can be.
+_EVEN = 1.04
 # A packed band takes this many times the second-level cache, if packing its halos again and again makes no
 # more than so many rows of one: U-Net's 64 channels at 256x256 ran 8 % faster in 2.5 MB than in 6.
 _BAND_LIMITS = ((0.6, 1.25), (2.5, 1.5))
@@ -86,8 +88,13 @@ def even_pieces(items: int, wanted: int, threads: int, times: int) -> int:
         rounds, left = divmod(whole * times, threads)
         return rounds * size + (size if left else rest * -(-times // threads))
 
-    low = min(items, wanted)
-    return min(range(low, min(items, 2 * wanted) + 1), key=longest)
+    counts = range(min(items, wanted), min(items, 2 * wanted) + 1)
+    ideal = items * times / threads
+    for pieces in counts:
+        # Every piece has costs of its own: the fewest that are nearly even.
+        if longest(pieces) <= _EVEN * ideal:
+            return pieces
+    return min(counts, key=longest)
 
 
 def assemble(

@@ -15,8 +15,8 @@ Sample = Callable[[], float]
 
 ROUNDS = 5
 DUEL_ROUNDS = 7
-# Out after two rounds: so much slower than the best so far.
-_BEHIND = 1.12
+# Out after three rounds (one bad sample of three is outvoted): so much slower than the best so far.
+_FAIR_ROUNDS, _BEHIND = 3, 1.12
 # What a winner must gain in the duel: less is noise.
 _MARGIN = 0.02
 
@@ -47,7 +47,7 @@ def race(contenders: Sequence[Sample], budget_s: float) -> Outcome:
             ratios[i].append(other_s / first_s)
             spent_s += first_s + other_s
         best = min((median(r) for r in ratios[1:]), default=1.0)
-        if number > 0:
+        if number + 1 >= _FAIR_ROUNDS:
             running = [i for i in running if median(ratios[i]) <= _BEHIND * best]
         if spent_s > budget_s:
             break

@@ -1,9 +1,9 @@
 """Chooses register tiles of the direct kernel, and chains of multiply-adds, without a clock.
 
-Fitted to 72 races of 4 to 8 tiles on 44 layers (AVX-512, two threads): the tile chosen took 2.9 % longer than
-the best of its race in the mean, which is about what equal tiles differ by. Without lines from the
-second-level cache it was 3.8 %; dearer tiles and accumulators, and loads that add to multiply-adds in part,
-made it no better.
+Fitted to 72 races of 4 to 8 tiles on 44 layers (AVX-512, two threads): the tile chosen took 2.7 % longer than
+the best of its race in the mean, about what equal tiles differ by. Without lines
+from the second-level cache it was 3.8 %; dearer accumulators, and loads that add to multiply-adds in part,
+made it no better; rows out at 10 cycles chose 3x7 for 1x1 layers, a fifth slower.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from convforge.target import Target
 _CHAIN = 512
 # Fixed costs of a tile in cycles: entering the loop, starting and finishing each accumulator, beginning a
 # row of the output.
-_TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_OUT_CYCLES = 12.0, 1.5, 2.0
+_TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_OUT_CYCLES = 60.0, 1.5, 4.0
 # A line from the second-level cache, once a tile's input of one chain is beyond this share of the first:
 # 3x7 tiles, 8 lines to 21 multiply-adds, ran up to 30 % slower than 10x2 on 1x1 layers of 512 channels.
 _LINE_BYTES, _LINE_CYCLES, _FIRST_LEVEL_SHARE = 64, 2.5, 0.5
