@@ -52,7 +52,7 @@ def test_a_model(tmp_path, capsys):
         runtime.notes.clear()
         options = ["--input", "3x12x12", "--batch", "2", "--any-order", "--precision", "high"]
         assert main(["tune", f"a_net_to_tune:{name}", *options]) == 0
-        assert capsys.readouterr().out.count("2x") == 2
+        assert capsys.readouterr().out.count("\n2x") == 2
     for name in ("number", "broken", "missing"):
         assert main(["tune", f"a_net_to_tune:{name}", "--input", "3x12x12"]) == 2
         assert capsys.readouterr().err.count("\n") == 1

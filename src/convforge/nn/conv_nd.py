@@ -11,7 +11,7 @@ from convforge.autograd.device import require_cpu
 from convforge.autograd.dtype import get_default_dtype, resolve
 from convforge.autograd.grad_mode import no_grad
 from convforge.autograd.tensor import Tensor, from_data
-from convforge.errors import ConvArgumentError, ConvValueError
+from convforge.errors import ConvArgumentError, ConvShapeError, ConvValueError
 from convforge.nn import init
 from convforge.nn.functional.convolve import Convolution
 from convforge.nn.module import Module
@@ -172,8 +172,10 @@ class ConvNd(Module):
         weight, bias = self.weight, self.bias
         if isinstance(input, tuple | list):
             shape = tuple(integer(size, "input") for size in input)
+            if any(size < 0 for size in shape):
+                raise ConvShapeError(f"input (={shape}) must not have negative sizes: use 0 or more")
             # A shape needs no memory: all its elements are one.
-            input = np.broadcast_to(np.zeros((), weight.dtype.numpy), at_least(shape, "input", 0))
+            input = np.broadcast_to(np.zeros((), weight.dtype.numpy), shape)
         convolution = self.__dict__.get("_convolution") or self._prepare()
         spec, _ = convolution.spec(input, weight, bias)
         return explain(spec, has_bias=bias is not None, precision=self.precision, measure=measure)

@@ -20,8 +20,8 @@ class Explanation:
 
     family "" : nothing is planned, and `kernel` says why. why: of the choice. verdicts: cheapest first,
     illegal ones last; cycles of one core. operations: multiplications and additions with data;
-    nominal_operations: those of whole kernels, which meet padding too. workspace_bytes: of one thread. expected_s: the longest of
-    the cost model's time and the two limits, which `machine` gives.
+    nominal_operations: those of whole kernels, which meet padding too. workspace_bytes: of one thread.
+    expected_s: the longest of the cost model's time and the two limits, which `machine` gives.
     """
 
     spec: ConvSpec
