@@ -1,14 +1,17 @@
-"""`python -m benchmarks layers | small | startup | memory`."""
+"""`python -m benchmarks layers | backward | numbers | scaling | small | startup | memory`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import layers_command, memory, small, startup
+from benchmarks import backward, layers_command, memory, numbers, scaling, small, startup
 
 COMMANDS = {
     "layers": (layers_command, "time every layer of the table against the peers"),
+    "backward": (backward, "time the gradients of input and weight against PyTorch"),
+    "numbers": (numbers, "make every run behind the goals, and compare the means with them"),
+    "scaling": (scaling, "time an image over batches, a pixel over sizes; count compiles over lengths"),
     "small": (small, "time the smallest call against PyTorch"),
     "startup": (startup, "time the import, the first call, and the first call from the disk cache"),
     "memory": (memory, "print the workspace that the plan of each layer asks for"),

@@ -72,6 +72,11 @@ class Layer:
         where = self.spatial if self.transposed else self.output_shape(batch)[2:]
         return 2 * batch * prod(where) * prod(self.kernel) * self.cin * self.cout // self.groups
 
+    def bytes(self, batch: int, itemsize: int) -> int:
+        """Of input, weights, bias and output."""
+        shapes = (self.input_shape(batch), self.weight_shape, (self.cout,), self.output_shape(batch))
+        return itemsize * sum(prod(shape) for shape in shapes)
+
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `nn.Conv*d` or `nn.ConvTranspose*d`."""
         arguments: dict[str, Any] = {
@@ -124,3 +129,9 @@ def make_arrays(layer: Layer, batch: int) -> tuple[np.ndarray, np.ndarray, np.nd
     weight = generator.standard_normal(layer.weight_shape, dtype=np.float32) / np.float32(taps**0.5)
     bias = generator.standard_normal(layer.cout, dtype=np.float32)
     return x, weight, bias
+
+
+def make_grad(layer: Layer, batch: int) -> np.ndarray:
+    """The output's gradient in float32: standard normal, the same in every process and run."""
+    generator = np.random.default_rng([1, batch, *layer.label.encode()])
+    return generator.standard_normal(layer.output_shape(batch), dtype=np.float32)

@@ -24,6 +24,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def last_level_bytes() -> int:
+    """The largest cache that the first core reaches; 0 where the system does not tell."""
+    sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+    return max(
+        (int(path.read_text(encoding="ascii").strip().removesuffix("K")) << 10 for path in sizes), default=0
+    )
+
+
 def busy_share(seconds: float = 0.5) -> float | None:
     """Share of all processor time spent by anyone while this sleeps; None where the system does not tell."""
     before = processor_ticks()

@@ -1,6 +1,6 @@
 """The FMA peak: a loop that touches registers only, emitted for this processor and run on every thread.
 
-python -m benchmarks.peak --threads N --dtype float32    prints GFLOP/s
+python -m benchmarks.peak --threads N --dtype float32 --isa native    prints GFLOP/s
 
 acc_i = a * acc_i + b for as many independent accumulators as hide an FMA's latency: 4 cycles x 2 ports = 8 at
 least; 12 leaves slack, and with the two operands stays within AVX2's 16 registers.
@@ -9,12 +9,16 @@ least; 12 leaves slack, and with the two operands stays within AVX2's 16 registe
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from benchmarks.isa import ISAS, hidden
 
 ACCUMULATORS = 12
 ROUND_STEPS = 100_000
@@ -24,11 +28,20 @@ ROUNDS = 300
 Loop = Callable[[int, int], None]
 
 
-def peak_gflops_in_own_process(threads: int, dtype: str) -> float:
+def peak_gflops_in_own_process(threads: int, dtype: str, isa: str) -> float:
     """The peak of `threads` threads; half-width types are computed in float32, so they have its peak."""
     kind = "float64" if dtype == "float64" else "float32"
-    command = [sys.executable, "-m", "benchmarks.peak", "--threads", str(threads), "--dtype", kind]
+    flags = ["--threads", str(threads), "--dtype", kind, "--isa", isa]
+    command = [sys.executable, "-m", "benchmarks.peak", *flags]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def host_features(isa: str) -> dict[str, bool]:
+    """LLVM's features of this processor, without those that `isa` goes without."""
+    from llvmlite import binding
+
+    features = dict(binding.get_host_cpu_features())
+    return features | dict.fromkeys(hidden(isa, features), False)
 
 
 def vector_bits(features: dict[str, bool]) -> int:
@@ -74,23 +87,31 @@ def emit_peak(name: str, lanes: int, kind: str) -> str:
     return str(module)
 
 
-def measure_peak(threads: int, kind: str) -> float:
-    """GFLOP/s of `threads` threads that run the loop at the same time, each counted by its best round."""
+@contextlib.contextmanager
+def compiled(text: str, features: dict[str, bool]) -> Iterator[Any]:
+    """LLVM's engine with the machine code of a module, which lives as long as the block."""
     from llvmlite import binding
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    features = binding.get_host_cpu_features()
+    listed = ",".join(("+" if present else "-") + name for name, present in sorted(features.items()))
     # Features, not the processor's name: LLVM's guess of the name has been wrong. Without this attribute
     # it would split 512-bit vectors in two on some processors.
     target = binding.Target.from_default_triple().create_target_machine(
-        features=features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else ""), opt=3, jit=True
+        features=listed + (",-prefer-256-bit" if features.get("avx512f") else ""), opt=3, jit=True
     )
-    lanes = vector_bits(features) // (64 if kind == "float64" else 32)
-    module = binding.parse_assembly(emit_peak("peak", lanes, kind))
+    module = binding.parse_assembly(text)
     module.verify()
     with binding.create_mcjit_compiler(module, target) as engine:
         engine.finalize_object()
+        yield engine
+
+
+def measure_peak(threads: int, kind: str, isa: str) -> float:
+    """GFLOP/s of `threads` threads that run the loop at the same time, each counted by its best round."""
+    features = host_features(isa)
+    lanes = vector_bits(features) // (64 if kind == "float64" else 32)
+    with compiled(emit_peak("peak", lanes, kind), features) as engine:
         run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(engine.get_function_address("peak"))
         best_seconds = best_rounds(run, threads)
     operations = 2 * lanes * ACCUMULATORS * ROUND_STEPS
@@ -124,8 +145,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peak")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument("--isa", choices=ISAS, default="native")
     options = parser.parse_args()
-    print(measure_peak(options.threads, options.dtype))
+    print(measure_peak(options.threads, options.dtype, options.isa))
 
 
 if __name__ == "__main__":

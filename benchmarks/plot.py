@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import OURS, REFERENCE, Row, compare, variants_of
+from benchmarks.results import BEST, OURS, REFERENCE, Row, compare, variants_of
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; ours is the strong one.
 COLOURS = {
@@ -14,6 +14,7 @@ COLOURS = {
     "torch-cl": "#56B4E9",
     "onnxruntime": "#009E73",
     "openvino": "#8A6FB0",
+    "openvino-bf16": "#C9A9E0",
 }
 NAMES = {
     OURS: "convforge",
@@ -21,6 +22,7 @@ NAMES = {
     "torch-cl": "PyTorch channels-last",
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO fp32",
+    "openvino-bf16": "OpenVINO bf16",
 }
 INK = "#222222"
 QUIET = "#8C8C8C"
@@ -151,7 +153,7 @@ def handle(name: str) -> Any:
 def subtitle(rows: list[Row]) -> str:
     """The two means that sum the picture up."""
     parts: list[str] = []
-    for peer, words in ((REFERENCE, "PyTorch NCHW"), ("best peer", "the best peer of each layer")):
+    for peer, words in ((REFERENCE, "PyTorch NCHW"), (BEST, "the best peer of each layer")):
         found = compare(rows, peer)
         if found is not None:
             parts.append(f"{found.geometric_mean:.2f}× {words}")

@@ -8,21 +8,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.limit import Limit
+
 OURS = "convforge"
 REFERENCE = "torch"
 """The peer in the way most people call it: PyTorch, contiguous NC…"""
 
+BEST = "best fp32 peer"
+"""Stands for the fastest peer of each layer."""
+
+BELOW_FP32 = ("openvino-bf16",)
+"""Variants that do not compute in float32: measured, but never the best peer."""
+
 LARGE_FLOPS = 1e8
-"""Layers above 0.1 GFLOP are bound by arithmetic; their share of the peak is averaged."""
+"""Layers above 0.1 GFLOP are bound by arithmetic; their shares of peak and limit are averaged."""
 
 
 @dataclass(slots=True)
 class Timing:
-    """One variant on one layer."""
+    """One variant on one layer; an error for each part of the answer (the output, or two gradients)."""
 
-    relative_error: float
+    errors: list[float]
     first_call_s: float
     samples_s: list[float] = field(default_factory=list)
+
+    @property
+    def relative_error(self) -> float:
+        return max(self.errors)
 
     @property
     def min_s(self) -> float:
@@ -35,20 +47,26 @@ class Timing:
 
 @dataclass(slots=True)
 class Row:
-    """All variants on one layer; `missing` says why a library has none."""
+    """All variants on one layer; `missing` says why a library has none.
+
+    `allowed_errors` are the contract's for the parts of our answer, empty where it has none.
+    """
 
     label: str
     flops: int
     timings: dict[str, Timing] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    limit: Limit | None = None
+    plain_errors: list[float] = field(default_factory=list)
+    allowed_errors: list[float] = field(default_factory=list)
 
     def gflops(self, variant: str) -> float:
         """Billions of nominal operations a second, by the shortest time."""
         return self.flops / self.timings[variant].min_s / 1e9
 
     def best_peer(self) -> str | None:
-        """The fastest variant that is not ours."""
-        peers = [name for name in self.timings if name != OURS]
+        """The fastest fp32 variant that is not ours."""
+        peers = [name for name in self.timings if name != OURS and name not in BELOW_FP32]
         return min(peers, key=lambda name: self.timings[name].min_s) if peers else None
 
     def speed_against(self, peer: str | None) -> float | None:
@@ -56,6 +74,25 @@ class Row:
         if peer is None or peer not in self.timings or OURS not in self.timings:
             return None
         return self.timings[peer].min_s / self.timings[OURS].min_s
+
+    def limit_share(self, variant: str) -> float | None:
+        """How near the shortest time comes to the layer's limit: 1.0 is there."""
+        if self.limit is None or variant not in self.timings:
+            return None
+        return self.limit.seconds / self.timings[variant].min_s
+
+    def worst_part(self) -> tuple[float, float] | None:
+        """(our error, the allowed one) of the part of the answer that is nearest to its contract."""
+        if not self.allowed_errors or OURS not in self.timings:
+            return None
+        pairs = zip(self.timings[OURS].errors, self.allowed_errors, strict=True)
+        return max(pairs, key=lambda pair: pair[0] / pair[1])
+
+    @property
+    def breaks_contract(self) -> bool:
+        """Whether a part of our answer is further from float64 than its precision promises."""
+        worst = self.worst_part()
+        return worst is not None and not worst[0] <= worst[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +114,11 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 def compare(rows: list[Row], peer: str) -> Comparison | None:
-    """Our speed against `peer`, or against the fastest of a layer for peer "best peer"."""
+    """Our speed against `peer`, or against the fastest of a layer for BEST."""
     ratios = {
         row.label: ratio
         for row in rows
-        if (ratio := row.speed_against(row.best_peer() if peer == "best peer" else peer)) is not None
+        if (ratio := row.speed_against(row.best_peer() if peer == BEST else peer)) is not None
     }
     if not ratios:
         return None
@@ -116,6 +153,13 @@ def peak_share(rows: list[Row], variant: str, peak_gflops: float) -> float:
     )
 
 
+def limit_share(rows: list[Row], variant: str) -> float:
+    """Geometric mean share of the limit over layers above 0.1 GFLOP; NaN if there are none."""
+    return geometric_mean(
+        share for row in rows if row.flops > LARGE_FLOPS and (share := row.limit_share(variant)) is not None
+    )
+
+
 def worst_error(rows: list[Row], variant: str) -> float:
     """Largest relative error against float64 over the layers."""
     return max(
@@ -135,12 +179,18 @@ def as_json(row: Row) -> dict[str, Any]:
                 "median_s": timing.median_s,
                 "samples": len(timing.samples_s),
                 "first_call_s": timing.first_call_s,
-                "relative_error": timing.relative_error,
+                "errors": timing.errors,
                 "gflops": row.gflops(name),
+                "limit_share": row.limit_share(name),
             }
             for name, timing in row.timings.items()
         },
         "missing": row.missing,
+        "limit_s": row.limit and row.limit.seconds,
+        "limit_by": row.limit and row.limit.sign,
+        "plain_errors": row.plain_errors,
+        "allowed_errors": row.allowed_errors,
+        "breaks_contract": row.breaks_contract,
         "best_peer": best,
         "speed_against_best_peer": row.speed_against(best),
         "speed_against_torch": row.speed_against(REFERENCE),

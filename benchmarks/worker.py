@@ -1,9 +1,10 @@
 """A library in a process of its own: reads requests as JSON lines on stdin, answers on stdout.
 
-python -m benchmarks.worker LIBRARY --threads N --dtype NAME --batch N
+python -m benchmarks.worker LIBRARY --threads N --dtype NAME --batch N --isa NAME --precision NAME
+                                    --product NAME
 
-    {"op": "versions"}                      -> {"versions": {...}}
-    {"op": "arrays", "layer", "folder"}     -> {}                    (LIBRARY "oracle" only)
+    {"op": "versions"}                      -> {"versions": {...}, "columns": [variant, ...]}
+    {"op": "arrays", "layer", "folder"}     -> {"plain_errors": [...]}        (LIBRARY "oracle" only)
     {"op": "prepare", "layer", "folder"}    -> {"variants": {name: {...}}} or {"unsupported": why}
     {"op": "time", "variant", "budget_s"}   -> {"samples_s": [...]}
 
@@ -24,9 +25,10 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks import arrays, libraries
+from benchmarks.isa import ISAS
 from benchmarks.layer_table import Layer, load_layers
 from benchmarks.libraries import Prepared, UnsupportedError
-from benchmarks.settings import Settings
+from benchmarks.settings import PRECISIONS, PRODUCTS, Settings
 from benchmarks.timing import sample_seconds, wait_until_idle
 
 ORACLE = "oracle"
@@ -47,11 +49,11 @@ class Worker:
         """The reply to one request."""
         operation = request.pop("op")
         if operation == "arrays":
-            arrays.write_arrays(Path(request["folder"]), self.layers[request["layer"]], self.settings)
-            return {}
+            layer, folder = self.layers[request["layer"]], Path(request["folder"])
+            return {"plain_errors": arrays.write_arrays(folder, layer, self.settings)}
         assert self.module is not None
         if operation == "versions":
-            return {"versions": self.module.versions()}
+            return {"versions": self.module.versions(), "columns": self.module.columns(self.settings)}
         if operation == "prepare":
             return self.prepare(self.layers[request["layer"]], Path(request["folder"]))
         assert operation == "time"
@@ -59,22 +61,30 @@ class Worker:
         return {"samples_s": sample_seconds(call, request["budget_s"])}
 
     def prepare(self, layer: Layer, folder: Path) -> dict[str, Any]:
-        """Builds the layer, calls it once, and compares that answer with the float64 one."""
+        """Builds the layer, calls it once, and compares the answer with the float64 one."""
         assert self.module is not None
         self.prepared = {}
         given = arrays.read_arrays(folder)
+        facts: dict[str, Any] = {}
         try:
+            if given.images < len(given.x):
+                few = self.module.variants(layer, given.checked(), self.settings)
+                facts = {name: first_call(prepared, given) for name, prepared in few.items()}
             self.prepared = self.module.variants(layer, given, self.settings)
         except UnsupportedError as error:
             return {"unsupported": str(error)}
-        facts: dict[str, Any] = {}
-        for name, prepared in self.prepared.items():
-            start = time.perf_counter()
-            result = prepared.call()
-            first_call_s = time.perf_counter() - start
-            error = arrays.relative_error(prepared.result(result), given.expected)
-            facts[name] = {"first_call_s": first_call_s, "relative_error": error}
+        if not facts:
+            facts = {name: first_call(prepared, given) for name, prepared in self.prepared.items()}
         return {"variants": facts}
+
+
+def first_call(prepared: Prepared, given: arrays.Arrays) -> dict[str, Any]:
+    """How long it took, and the relative error of each part of its answer."""
+    start = time.perf_counter()
+    result = prepared.call()
+    first_call_s = time.perf_counter() - start
+    pairs = zip(prepared.result(result), given.expected, strict=True)
+    return {"errors": [arrays.relative_error(*pair) for pair in pairs], "first_call_s": first_call_s}
 
 
 def main() -> None:
@@ -83,11 +93,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--isa", choices=ISAS, default="native")
+    parser.add_argument("--precision", choices=PRECISIONS, default="highest")
+    parser.add_argument("--product", choices=PRODUCTS, default="output")
     options = parser.parse_args()
     # Libraries print to stdout as they like: the answers keep a descriptor of their own.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    worker = Worker(options.library, Settings(options.threads, options.dtype, options.batch))
+    chosen = vars(options)
+    worker = Worker(chosen.pop("library"), Settings(**chosen))
     for line in sys.stdin:
         try:
             answer = worker.answer(json.loads(line))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
 from typing import Any
 
+from benchmarks.isa import environment
 from benchmarks.settings import Settings
 
 
@@ -62,6 +64,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            env=os.environ | environment(self.settings.isa),
         )
         return self.process
 

@@ -2,8 +2,9 @@
 
 An adapter module has
 
-    start(settings)                            import the library, bound its threads
+    start(settings)                            import the library, bound its threads and instruction set
     versions() -> dict[str, str]               what is measured
+    columns(settings) -> list[str]             the variants that it can have
     variants(layer, arrays, settings) -> dict[str, Prepared]
 
 where a variant is one way in which people call the library (PyTorch: contiguous, channels-last).
@@ -33,13 +34,14 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A layer ready to be called: `call` computes, `result` gives the last output as float64 NumPy, NC…
+    """A layer ready to be called: `call` computes, `result` gives what it computed as float64 NumPy, NC…
 
-    `keep` holds the memory that the library reads without owning it.
+    The result is the output, or the gradients of input and weight. `keep` holds the memory that the library
+    reads without owning it.
     """
 
     call: Callable[[], object]
-    result: Callable[[Any], np.ndarray]
+    result: Callable[[Any], tuple[np.ndarray, ...]]
     keep: object = None
 
 

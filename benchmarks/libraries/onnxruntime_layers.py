@@ -24,10 +24,16 @@ def versions() -> dict[str, str]:
     return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
 
 
+def columns(_: Settings) -> list[str]:
+    return ["onnxruntime"]
+
+
 def variants(layer: Layer, arrays: Arrays, settings: Settings) -> dict[str, Prepared]:
     import onnxruntime
     from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as MissingKernelError
 
+    if settings.product != "output":
+        raise UnsupportedError("computes no gradients")
     if settings.dtype not in {"float32", "float64", "float16"}:
         raise UnsupportedError(f"{settings.dtype} arrays cannot be bound from NumPy")
     x, weight, bias = (array.astype(settings.dtype) for array in (arrays.x, arrays.weight, arrays.bias))
@@ -49,7 +55,7 @@ def variants(layer: Layer, arrays: Arrays, settings: Settings) -> dict[str, Prep
     def call() -> None:
         session.run_with_iobinding(binding)
 
-    def result(_: object) -> np.ndarray:
-        return target.numpy().astype(np.float64)
+    def result(_: object) -> tuple[np.ndarray, ...]:
+        return (target.numpy().astype(np.float64),)
 
     return {"onnxruntime": Prepared(call, result, keep=(x, source))}

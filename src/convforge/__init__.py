@@ -134,6 +134,9 @@ if TYPE_CHECKING:
         gt as gt,
         imag as imag,
         index_add as index_add,
+        index_copy as index_copy,
+        index_fill as index_fill,
+        index_put as index_put,
         index_select as index_select,
         is_complex as is_complex,
         is_floating_point as is_floating_point,
@@ -171,6 +174,8 @@ if TYPE_CHECKING:
         multiply as multiply,
         mv as mv,
         nan_to_num as nan_to_num,
+        nanmean as nanmean,
+        nansum as nansum,
         narrow as narrow,
         ne as ne,
         neg as neg,
@@ -246,7 +251,9 @@ if TYPE_CHECKING:
         from_dlpack as from_dlpack,
         is_tensor as is_tensor,
         to_dlpack as to_dlpack,
+        typename as typename,
     )
+    from .autograd.limits import finfo as finfo, iinfo as iinfo
     from .autograd.printing import (
         set_printoptions as set_printoptions,
     )
@@ -310,7 +317,10 @@ _TABLE = {
         rand randn randint randperm rand_like randn_like randint_like normal bernoulli
     """,
     "autograd.interop": """
-        from_dlpack to_dlpack is_tensor
+        from_dlpack to_dlpack is_tensor typename
+    """,
+    "autograd.limits": """
+        finfo iinfo
     """,
     "autograd.tensor": """
         Tensor
@@ -350,7 +360,8 @@ _TABLE = {
     "autograd.functional": """
         add sub rsub mul div floor_divide remainder fmod neg positive pow addcmul addcdiv lerp square
         max min amax amin aminmax argmax argmin argsort sort topk median select narrow index_select
-        gather scatter scatter_add index_add masked_select take_along_dim cat stack split chunk
+        gather scatter scatter_add index_add index_put index_fill index_copy nansum nanmean masked_select
+        take_along_dim cat stack split chunk
         tensor_split unbind tile repeat_interleave flip roll tril triu diagonal diag meshgrid matmul mm
         bmm mv dot outer addmm baddbmm einsum sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan
         asin acos atan sinh cosh tanh sigmoid reciprocal relu abs sign sgn floor ceil trunc round frac

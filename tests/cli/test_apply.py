@@ -194,6 +194,9 @@ def test_a_bad_one_among_several_does_not_stop_the_others(photo, capsys):
         (["p.png", "--megapixels", "0.0001"], "megapixels"),
         (["p.png", "--colour"], "unrecognized arguments"),
         (["."], "would overwrite"),
+        ([""], "PHOTO is empty: name an image file or a folder, or give . for the folder you are in"),
+        (["p.png", ""], "PHOTO is empty"),
+        (["p.png", "--layer", "ConvTranspose2d(3, 1, 1, padding=12)"], "has no pixels: use less padding"),
     ],
 )
 def test_refusals_are_one_line(photo, capsys, arguments, words):

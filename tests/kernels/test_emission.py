@@ -15,6 +15,7 @@ from convforge.kernels.contract import (
     GatherKernel,
     GradWeightKernel,
     WeightPacker,
+    WinogradKernel,
 )
 from convforge.plan.tiles import gather_tile
 from convforge.problem import normalize_conv
@@ -22,6 +23,7 @@ from convforge.problem.gather import gather_of
 from convforge.runtime.compiler import assembly, compile_object
 from convforge.runtime.image import link
 from convforge.schedule import Layout, layout_of, why_tile_illegal
+from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
 X86 = Target(
@@ -91,6 +93,15 @@ def depthwise(target: Target, dtype: str, rows: int, side: int = 3) -> Depthwise
     )
 
 
+def winograd(
+    target: Target, dtype: str, outputs: tuple[int, int, int], mr: int = 4, nv: int = 2
+) -> WinogradKernel:
+    element = ELEMENTS[dtype]
+    lanes = target.vector_bytes // element.compute_bytes
+    tiling = Tiling(outputs, (1, 3, 3))
+    return WinogradKernel(element, lanes, mr, nv, target.fused, tiling, "unit", False, "unit", True, "none")
+
+
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8", "int64"])
 def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
@@ -106,6 +117,8 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
         WeightPacker(element, 4),
         FingerprintKernel(target.vector_bytes // 4),
+        winograd(target, dtype, (1, 2, 2)) if element.is_float else None,
+        winograd(target, dtype, (1, 4, 4)) if element.is_float else None,
     ]
     for kernel in kernels:
         if kernel is not None:
@@ -137,6 +150,13 @@ def test_inner_loops_do_not_spill(name: str) -> None:
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), (
             f"tile {mr}x{nv} touches the stack:\n{loop}"
         )
+
+
+@pytest.mark.parametrize(("mr", "nv"), [(13, 2), (26, 1), (6, 4), (8, 3), (5, 5)])
+def test_products_of_winograd_do_not_spill(mr: int, nv: int) -> None:
+    loop = _innermost(assembly(winograd(X86, "float32", (1, 2, 2), mr, nv).emit(X86.triple), X86))
+    assert len(re.findall("vfmadd", loop)) == mr * nv
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
 @pytest.mark.parametrize(("pixels", "nv"), [(8, 2), (9, 2), (4, 4), (6, 4), (5, 4), (8, 3)])

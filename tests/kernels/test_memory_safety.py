@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference
+from convforge.plan import winograd
 from convforge.problem import ConvSpec, normalize_conv
+from support.families import costing
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
 
@@ -41,6 +43,8 @@ CASES = {
         "padding": 1,
         "transposed": True,
     },
+    "dilated": {"shape": (1, 3, 17, 19), "weight": (4, 3, 3, 3), "padding": 2, "dilation": 3},
+    "circular": {"shape": (1, 3, 6, 35), "weight": (4, 3, 3, 3), "padding": 1, "padding_mode": "circular"},
     "volume": {"shape": (1, 3, 4, 5, 6), "weight": (4, 3, 3, 3, 3), "padding": 1},
 }
 
@@ -76,8 +80,9 @@ def check(actual: np.ndarray[Any, Any], product: Any, spec: ConvSpec, *arrays: n
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
 @pytest.mark.parametrize("at_end", [True, False])
 @pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("transforms", [True, False], ids=["winograd", "plain"])
 @pytest.mark.parametrize("name", CASES)
-def test_nothing_outside_the_arrays_is_touched(name: str, mask: str, at_end: bool) -> None:
+def test_nothing_outside_the_arrays_is_touched(name: str, transforms: bool, mask: str, at_end: bool) -> None:
     spec = _spec(**CASES[name])
     generator, guarded = np.random.default_rng(0), Guarded()
     x, weight, gradient = (
@@ -86,7 +91,7 @@ def test_nothing_outside_the_arrays_is_touched(name: str, mask: str, at_end: boo
     )
     bias = guarded.array(generator.standard_normal(spec.out_channels).astype(np.float32), at_end=at_end)
     out = guarded.array(np.full(spec.output_shape, np.nan, np.float32), at_end=at_end)
-    with masked(mask):
+    with masked(mask), costing(winograd, 0.0 if transforms else float("inf")):
         plan.output(spec, x, weight, bias, out=out)
         check(out, reference.output, spec, x, weight, bias)
         back = guarded.array(np.full(spec.input_shape, np.nan, np.float32), at_end=at_end)
@@ -96,8 +101,9 @@ def test_nothing_outside_the_arrays_is_touched(name: str, mask: str, at_end: boo
         check(found, reference.grad_weight, spec, x, gradient)
 
 
+@pytest.mark.parametrize("transforms", [True, False], ids=["winograd", "plain"])
 @pytest.mark.parametrize("name", CASES)
-def test_gaps_of_strided_arrays_are_neither_read_nor_written(name: str) -> None:
+def test_gaps_of_strided_arrays_are_neither_read_nor_written(name: str, transforms: bool) -> None:
     spec = _spec(**CASES[name])
     generator = np.random.default_rng(0)
 
@@ -109,7 +115,8 @@ def test_gaps_of_strided_arrays_are_neither_read_nor_written(name: str) -> None:
     x, out = gapped(spec.input_shape), gapped(spec.output_shape)
     x[...] = generator.standard_normal(spec.input_shape)
     weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
-    plan.output(spec, x, weight, out=out)
+    with costing(winograd, 0.0 if transforms else float("inf")):
+        plan.output(spec, x, weight, out=out)
     check(out, reference.output, spec, x, weight)
     assert out.base is not None
     assert np.isnan(out.base).sum() == out.base.size - out.size, "a gap of the output was written"

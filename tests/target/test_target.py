@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from convforge.target import Target
+import pytest
+
+from convforge.errors import ConvValueError
+from convforge.target import Target, mask_features
 
 FULL = Target(
     "x86_64-unknown-linux-gnu",
@@ -42,6 +45,24 @@ def test_a_mask_takes_along_what_builds_on_it() -> None:
 def test_features_are_passed_on_by_presence_and_absence() -> None:
     assert "+avx2" in FULL.feature_string
     assert "-avx2" in FULL.without("avx2").feature_string
+
+
+def test_a_process_is_held_to_a_mask_and_let_go() -> None:
+    host = Target.host()
+    try:
+        left = mask_features("amx-tile", "avx512f")
+        assert left == Target.host() == host.without("amx-tile", "avx512f")
+        assert mask_features("fma").features == host.without("fma").features, "a mask replaces the one before"
+    finally:
+        mask_features()
+    assert Target.host() == host
+
+
+def test_an_unknown_feature_is_refused_and_nothing_is_masked() -> None:
+    host = Target.host()
+    with pytest.raises(ConvValueError, match=r"feature \(='avx1024'\) is not known: use one of .*avx512f"):
+        mask_features("avx2", "avx1024")
+    assert Target.host() == host
 
 
 def test_the_host_is_found() -> None:

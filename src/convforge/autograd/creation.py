@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .creation_arguments import storage_arguments
 from .device import require_cpu
 from .dims import sizes_of
 from .dtype import FLOAT, get_default_dtype, numpy_of, resolve
@@ -28,9 +29,8 @@ def finished(array: Any, requires_grad: bool, device: Any = None) -> Tensor:
     return made.requires_grad_()
 
 
-def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
-) -> Tensor:
+@storage_arguments(takes_out=False)
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor holding a copy of nested values, an array or a tensor.
 
     Raises ValueError for ragged sequences, TypeError for arrays of objects.
@@ -100,6 +100,7 @@ def checked_sizes(sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
     return shape
 
 
+@storage_arguments()
 def empty(
     *sizes: Any,
     size: Any = None,
@@ -112,6 +113,7 @@ def empty(
     return finished(np.empty(checked_sizes(sizes, size), numpy_of(dtype)), requires_grad, device)
 
 
+@storage_arguments()
 def zeros(
     *sizes: Any,
     size: Any = None,
@@ -123,6 +125,7 @@ def zeros(
     return finished(np.zeros(checked_sizes(sizes, size), numpy_of(dtype)), requires_grad, device)
 
 
+@storage_arguments()
 def ones(
     *sizes: Any,
     size: Any = None,
@@ -134,6 +137,7 @@ def ones(
     return finished(np.ones(checked_sizes(sizes, size), numpy_of(dtype)), requires_grad, device)
 
 
+@storage_arguments()
 def full(
     size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -150,6 +154,7 @@ def full(
     return finished(array, requires_grad, device)
 
 
+@storage_arguments(takes_out=False)
 def empty_like(
     input: Tensor,
     *,
@@ -164,6 +169,7 @@ def empty_like(
     )
 
 
+@storage_arguments(takes_out=False)
 def zeros_like(
     input: Tensor,
     *,
@@ -178,6 +184,7 @@ def zeros_like(
     )
 
 
+@storage_arguments(takes_out=False)
 def ones_like(
     input: Tensor,
     *,
@@ -192,6 +199,7 @@ def ones_like(
     )
 
 
+@storage_arguments(takes_out=False)
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -201,6 +209,7 @@ def full_like(
     )
 
 
+@storage_arguments()
 def arange(
     start: Any = 0,
     end: Any = None,
@@ -229,6 +238,7 @@ def arange(
     return finished(array.astype(target), requires_grad, device)
 
 
+@storage_arguments()
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -240,6 +250,7 @@ def linspace(
     return finished(np.linspace(start, end, steps).astype(target), requires_grad, device)
 
 
+@storage_arguments()
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -247,6 +258,7 @@ def logspace(
     return finished(np.power(base, np.linspace(start, end, steps)).astype(numpy_of(dtype)), requires_grad)
 
 
+@storage_arguments()
 def eye(
     n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -257,9 +269,10 @@ def eye(
     return finished(np.eye(n, m, dtype=numpy_of(dtype)), requires_grad, device)
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None) -> Tensor:
+@storage_arguments(takes_out=False)
+def scalar_tensor(s: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-dimensional tensor of the default dtype."""
-    return from_data(to_array(s, numpy_of(dtype)))
+    return finished(to_array(s, numpy_of(dtype)), requires_grad)
 
 
 def complex(real: Tensor, imag: Tensor) -> Tensor:

@@ -8,10 +8,12 @@ from . import (
     division as _division,
     extrema as _extrema,
     gathering as _gathering,
+    index_writing as _index_writing,
     indexing as _indexing,
     interop as _interop,
     joining as _joining,
     linalg as _linalg,
+    nan_reduction as _nan_reduction,
     pointwise as _pointwise,
     reduction as _reduction,
     scan as _scan,
@@ -56,6 +58,11 @@ gather = array_api(_gathering.gather)
 scatter = array_api(_gathering.scatter)
 scatter_add = array_api(_gathering.scatter_add)
 index_add = array_api(_gathering.index_add)
+index_put = array_api(_index_writing.index_put)
+index_fill = array_api(_index_writing.index_fill)
+index_copy = array_api(_index_writing.index_copy)
+nansum = array_api(_nan_reduction.nansum)
+nanmean = array_api(_nan_reduction.nanmean)
 masked_select = array_api(_gathering.masked_select)
 take_along_dim = array_api(_gathering.take_along_dim)
 

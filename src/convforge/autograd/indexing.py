@@ -42,12 +42,12 @@ def _normal(key: Any) -> tuple[list[Any], bool]:
             if array.dtype.kind in "iu" and array.ndim == 0 and array.dtype != np.uint8:
                 parts.append(int(array))
                 continue
-            parts.append(_index_array(array))
+            parts.append(index_array(array))
             advanced = True
         elif hasattr(each, "__index__"):
             parts.append(each.__index__())
         elif isinstance(each, (list, range, tuple)):
-            parts.append(_index_array(np.asarray(_nested(each), dtype=None if len(each) else np.int64)))
+            parts.append(index_array(np.asarray(_nested(each), dtype=None if len(each) else np.int64)))
             advanced = True
         else:
             raise IndexError(
@@ -71,7 +71,8 @@ def _index(value: Any) -> int:
     return value.__index__()
 
 
-def _index_array(array: Any) -> Any:
+def index_array(array: Any) -> Any:
+    """An array as NumPy indexes with it: bytes are masks. Raises IndexError for floats."""
     if array.dtype == np.uint8:
         return array.astype(np.bool_)
     if array.dtype.kind not in "biu":
@@ -97,7 +98,8 @@ def _filled(parts: list[Any], ndim: int) -> tuple[Any, ...]:
     return (*parts, Ellipsis) if not where else tuple(parts)
 
 
-def _error(error: IndexError, ndim: int) -> IndexError:
+def index_error(error: IndexError, ndim: int) -> IndexError:
+    """NumPy's error in PyTorch's words."""
     if ndim == 0:
         return IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
@@ -113,12 +115,12 @@ def getitem(input: Tensor, key: Any) -> Tensor:
     if advanced:
         return _gather(input, parts)
     if not data.ndim and any(each.__class__ is int for each in parts):
-        raise _error(IndexError(), 0)
+        raise index_error(IndexError(), 0)
     index = _filled(parts, data.ndim)
     try:
         seen = data[index]
     except IndexError as error:
-        raise _error(error, data.ndim) from None
+        raise index_error(error, data.ndim) from None
     out = view_of(input, seen, getitem, index)
     if recording(input):
         node = attach(
@@ -203,7 +205,7 @@ def take_at(input: Tensor, index: tuple[Any, ...]) -> Tensor:
             raise IndexError(
                 f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
             ) from None
-        raise _error(error, data.ndim) from None
+        raise index_error(error, data.ndim) from None
     if recording(input):
         node = attach(out, "IndexBackward0", _view_backward, (input,))
         node.index, node.shape = index, data.shape
@@ -228,9 +230,9 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
     try:
         seen._data[index] = to_array(value, seen._data.dtype)
     except ValueError:
-        raise _misfit(value, seen._data[index].shape) from None
+        raise misfit(value, seen._data[index].shape) from None
     except IndexError as error:
-        raise _error(error, seen._data.ndim) from None
+        raise index_error(error, seen._data.ndim) from None
     input._vbox[0] += 1
 
 
@@ -243,7 +245,8 @@ def _shrunk(value: Tensor) -> Tensor:
     return value.reshape(shape[lead:]) if lead else value
 
 
-def _misfit(value: Tensor, shape: tuple[int, ...]) -> RuntimeError:
+def misfit(value: Tensor, shape: tuple[int, ...]) -> RuntimeError:
+    """The error for a value that does not broadcast to the place it is written to."""
     return RuntimeError(
         f"shape mismatch: value tensor of shape {list(value._data.shape)} cannot be broadcast to "
         f"indexing result of shape {list(shape)}"
@@ -257,7 +260,7 @@ def index_put(input: Tensor, index: tuple[Any, ...], value: Tensor) -> Tensor:
     try:
         data[index] = to_array(value, data.dtype)
     except ValueError:
-        raise _misfit(value, place) from None
+        raise misfit(value, place) from None
     out = from_data(data)
     if recording(input, value):
         node = attach(out, "IndexPutBackward0", _put_backward, (input, value))

@@ -258,3 +258,14 @@ def is_complex(input: Tensor) -> bool:
 def is_tensor(obj: Any) -> bool:
     """Whether an object is a Tensor."""
     return isinstance(obj, Tensor)
+
+
+def typename(obj: Any) -> str:
+    """'torch.FloatTensor' of a tensor, else the name of the object or of its class, with its module."""
+    if isinstance(obj, Tensor):
+        return obj.dtype.tensor_type
+    module = getattr(obj, "__module__", "") or ""
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    if name is None:
+        module, name = type(obj).__module__, type(obj).__qualname__
+    return name if module in ("", "builtins") else f"{module}.{name}"

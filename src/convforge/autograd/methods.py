@@ -17,11 +17,13 @@ from . import (
     drawing,
     extrema,
     gathering,
+    index_writing,
     indexing,
     inplace,
     interop,
     joining,
     linalg,
+    nan_reduction,
     pointwise,
     printing,
     reduction,
@@ -41,7 +43,8 @@ _FROM_MODULES: dict[Any, str] = {
     extrema: "max min amax amin aminmax argmax argmin argsort sort topk median",
     indexing: "select narrow",
     inplace: "copy_ fill_ zero_",
-    drawing: "uniform_ normal_ random_ bernoulli_",
+    drawing: "uniform_ normal_ random_ bernoulli_ exponential_ geometric_ cauchy_ log_normal_",
+    index_writing: "index_put index_fill index_copy",
     interop: """numpy item tolist size stride numel dim element_size data_ptr storage_offset
         is_floating_point is_complex""",
     joining: """split chunk tensor_split unbind repeat tile repeat_interleave flip roll tril triu
@@ -50,6 +53,7 @@ _FROM_MODULES: dict[Any, str] = {
     pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh
         cosh tanh sigmoid reciprocal relu abs sign sgn floor ceil trunc round frac isnan isinf
         isfinite nan_to_num conj angle erf""",
+    nan_reduction: "nansum nanmean",
     reduction: "sum mean prod var std all any count_nonzero norm",
     scan: "cumsum cumprod",
     selection: """eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not
@@ -76,6 +80,7 @@ _IN_PLACE: dict[Any, str] = {
     arithmetic: "neg pow addcmul addcdiv lerp square",
     division: "floor_divide remainder fmod",
     gathering: "scatter scatter_add index_add",
+    index_writing: "index_put index_fill index_copy",
     linalg: "addmm baddbmm",
     joining: "tril triu",
     pointwise: """sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh

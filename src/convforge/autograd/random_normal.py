@@ -150,6 +150,13 @@ def _fill_each(
     check_writable(array, name)
     if not is_floating(array.dtype) and not (takes_integers and array.dtype.kind in "iu"):
         message = f"{name} is not implemented for {array.dtype}: dtype must be a floating point"
+        if name in ("exponential_", "cauchy_"):
+            title = name.rstrip("_").capitalize()
+            message = (
+                f"{title} distribution is a continuous probability distribution. dtype must be a "
+                "floating point "
+                f"but you specified {array.dtype}: use a floating array"
+            )
         raise (NotImplementedError if name == "log_normal_" else RuntimeError)(message)
     stream = generator or default_generator
     if array.size:

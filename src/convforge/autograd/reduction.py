@@ -289,8 +289,16 @@ def norm(
     if p == 1:
         return sum(size, dim, keepdim)
     if p == 0:
-        return sum((size != 0).to(size.dtype), dim, keepdim)
+        count = sum((size != 0).to(size.dtype), dim, keepdim)
+        if recording(input):
+            # It counts: on the tape, but nothing goes back, as in PyTorch.
+            attach(count, "LinalgVectorNormBackward0", _no_gradient, (input,))
+        return count
     return sum(size**p, dim, keepdim) ** (1 / p) if p != 2 else sqrt(sum(size * size, dim, keepdim))
+
+
+def _no_gradient(node: Any, grad: Tensor) -> None:  # noqa: ARG001 - the form of all backward functions
+    return None
 
 
 def _norm2(input: Tensor, dim: Any, keepdim: bool) -> Tensor:

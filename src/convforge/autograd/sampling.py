@@ -8,10 +8,13 @@ import numpy as np
 
 from . import random as _random
 from .creation import checked_sizes, finished
+from .creation_arguments import storage_arguments
 from .dtype import numpy_of
-from .tensor import Tensor, from_data
+from .node import Node, attach
+from .tensor import Tensor, from_data, recording
 
 
+@storage_arguments()
 def rand(
     *sizes: Any,
     size: Any = None,
@@ -26,6 +29,7 @@ def rand(
     return finished(array, requires_grad, device)
 
 
+@storage_arguments()
 def randn(
     *sizes: Any,
     size: Any = None,
@@ -40,6 +44,7 @@ def randn(
     return finished(array, requires_grad, device)
 
 
+@storage_arguments()
 def randint(
     *bounds: Any,
     size: Any = None,
@@ -67,6 +72,7 @@ def randint(
     return finished(array, requires_grad, device)
 
 
+@storage_arguments()
 def randperm(
     n: int, *, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -80,6 +86,7 @@ def _like(input: Tensor, dtype: Any) -> Any:
     return np.empty_like(input._data, None if dtype is None else numpy_of(dtype))
 
 
+@storage_arguments(takes_out=False)
 def rand_like(
     input: Tensor,
     *,
@@ -94,6 +101,7 @@ def rand_like(
     return finished(array, requires_grad, device)
 
 
+@storage_arguments(takes_out=False)
 def randn_like(
     input: Tensor,
     *,
@@ -108,13 +116,21 @@ def randn_like(
     return finished(array, requires_grad, device)
 
 
+@storage_arguments(takes_out=False)
 def randint_like(input: Tensor, *bounds: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """`randint` of the size and dtype of `input`."""
     return randint(*bounds, size=input._data.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
+@storage_arguments()
 def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normal draws: of a size for numbers, else of the size of the tensors."""
     if size is None:
@@ -122,12 +138,19 @@ def normal(
         return randn(shape, generator=generator, dtype=dtype) * std + mean
     array = np.empty(checked_sizes((size,)), numpy_of(dtype))
     _random.normal_(array, float(mean), float(std), generator)
-    return from_data(array)
+    return finished(array, requires_grad)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
-    """1 with the probability that each element (or p) gives, else 0."""
+    """1 with the probability that each element (or p) gives, else 0. Its gradient is 0 everywhere."""
     # In index order, also where the probabilities lie otherwise in memory.
-    out = np.empty(input._data.shape, input._data.dtype)
-    _random.bernoulli_(out, input._data if p is None else p, generator)
-    return from_data(out)
+    array = np.empty(input._data.shape, input._data.dtype)
+    _random.bernoulli_(array, input._data if p is None else p, generator)
+    out = from_data(array)
+    if recording(input):
+        attach(out, "BernoulliBackward0", _no_slope, (input,))
+    return out
+
+
+def _no_slope(node: Node, grad: Tensor) -> Tensor:  # noqa: ARG001 - the form of all backward functions
+    return from_data(np.zeros_like(grad._data))

@@ -21,7 +21,10 @@ def _comparison(name: str, sign: str, ufunc: Callable[..., Any], ordered: bool) 
     def function(input: Any, other: Any) -> Tensor:
         input, other = both(input, other)
         if ordered and result_dtype(input, other).category == COMPLEX:
-            raise RuntimeError(f'"compare_cpu" not implemented for complex: {name} needs an order')
+            raise NotImplementedError(
+                f"\"{name}_cpu\" not implemented for '{result_dtype(input, other).scalar_name}': it "
+                "needs an order"
+            )
         return run(ufunc, input, other)
 
     function.__name__ = function.__qualname__ = name
@@ -183,7 +186,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     bounds = [each for each in (min, max) if each is not None]
     dtype = result_dtype(input, *bounds)
     if dtype.category == COMPLEX:
-        raise RuntimeError("clamp is not supported for complex types")
+        raise NotImplementedError("clamp is not supported for complex types")
     data = to_array(input, dtype.numpy)
     inside: Any = True
     if min is not None:

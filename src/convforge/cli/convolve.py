@@ -223,6 +223,10 @@ def apply_layer(ready: ReadyLayer, pixels: Array, name: str) -> Applied:
             padding_mode=module.padding_mode,
             dtype=x.dtype,
         )
+        if 0 in spec.output_shape:
+            raise CliError(
+                f"{name}: the result of size {list(spec.output_size)} has no pixels: use less padding"
+            )
         refuse_huge(
             4 * math.prod(spec.output_shape), f"{name}: the result", "use a smaller photograph or stride"
         )

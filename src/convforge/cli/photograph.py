@@ -162,13 +162,18 @@ def to_mode(image_module: Any, image: Any, wanted: str) -> Any:
 def find_photographs(given: list[str]) -> list[Path]:
     """The files meant: each path itself, or the images in it if it is a folder (sorted, not its subfolders).
 
-    Raises CliError for a folder without images.
+    Raises CliError for a folder without images, and for an empty name, which is often a shell variable
+    that is not set: as a path it would mean the current folder.
     """
     image_module = need_pillow()
     image_module.init()
     suffixes = set(image_module.registered_extensions())
     found: list[Path] = []
     for text in given:
+        if not text:
+            raise CliError(
+                "apply: PHOTO is empty: name an image file or a folder, or give . for the folder you are in"
+            )
         path = Path(text)
         try:
             if not path.is_dir():

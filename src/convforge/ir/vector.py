@@ -49,6 +49,11 @@ class Vectors:
         limit = self.e.b.trunc(self.e.i64(clamped), I32)
         return self.e.b.icmp_signed("<", self.iota(), self.broadcast(limit))
 
+    def from_lane(self, first: Int) -> Value:
+        """Mask of the lanes from number `first` on (an i64, may be negative)."""
+        limit = self.e.b.trunc(self.e.i64(first), I32)
+        return self.e.b.icmp_signed(">=", self.iota(), self.broadcast(limit))
+
     def between(self, start: Int, count: Int) -> Value:
         """Mask of the lanes whose number plus `start` lies in [0, count): one unsigned comparison."""
         at = self.e.b.add(self.iota(), self.broadcast(self.e.b.trunc(self.e.i64(start), I32)))
@@ -66,6 +71,10 @@ class Vectors:
         self.e.b.store(
             value, self.e.at(pointer, self.element.compute, offset), align=self.element.compute_bytes
         )
+
+    def store_masked(self, value: Value, pointer: Value, offset: Int, mask: Value) -> None:
+        """Store a vector of the compute type where the mask is set. Unset lanes touch no memory."""
+        self._masked_store(value, self.element.compute, self.element.compute_bytes, pointer, offset, mask)
 
     def load_broadcast(self, pointer: Value, offset: Int = 0) -> Value:
         """Load one element of the compute type into all lanes."""
@@ -91,6 +100,38 @@ class Vectors:
         at = self.e.at(pointer, self.bits, offset)
         self.e.b.store(ir.Constant(kind, [0] * self.lanes), at, align=self.element.compute_bytes)
 
+    def no_bits(self) -> Value:
+        """Integers as wide as the compute type, all zero."""
+        return ir.Constant(ir.VectorType(TYPES[self.bits], self.lanes), [0] * self.lanes)
+
+    def bits_constant(self, value: int) -> Value:
+        """Integers as wide as the compute type, all one number."""
+        return ir.Constant(ir.VectorType(TYPES[self.bits], self.lanes), [value] * self.lanes)
+
+    def store_bits(self, value: Value, pointer: Value, offset: Int) -> None:
+        """Store integers as wide as the compute type."""
+        at = self.e.at(pointer, self.bits, offset)
+        self.e.b.store(value, at, align=self.element.compute_bytes)
+
+    def magnitude(self, value: Value) -> Value:
+        """The bits of |value| as integers: larger for larger floats, infinity above all, NaN beyond it."""
+        kind = ir.VectorType(TYPES[self.bits], self.lanes)
+        sign = 1 << (8 * self.element.compute_bytes - 1)
+        return self.e.b.and_(self.e.b.bitcast(value, kind), _splat(kind, sign - 1))
+
+    def larger(self, a: Value, b: Value) -> Value:
+        """The larger of unsigned integers, lane by lane."""
+        return self.e.b.select(self.e.b.icmp_unsigned(">", a, b), a, b)
+
+    def as_float(self, bits: Value) -> Value:
+        """Integers as wide as the compute type, read as floats."""
+        return self.e.b.bitcast(bits, self.type)
+
+    def any(self, mask: Value) -> Value:
+        """Whether a lane of a mask is set: one bit."""
+        bits = ir.IntType(self.lanes)
+        return self.e.b.icmp_unsigned("!=", self.e.b.bitcast(mask, bits), bits(0))
+
     def keep(self, value: Value, mask: Value) -> Value:
         """The lanes of a loaded mask, zero elsewhere; also where the value is infinite or NaN."""
         b = self.e.b
@@ -110,11 +151,16 @@ class Vectors:
 
     def store_stored(self, value: Value, pointer: Value, offset: Int, mask: Value) -> None:
         """Narrow to storage and store where the mask is set. Unset lanes touch no memory."""
-        kind, width = self.stored_type, self.element.storage_bytes
-        name = f"llvm.masked.store.v{self.lanes}{_suffix(self.element.storage)}.p0"
-        function = self.e.module.declare(name, ir.VoidType(), [kind, POINTER, I32, self._mask_type()])
-        at = self.e.at(pointer, self.element.storage, offset)
-        self.e.b.call(function, [self.narrow(value), at, I32(width), mask])
+        kind, width = self.element.storage, self.element.storage_bytes
+        self._masked_store(self.narrow(value), kind, width, pointer, offset, mask)
+
+    def _masked_store(
+        self, value: Value, kind: str, width: int, pointer: Value, offset: Int, mask: Value
+    ) -> None:
+        name = f"llvm.masked.store.v{self.lanes}{_suffix(kind)}.p0"
+        arguments = [value.type, POINTER, I32, self._mask_type()]
+        function = self.e.module.declare(name, ir.VoidType(), arguments)
+        self.e.b.call(function, [value, self.e.at(pointer, kind, offset), I32(width), mask])
 
     # Conversion; works on scalars and vectors alike.
 
@@ -169,6 +215,14 @@ class Vectors:
         """a + b."""
         return self.e.b.fadd(a, b) if self.element.is_float else self.e.b.add(a, b)
 
+    def subtract(self, a: Value, b: Value) -> Value:
+        """a - b."""
+        return self.e.b.fsub(a, b) if self.element.is_float else self.e.b.sub(a, b)
+
+    def scale(self, a: Value, factor: float) -> Value:
+        """a * factor, of floats."""
+        return self.e.b.fneg(a) if factor == -1.0 else self.e.b.fmul(a, self.constant(factor))
+
     def stir(self, value: Value, bits: int) -> Value:
         """value ^ (value >> bits) of unsigned integers: invertible, and carries high bits down."""
         return self.e.b.xor(value, self.e.b.lshr(value, self.constant(bits)))
@@ -177,6 +231,42 @@ class Vectors:
         """Pick lanes of a (0 …) and b (lanes …)."""
         picks = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
         return self.e.b.shuffle_vector(a, b, picks)
+
+    def deinterleave(self, vectors: Sequence[Value]) -> list[Value]:
+        """The inverse of `interleave`: a0 a1 …, b0 b1 … of vectors that hold a0 b0 a1 b1 …"""
+        many = len(vectors)
+        results: list[Value] = []
+        for i in range(many):
+            value = vectors[0]
+            places = [lane * many + i for lane in range(self.lanes)]
+            held = [at % self.lanes for at in places]
+            for k in range(1, many):
+                picks = [
+                    self.lanes + at % self.lanes if at // self.lanes == k else lane
+                    for at, lane in zip(places, held)
+                ]
+                value = self.shuffle(value, vectors[k], picks)
+                held = list(range(self.lanes))
+            results.append(value)
+        return results
+
+    def interleave(self, vectors: Sequence[Value]) -> list[Value]:
+        """a0 b0 a1 b1 … of vectors a, b, …: as many vectors as were given."""
+        many = len(vectors)
+        results: list[Value] = []
+        for first in range(0, many * self.lanes, self.lanes):
+            value = vectors[0]
+            # Lane l of the result is lane `at // many` of vector `at % many`, where at = first + l.
+            places = range(first, first + self.lanes)
+            held = [at // many for at in places]
+            for i in range(1, many):
+                picks = [
+                    self.lanes + at // many if at % many == i else lane for at, lane in zip(places, held)
+                ]
+                value = self.shuffle(value, vectors[i], picks)
+                held = list(range(self.lanes))
+            results.append(value)
+        return results
 
     def sum(self, value: Value) -> Value:
         """Sum of all lanes by halves, a fixed order: ((0+4)+(2+6))+((1+5)+(3+7))."""

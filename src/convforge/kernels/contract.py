@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
+from convforge.schedule.winograd import Tiling
 
 Activation = Literal["none", "relu", "relu6", "leaky_relu", "hardswish"]
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6", "leaky_relu", "hardswish")
@@ -75,6 +76,26 @@ DEPTHWISE_PARAMETERS = (
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_row", "y_slice", "depth", "height", "width"),
     *("planes", "plane_rows", "total_rows", "row_length", "one_row", "slice_rows"),
     *("row_residues", "column_residues", "row_table", "column_table", "x_column"),
+)
+# values, spread, sums, leaving, lines: where these lie in scratch, in bytes. point: elements from the values
+# of one point to those of the next. distances: how far in the planes each input of a tile lies from the tile;
+# reach: the farthest row of them.
+WINOGRAD_PARAMETERS = (
+    *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "phases", "phase_table"),
+    *("bands", "band_length", "flat", "channel_block", "point", "distances", "values", "spread"),
+    *("sums", "leaving", "lines"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice"),
+    *("pitch", "plane", "planes", "plane_rows", "total_rows", "row_length", "one_row"),
+    *("row_residues", "column_residues", "x_column", "slice_rows", "reach"),
+)
+# What differs from phase to phase of a dilated kernel. lowest: column of the input that the first tile's
+# first is, negative on padding; in_width: columns of the input; x_offset, y_offset: its first input, output.
+WINOGRAD_PHASE_FIELDS = (
+    *("row_table", "column_table", "lowest", "in_width", "x_offset", "y_offset", "depth", "height", "width"),
+)
+# offsets: the element offset of each tap in the weight array.
+WINOGRAD_WEIGHT_PARAMETERS = (
+    *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
 )
 GRAD_WEIGHT_PARAMETERS = (
     *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
@@ -162,6 +183,74 @@ class ChannelsKernel:
 
         module = Module(triple)
         emit_channels(self, module)
+        return str(module)
+
+
+# Where in its header a Winograd kernel says that a plain one must do its work again: an int64, not 0.
+WINOGRAD_FLAG_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradKernel:
+    """What the machine code of Winograd's algorithm depends on.
+
+    margins: whether a padding mode fills columns. columns: "unit" where the input's lie side by side.
+    """
+
+    element: Element
+    lanes: int
+    mr: int
+    nv: int
+    fused: bool
+    tiling: Tiling
+    columns: Columns
+    margins: bool
+    way_out: WayOut
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def length(self) -> int:
+        """Winograd tiles that are multiplied together."""
+        return self.nv * self.lanes
+
+    @property
+    def name(self) -> str:
+        """A short name: winograd F(2x2, 3x3) 6x4 float32."""
+        pairs = [(m, r) for m, r in zip(self.tiling.outputs, self.tiling.taps) if m + r > 2]
+        outputs, taps = ("x".join(map(str, sizes)) for sizes in zip(*pairs))
+        return f"winograd F({outputs}, {taps}) {self.mr}x{self.nv} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.winograd import emit_winograd
+
+        module = Module(triple)
+        emit_winograd(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradWeightPacker:
+    """What the machine code that transforms and packs weights depends on (winograd_weights.py)."""
+
+    element: Element
+    mr: int
+    tiling: Tiling
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return f"winograd weights {self.mr} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.winograd_weights import emit_winograd_weights
+
+        module = Module(triple)
+        emit_winograd_weights(self, module)
         return str(module)
 
 

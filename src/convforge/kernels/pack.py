@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns
+from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, Columns
 from convforge.kernels.parameters import Parameters
 
 
@@ -61,31 +61,46 @@ def _emit_plane(
 ) -> None:
     """The rows of one plane: a run of the input each, and two margins."""
     storage, compute = v.element.storage, v.element.compute
-    fields = dict(zip(COLUMN_FIELDS, (e.load("i64", record, i) for i in range(len(COLUMN_FIELDS)))))
-    lead = e.sub(fields["lead"], first_column)
-    # The part of each margin that lies in the window.
-    margins = [
-        (
-            e.maximum(fields[f"{side}_first"], first_column),
-            e.minimum(fields[f"{side}_stop"], e.add(first_column, p.row_length)),
-            fields[f"{side}_first"],
-            e.b.inttoptr(fields[f"{side}_offsets"], x.type),
-        )
-        for side in ("left", "right")
-    ]
+    lead, count, start = (e.load("i64", record, i) for i in range(3))
+    lead = e.sub(lead, first_column)
     with e.loop(0, rows, name="pack_row") as row:
         offset = e.load("i64", offsets, row.index)
         to = e.at(plane, compute, e.mul(row.index, p.pitch))
         # A row of zeros is a run of length 0; its offset is never used.
         real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
-        here = e.select(real, fields["count"], 0)
-        line = e.at(x, storage, e.select(real, e.add(offset, fields["start"]), 0))
+        here = e.select(real, count, 0)
+        line = e.at(x, storage, e.select(real, e.add(offset, start), 0))
         _emit_run(e, v, columns, line, to, lead, here, p.row_length, p.x_column)
-        for begin, stop, first, table in margins:
-            with e.loop(begin, e.select(real, stop, begin), name="margin") as at:
-                source = e.load("i64", table, e.sub(at.index, first))
-                value = e.load(storage, x, e.add(offset, source))
-                e.store(v.widen(value), compute, to, e.sub(at.index, first_column))
+        with e.when(real):
+            emit_margins(e, v, p, x, offset, to, record, first_column)
+
+
+def emit_margins(
+    e: Emitter,
+    v: Vectors,
+    p: Parameters,
+    x: Value,
+    offset: Value,
+    to: Value,
+    record: Value,
+    first_column: Int,
+) -> None:
+    """Fill what a padding mode fills of one row of one plane, as far as it lies in the window.
+
+    offset: of the source row in x. record: the plane's column record.
+    """
+    storage, compute = v.element.storage, v.element.compute
+    for side in ("left", "right"):
+        first, stop, offsets = (
+            e.load("i64", record, COLUMN_FIELDS.index(f"{side}_{field}")) for field in MARGIN_FIELDS
+        )
+        table = e.b.inttoptr(offsets, x.type)
+        begin = e.maximum(first, first_column)
+        end = e.minimum(stop, e.add(first_column, p.row_length))
+        with e.loop(begin, end, name="margin") as at:
+            source = e.load("i64", table, e.sub(at.index, first))
+            value = e.load(storage, x, e.add(offset, source))
+            e.store(v.widen(value), compute, to, e.sub(at.index, first_column))
 
 
 def _emit_run(

@@ -33,6 +33,13 @@ class Parameters:
         for name in names:
             getattr(self, name)
 
+    def let(self, names: Sequence[str], record: Value) -> None:
+        """Read names from a record elsewhere: what a loop over phases changes."""
+        for i, name in enumerate(names):
+            self._values[name] = self._emitter.load("i64", record, i)
+
     def pointer(self, name: str) -> Value:
         """A name that holds an address."""
+        if name in self._values:
+            return self._emitter.b.inttoptr(self._values[name], self._pointer.type)
         return self._emitter.load_pointer(self._pointer, self._places[name])

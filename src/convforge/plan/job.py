@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import c_int64
 from typing import Protocol
 
 from convforge import runtime
@@ -53,3 +54,23 @@ class Job:
         pool.run(
             self._task, pool.address, total, threads, scratch, scratch_bytes, parameters, x, weights, bias, y
         )
+
+    def run_watched(
+        self,
+        flag: int,
+        total: int,
+        threads: int,
+        scratch_bytes: int,
+        parameters: int,
+        x: int,
+        weights: int,
+        bias: int,
+        y: int,
+    ) -> bool:
+        """As `run`; whether no task has set the int64 that lies `flag` bytes into its thread's scratch."""
+        scratch = runtime.scratch.address(scratch_bytes * min(threads, total))
+        flags = [c_int64.from_address(scratch + i * scratch_bytes + flag) for i in range(min(threads, total))]
+        for each in flags:
+            each.value = 0
+        self.run(total, threads, scratch_bytes, parameters, x, weights, bias, y)
+        return not any(each.value for each in flags)

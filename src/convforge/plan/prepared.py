@@ -44,6 +44,9 @@ class Prepared:
         self._activation: Activation = activation
         self._shape, self._dtype = spec.output_shape, spec.dtype
         self._ready: _Ready | None = None
+        # For one image alone, and for one that takes a plain request: made when the first such image comes.
+        self._alone: Prepared | None = None
+        self._plain_request = False
         self._folds = spec.transposed and spec.padding_mode != "zeros"
         self._empty = 0 in spec.input_shape or 0 in spec.output_shape or 0 in spec.weight_shape
         self._plain = (
@@ -70,16 +73,24 @@ class Prepared:
         ready = self._ready
         if ready is None or weight_key is None or not ready.fits(weight_key, x, y):
             ready = self._prepare(weight_key, x, weight, bias, y)
-        ready.plan(address_of(x), ready.weights_at, ready.bias_at, address_of(y))
+        if ready.plan(address_of(x), ready.weights_at, ready.bias_at, address_of(y)) is False:
+            self._compute_plainly(x, weight, bias, weight_key, y)
         return y if out is None or y is out else kept(y, out)
 
     def forget(self) -> None:
         """Drop the packed weights of this shape."""
-        self._ready = None
+        self._ready = self._alone = None
 
     def _prepare(self, key: Hashable, x: Array, weight: Array, bias: Array | None, y: Array) -> _Ready:
         request = OutputRequest(
-            self.spec, x.strides, y.strides, bias is not None, self._activation, self._precision
+            self.spec,
+            x.strides,
+            y.strides,
+            bias is not None,
+            self._activation,
+            self._precision,
+            self._plain_request,
+            keeps_weights=key is not None,
         )
         tune_if_asked(request, x, weight, bias, y)
         plan = output_plan(request)
@@ -88,6 +99,17 @@ class Prepared:
         if key is not None:
             self._ready = ready
         return ready
+
+    def _compute_plainly(self, x: Array, weight: Array, bias: Array | None, key: Hashable, y: Array) -> None:
+        """Compute into y again, each image by what is for it alone, that its bits do not depend on others."""
+        alone = self._alone
+        if alone is None:
+            alone = self._alone = Prepared(
+                replace(self.spec, batch=1), self._activation, self._store, self._precision
+            )
+            alone._plain_request = self.spec.batch == 1
+        for image in range(self.spec.batch):
+            y[image : image + 1] = alone(x[image : image + 1], weight, bias, key)
 
     def _indirect(self, x: Array, weight: Array, bias: Array | None) -> Array:
         # What is computed as float32 for another dtype's sake stays at "highest", as that dtype is.

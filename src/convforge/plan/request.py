@@ -19,7 +19,8 @@ class OutputRequest:
     """An output product of arrays of these strides (bytes); grad-input is one too.
 
     x and y are aligned and do not overlap. precision: what must be kept at least; "highest" for all dtypes
-    but float32.
+    but float32. plain: no algorithm that adds inputs before it multiplies them. keeps_weights: whether packed
+    weights will serve many calls, and not this one alone.
     """
 
     spec: ConvSpec
@@ -28,6 +29,8 @@ class OutputRequest:
     has_bias: bool
     activation: Activation
     precision: Precision = "highest"
+    plain: bool = False
+    keeps_weights: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,11 @@ class OutputPlan(Protocol):
         """Scratch memory of one thread."""
         ...
 
-    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
-        """Compute the output at y: addresses of arrays that the caller keeps alive; a bias of 0 is none."""
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> bool | None:
+        """Compute the output at y: addresses of arrays that the caller keeps alive; a bias of 0 is none.
+
+        False where an image is such that a plan of a `plain` request must compute it; y is not of use then.
+        """
         ...
 
     def describe(self) -> str:

@@ -38,6 +38,17 @@ def chain_block(gather: Gather) -> int:
     return max(1, -(-gather.in_channels // blocks))
 
 
+def tiled_length(layout: Layout) -> int:
+    """The outputs that tiles are chosen for: those there are, but for a signal the next power of two.
+
+    A signal's length varies from call to call. It takes at most one new kernel for each doubling, and none
+    beyond 1024 outputs, where what the last tile wastes is little.
+    """
+    if not layout.is_one_row:
+        return layout.flat
+    return min(1 << max(layout.flat - 1, 1).bit_length(), 1024)
+
+
 def gather_tile(layout: Layout, element: Element, target: Target, taps: int | None = None) -> tuple[int, int]:
     """(mr, nv) of the tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
 
@@ -71,8 +82,8 @@ def _legal_tiles(target: Target, out_channels: int) -> list[tuple[int, int]]:
 class TileCost:
     """What a tile costs in cycles of one core, all tiles of an image together.
 
-    flat: outputs. steps: of k. chain_steps: those of one chain. rows_per_step: packed rows that are read
-    for a channel, shared out among its steps.
+    flat: outputs, as `tiled_length` counts them. steps: of k. chain_steps: those of one chain.
+    rows_per_step: packed rows that are read for a channel, shared out among its steps.
     """
 
     lanes: int
@@ -95,7 +106,7 @@ class TileCost:
         return TileCost(
             lanes=target.vector_bytes // element.compute_bytes,
             out_channels=gather.out_channels,
-            flat=layout.flat,
+            flat=tiled_length(layout),
             steps=gather.in_channels * taps,
             chain_steps=min(gather.in_channels, chain_block(gather)) * taps,
             rows_per_step=max(len(rows), 1) / max(taps, 1),

@@ -48,7 +48,8 @@ def _choice_key(request: OutputRequest, target: Target, threads: int) -> str:
 
 def _order_key(request: OutputRequest, target: Target) -> str:
     sizes = replace(request.spec, batch=1)
-    return f"order|{sizes!r}|{request.precision}|{_machine(target)}"
+    kind = f"{request.precision}|plain {request.plain}|keeps weights {request.keeps_weights}"
+    return f"order|{sizes!r}|{kind}|{_machine(target)}"
 
 
 def _machine(target: Target) -> str:

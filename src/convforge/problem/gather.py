@@ -42,8 +42,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Axis:
-    """One spatial axis of a gather. Without slots, for what is derived is looked up once per tap: 10 ms of a
-    3x3x3 layer's first call.
+    """One spatial axis of a gather. planes_apart: every tap has its own residue, even where two read the same
+    inputs some steps apart: then no row needs more columns than it has outputs.
+
+    Without slots, for what is derived is looked up once per tap: 10 ms of a 3x3x3 layer's first call.
     """
 
     in_size: int
@@ -53,6 +55,7 @@ class Axis:
     phases: tuple[Phase, ...]
     padding: tuple[int, int]
     mode: PaddingMode
+    planes_apart: bool = False
 
     @cached_property
     def lowest(self) -> int:
@@ -67,18 +70,21 @@ class Axis:
     @cached_property
     def residues(self) -> tuple[int, ...]:
         """Which input positions modulo `in_step` (from `lowest`) any tap reads."""
-        return tuple(
-            sorted({(t.offset - self.lowest) % self.in_step for p in self.phases for t in p.taps} or {0})
-        )
+        distances = {t.offset - self.lowest for p in self.phases for t in p.taps} or {0}
+        return tuple(sorted(distances if self.planes_apart else {d % self.in_step for d in distances}))
 
     @cached_property
     def reach(self) -> int:
         """How many steps beyond q the farthest tap reads."""
+        if self.planes_apart:
+            return 0
         return max(((t.offset - self.lowest) // self.in_step for p in self.phases for t in p.taps), default=0)
 
     def split(self, tap: Tap) -> tuple[int, int]:
         """(index into `residues`, steps) of a tap: it reads packed[residue][q + steps]."""
         distance = tap.offset - self.lowest
+        if self.planes_apart:
+            return self.residues.index(distance), 0
         return self.residues.index(distance % self.in_step), distance // self.in_step
 
     def sources(self, residue: int, length: int) -> NDArray[np.int64]:

@@ -195,7 +195,9 @@ def _transposed_size(
                 f"dilation (={spread}): use at most {max(step, spread) - 1}"
             )
     size = tuple(low + extra for low, extra in zip(smallest, output_padding, strict=True))
-    if any(n < 1 for n in size):
+    # 0 is a size: some of PyTorch's kernels refuse it, those of batches and groups in float32 do not, and a
+    # layer must not fail for one image that takes two.
+    if any(n < 0 for n in size):
         raise ConvShapeError(
             f"Given input size per channel: {_by(input_size)}. Calculated output size per channel: "
             f"{_by(size)}. Output size is too small: use less padding than {[list(pair) for pair in pads]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from convforge.errors import ConvValueError
 from convforge.target import detect
 
 # Features that kernels and the compiler's instruction selection depend on, by LLVM's names. A feature that
@@ -119,8 +120,35 @@ class Target:
 
     @staticmethod
     def host() -> Target:
-        """The processor that this process runs on."""
-        return _host()
+        """The processor that this process runs on, without what `mask_features` hides."""
+        return _masked_host(_hidden)
+
+
+_hidden: frozenset[str] = frozenset()
+
+
+def mask_features(*names: str) -> Target:
+    """Hold this process to a processor without some features, by LLVM's names; no name lifts the mask.
+
+    mask_features("amx-tile", "avx512bf16")     plain AVX-512 on a machine with AMX
+
+    For tests and timings: plans are made for the masked processor from here on. A layer that has been called
+    keeps the plan it has, so mask before the first call. Returns the target that is left.
+
+    Raises ConvValueError where no processor has a feature of that name.
+    """
+    global _hidden  # noqa: PLW0603 - a processor is the process's
+    known = {*X86_FEATURES, *_masked_host(frozenset()).features}
+    for name in names:
+        if name not in known:
+            raise ConvValueError(f"feature (={name!r}) is not known: use one of {', '.join(sorted(known))}")
+    _hidden = frozenset(names)
+    return Target.host()
+
+
+@lru_cache(maxsize=16)
+def _masked_host(hidden: frozenset[str]) -> Target:
+    return _host().without(*hidden)
 
 
 @lru_cache(maxsize=1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from convforge.autograd.arrays import array_api
-from convforge.autograd.tensor import Tensor
+from convforge.autograd.naming import named
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.curve import Curve, apply_curve
 from convforge.nn.functional.precision import Array, is_floating
+from convforge.nn.functional.refusal import not_implemented, require_floating
 
 __all__ = [
     "hardshrink",
@@ -39,9 +41,12 @@ _RELU6 = Curve("relu6", lambda x: _clip(x, 0, 6), lambda y: (y > 0) & (y < 6), f
 
 @array_api
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(0, x), elementwise. The gradient at 0 is 0."""
+    """max(0, x), elementwise. The gradient at 0 is 0.
+
+    Raises RuntimeError for bools.
+    """
     if not is_floating(input._data.dtype):
-        return input.clamp_(min=0) if inplace else input.clamp(min=0)
+        return input.relu_() if inplace else input.relu()
     return apply_curve(input, _RELU, inplace)
 
 
@@ -52,18 +57,38 @@ def relu_(input: Tensor) -> Tensor:
 
 @array_api
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """min(max(0, x), 6), elementwise."""
+    """min(max(0, x), 6), elementwise. Raises RuntimeError for bools."""
+    if not is_floating(input._data.dtype):
+        return _hardtanh_of_integers(input, 0, 6, inplace)
     return apply_curve(input, _RELU6, inplace)
+
+
+def _hardtanh_of_integers(input: Tensor, low: float, high: float, inplace: bool) -> Tensor:
+    """Clamp to the limits, cut to whole numbers as PyTorch does."""
+    kind = input._data.dtype.kind
+    if kind == "b":
+        raise RuntimeError("Bool inputs not supported for hardtanh: convert it with .float()")
+    if kind in "iu":
+        low, high = int(low), int(high)
+    if kind == "u" and min(low, high) < 0:
+        raise RuntimeError(
+            f"cannot do hardtanh on an unsigned type with negative limits (={low}, {high}): convert it with "
+            ".float()"
+        )
+    return input.clamp_(low, high) if inplace else input.clamp(low, high)
 
 
 @array_api
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x between `min_val` and `max_val`, those beyond.
 
-    Raises ValueError where min_val is above max_val.
+    Raises ValueError where min_val is above max_val; RuntimeError for bools, and for unsigned integers
+    where a limit is negative.
     """
     if min_val > max_val:
         raise ValueError(f"min_val (={min_val}) cannot be greater than max_val (={max_val}): swap them")
+    if not is_floating(input._data.dtype):
+        return _hardtanh_of_integers(input, min_val, max_val, inplace)
     curve = Curve(
         "hardtanh",
         lambda x: _clip(x, min_val, max_val),
@@ -106,7 +131,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     weight: one number, or one a channel (axis 1 of `input`)
 
-    Raises RuntimeError where weight has another dtype or number of elements.
+    Raises RuntimeError where weight has another dtype or number of elements, NotImplementedError for
+    integers.
     """
     if weight._data.dtype != input._data.dtype:
         raise RuntimeError(
@@ -132,8 +158,10 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         weight = weight.reshape([1] * input.ndim)
     else:
         weight = weight.reshape([])
+    require_floating("prelu_cpu", input)
     positive = input.detach() > 0
-    return input * (positive.to(input.dtype) + (~positive).to(input.dtype) * weight)
+    slopes = positive.to(input.dtype) + (~positive).to(input.dtype) * weight
+    return named(input * slopes, "PreluKernelBackward0")
 
 
 @array_api
@@ -166,9 +194,31 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return apply_curve(input, _HARDSWISH, inplace)
 
 
+def _whole(number: float, input: Tensor) -> int:
+    """The number cut to a whole one. Raises RuntimeError where the dtype of `input` has no such number."""
+    limits = np.iinfo(input._data.dtype)
+    whole = int(number)
+    if not limits.min <= whole <= limits.max:
+        raise RuntimeError(
+            f"value cannot be converted to type {input.dtype} without overflow: {number} is not in "
+            f"{limits.min} … {limits.max}"
+        )
+    return whole
+
+
 @array_api
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """x where x > threshold, `value` elsewhere."""
+    """x where x > threshold, `value` elsewhere. Of integers, both numbers are cut to whole ones.
+
+    Raises RuntimeError where one is out of the range of the integers, NotImplementedError for bools.
+    """
+    data = input._data
+    if data.dtype.kind in "iu":
+        threshold, value = _whole(threshold, input), _whole(value, input)
+        result = from_data(np.where(data <= threshold, data.dtype.type(value), data))
+        return input.copy_(result) if inplace else result
+    if not is_floating(data.dtype):
+        raise not_implemented("threshold_cpu", input)
     curve = Curve(
         "threshold",
         # Written with <= so that NaN passes through.

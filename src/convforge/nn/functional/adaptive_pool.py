@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.linear_map import apply_map
 from convforge.nn.functional.max_pool import PickLargest
 from convforge.nn.functional.precision import Array, is_floating
-from convforge.nn.functional.windows import along, check_pool_input
+from convforge.nn.functional.refusal import require_float_mean, require_floating
+from convforge.nn.functional.windows import along
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -68,41 +70,84 @@ class AdaptiveMean:
         return grad
 
 
-def _output_sizes(function: str, output_size: Any, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the output's sizes: None keeps the input's."""
-    rank = len(sizes)
-    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
-    if len(given) == 1:
-        given *= rank
-    if len(given) != rank:
+def _check_input(function: str, shape: Sequence[int], rank: int, first: int) -> None:
+    """Raise RuntimeError for another number of dimensions, or an empty axis from axis `first` on."""
+    if len(shape) not in (rank + 1, rank + 2):
+        if rank == 1:
+            raise RuntimeError(
+                f"Expected 2 to 3 dimensions, but got {len(shape)}-dimensional tensor for argument #1 "
+                "'input' "
+                f"(while checking arguments for {function})"
+            )
         raise RuntimeError(
-            f"{function}(): output_size (={output_size!r}) must have {rank} numbers, one an axis"
+            f"{function}(): Expected {rank + 1}D or {rank + 2}D tensor, but got: {list(shape)}"
+        )
+    for axis in range(first, len(shape)):
+        if shape[axis] == 0:
+            raise RuntimeError(
+                f"{function}(): Expected input to have non-zero size for non-batch dimensions, but input has "
+                f"sizes {list(shape)} with dimension {axis} being empty"
+            )
+
+
+def _output_sizes(function: str, output_size: Any, shape: Sequence[int], rank: int) -> tuple[int, ...]:
+    """Return the output's sizes: None in a tuple keeps the input's. Raises as PyTorch's argument parsing."""
+    one = hasattr(output_size, "__index__")
+    # One axis has no default sizes: a number is all there is.
+    given: tuple[Any, ...] = (output_size,) * rank
+    if not one and _is_sequence(output_size):
+        given = tuple(output_size)
+    elif not one:
+        raise TypeError(
+            f"{function}(): argument 'output_size' (position 2) must be tuple of ints, not "
+            f"{type(output_size).__name__}"
+        )
+    if not one and rank > 1 and len(shape) <= len(given):
+        raise ValueError(
+            f"Input dimension should be at least {len(given) + 1}: the input has {len(shape)} dimensions"
         )
     outs: list[int] = []
-    for number, size in zip(given, sizes):
-        try:
-            outs.append(size if number is None else operator.index(number))
-        except TypeError:
+    for at, number in enumerate(given):
+        if number is None and rank > 1:
+            outs.append(shape[at - len(given)])
+        elif number is not None and hasattr(number, "__index__"):
+            outs.append(operator.index(number))
+        else:
             raise TypeError(
-                f"{function}(): argument 'output_size' must be int, None or a tuple of them, not "
-                f"{output_size!r}"
-            ) from None
+                f"{function}(): argument 'output_size' (position 2) must be tuple of ints, but found "
+                "element of "
+                f"type {type(number).__name__} at pos {at}"
+            )
+    if len(outs) != rank:
+        raise RuntimeError(
+            f"{function}: output_size must be {rank} numbers, one an axis: got {output_size!r}"
+        )
     if min(outs) < 0:
         raise RuntimeError(
-            f"{function}(): elements of output_size (={tuple(outs)}) must be greater than or equal to 0"
+            f"{function}: elements of output_size must be greater than or equal to 0 but received {outs}"
         )
     return tuple(outs)
 
 
+def _is_sequence(value: Any) -> bool:
+    return hasattr(value, "__iter__") and hasattr(value, "__len__")
+
+
 def _adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     function = f"adaptive_avg_pool{rank}d"
-    check_pool_input(function, input.shape, rank)
-    sizes = tuple(input.shape[-rank:])
-    outs = _output_sizes(function, output_size, sizes)
-    if not is_floating(input._data.dtype):
-        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    shape = tuple(input.shape)
+    outs = _output_sizes(function, output_size, shape, rank)
+    if rank == 1:
+        _check_input(function, shape, rank, len(shape))
+    if set(outs) == {1}:
+        # One window a plane: PyTorch takes the mean, of any number of axes and of empty ones too.
+        require_float_mean(input)
+        mean = input.mean(tuple(range(-1, -rank - 1, -1)), keepdim=True)
+        return named(mean, "SqueezeBackward1") if rank == 1 else mean
+    _check_input(function, shape, rank, len(shape) - rank)
+    require_floating("adaptive_avg_pool3d_cpu" if rank == 3 else "adaptive_avg_pool2d", input)
     name = "SqueezeBackward1" if rank == 1 else f"AdaptiveAvgPool{rank}DBackward0"
-    return apply_map(input, AdaptiveMean(sizes, outs), "MeanBackward1" if set(outs) == {1} else name)
+    return apply_map(input, AdaptiveMean(shape[-rank:], outs), name)
 
 
 @array_api
@@ -155,10 +200,10 @@ def _largest(x: Array, outs: tuple[int, ...]) -> tuple[Array, Array]:
 
 def _adaptive_max_pool(rank: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     function = f"adaptive_max_pool{rank}d"
-    check_pool_input(function, input.shape, rank)
-    outs = _output_sizes(function, output_size, input.shape[-rank:])
-    if not is_floating(input._data.dtype):
-        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    shape = tuple(input.shape)
+    outs = _output_sizes(function, output_size, shape, rank)
+    _check_input(function, shape, rank, 1)
+    require_floating("adaptive_max_pool3d_cpu" if rank == 3 else "adaptive_max_pool2d", input)
     best, where = _largest(input._data, outs)
     name = "SqueezeBackward1" if rank == 1 else f"AdaptiveMaxPool{rank}DBackward0"
     values, indices = PickLargest.apply(input, best, where, rank, name)

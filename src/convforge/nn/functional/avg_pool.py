@@ -12,7 +12,8 @@ import numpy as np
 from convforge.autograd.arrays import array_api
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.linear_map import apply_map
-from convforge.nn.functional.precision import Array, is_floating
+from convforge.nn.functional.precision import Array
+from convforge.nn.functional.refusal import require_floating
 from convforge.nn.functional.windows import Window, along, pool_windows
 
 __all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d"]
@@ -40,7 +41,11 @@ class WindowMean:
             for tap in window.taps():
                 total[along(axis, tap.out)] += x[along(axis, tap.inp)]
             x = total
-        return x / self.divisor.astype(x.dtype)
+        divisor = self.divisor.astype(x.dtype)
+        if x.dtype.kind == "i":
+            # Towards zero, as C divides.
+            return np.sign(x) * (np.abs(x) // divisor)
+        return x / divisor
 
     def adjoint(self, grad: Array) -> Array:
         """Spread each output's gradient over its window."""
@@ -65,6 +70,12 @@ def _counts(window: Window, count_include_pad: bool) -> Array:
     return ends - starts
 
 
+def _check_dtype(rank: int, input: Tensor) -> None:
+    """Raise NotImplementedError unless floating or int64, the one integer that PyTorch averages."""
+    if input._data.dtype != np.int64:
+        require_floating("avg_pool3d_out_frame" if rank == 3 else "avg_pool2d", input)
+
+
 def _avg_pool(
     rank: int,
     input: Tensor,
@@ -77,8 +88,7 @@ def _avg_pool(
 ) -> Tensor:
     function = f"avg_pool{rank}d"
     windows = pool_windows(function, input.shape, rank, kernel_size, stride, padding, 1, ceil_mode)
-    if not is_floating(input._data.dtype):
-        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    _check_dtype(rank, input)
     if divisor_override is None:
         divisor = functools.reduce(np.multiply.outer, [_counts(w, count_include_pad) for w in windows])
     else:
@@ -103,6 +113,8 @@ def avg_pool1d(
 
     input: (N, C, L) or (C, L) -> (N, C, L_out) or (C, L_out)
     1 3 2 6, kernel 2 -> 2 4
+
+    Integers (int64) are divided towards zero, as in PyTorch.
 
     Raises RuntimeError where an argument is out of range or the output would be empty.
     """
@@ -152,7 +164,9 @@ def _lp_pool(
     # As PyTorch: a window cut off by ceil_mode counts as if it were whole.
     area = np.asarray(functools.reduce(np.multiply.outer, [_counts(w, True) for w in windows]))
     whole = int(np.prod([w.kernel for w in windows]))
-    mean = apply_map(input**norm_type, WindowMean(windows, area), "AvgPoolBackward0")
+    powers = input**norm_type
+    _check_dtype(rank, powers)
+    mean = apply_map(powers, WindowMean(windows, area), "AvgPoolBackward0")
     return (mean.sign() * mean.abs().relu() * whole) ** (1.0 / norm_type)
 
 

@@ -12,6 +12,7 @@ from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.linear_map import apply_map
 from convforge.nn.functional.precision import Array, is_floating, widen
 from convforge.nn.functional.reduction import reduced, reduction_of
+from convforge.nn.functional.refusal import require_floating
 from convforge.nn.functional.softmax import log_softmax
 
 __all__ = ["cross_entropy", "nll_loss"]
@@ -64,16 +65,33 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> int:
         )
     if got != expected:
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
-    if target._data.dtype not in (np.dtype(np.int64), np.dtype(np.uint8)):
-        raise RuntimeError(
-            f"expected scalar type Long but found {target.dtype}: convert the target with .long()"
-        )
+    _check_dtypes(input, target, weight)
     if weight is not None and (weight.ndim > 1 or weight.numel() != count):
         raise RuntimeError(
             f"weight tensor should be defined either for all {count} classes or no classes but got "
             f"weight tensor of shape: {list(weight.shape)}"
         )
     return count
+
+
+def _check_dtypes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    """Raise PyTorch's errors for element types of which it has no kernel."""
+    kind = target._data.dtype
+    if kind not in (np.dtype(np.int64), np.dtype(np.uint8)):
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {target.dtype.scalar_name}: convert "
+            "the target "
+            "with .long()"
+        )
+    require_floating("nll_loss_out_frame" if input.ndim < 3 else "nll_loss2d_forward_out_frame", input)
+    if input.ndim > 2 and kind != np.int64:
+        raise RuntimeError("expected scalar type Long but found Byte: convert the target with .long()")
+    if weight is not None and weight._data.dtype != input._data.dtype:
+        raise RuntimeError(
+            f"expected scalar type {input.dtype.scalar_name} but found {weight.dtype.scalar_name}: "
+            "convert the "
+            "weight with .to(input.dtype)"
+        )
 
 
 def _class_scale(target: Array, weight: Tensor | None, ignore_index: int, count: int) -> tuple[Array, Array]:
@@ -154,16 +172,18 @@ def cross_entropy(
     input: (C,), (N, C) or (N, C, d1, …); target: the same without C, int64, or of input's shape, floating
     label_smoothing: the share of each target spread evenly over the classes, 0 to 1
 
-    Raises as `nll_loss`, and RuntimeError where label_smoothing is out of range.
+    Raises as `nll_loss`, and RuntimeError where label_smoothing is out of range, or where ignore_index
+    names a class although the target gives probabilities.
     """
     how = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     class_axis = 0 if input.ndim <= 1 else 1
-    if input.ndim and tuple(input.shape) == tuple(target.shape):
+    if tuple(input.shape) == tuple(target.shape):
+        _check_probabilities(input, target, ignore_index)
         return _of_probabilities(input, target, weight, how, label_smoothing, class_axis)
-    count = _check_classes(input, target, weight)
     logs = log_softmax(input, class_axis)
+    count = _check_classes(input, target, weight)
     classes, scale = _class_scale(target._data, weight, ignore_index, count)
     loss = _picked_loss(logs, classes, scale, count)
     if label_smoothing > 0:
@@ -183,15 +203,30 @@ def _class_column(weight: Tensor, ndim: int) -> Tensor:
     return weight if ndim == 1 else weight.reshape([1, -1] + [1] * (ndim - 2))
 
 
+def _check_probabilities(input: Tensor, target: Tensor, ignore_index: int) -> None:
+    """Raise PyTorch's errors where a target of the input's shape does not hold probabilities."""
+    if not is_floating(target._data.dtype):
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, got "
+            f"{target.dtype.scalar_name}: class indices have the input's shape without the axis of classes"
+        )
+    if ignore_index >= 0:
+        raise RuntimeError(
+            f"ignore_index is not supported for floating point target: ignore_index (={ignore_index}) "
+            "names a "
+            "class, and this target gives probabilities; set those of an ignored position to 0"
+        )
+    if input.ndim == 0:
+        raise IndexError(
+            "Dimension specified as 1 but tensor has no dimensions: input must be (C,), (N, C) or "
+            "(N, C, d1, …)"
+        )
+
+
 def _of_probabilities(
     input: Tensor, target: Tensor, weight: Tensor | None, how: str, label_smoothing: float, class_axis: int
 ) -> Tensor:
     """Cross entropy where the target gives each class a probability."""
-    if not is_floating(target._data.dtype):
-        raise RuntimeError(
-            f"Expected floating point type for target with class probabilities, got {target.dtype}: "
-            f"class indices have the input's shape without axis {class_axis}"
-        )
     count = input.shape[class_axis]
     if weight is not None and (weight.ndim != 1 or weight.numel() != count):
         raise RuntimeError(

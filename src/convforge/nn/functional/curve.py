@@ -10,7 +10,8 @@ import numpy as np
 
 from convforge.autograd.function import Function
 from convforge.autograd.tensor import Tensor, from_data
-from convforge.nn.functional.precision import Array, is_floating, narrow, widen
+from convforge.nn.functional.precision import Array, narrow, widen
+from convforge.nn.functional.refusal import require_floating
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,34 @@ class Curve:
 
 
 # Where PyTorch's node has another name than the function.
-_NODE_TITLES = {"relu6": "Hardtanh", "celu": "Elu", "selu": "Elu", "logsigmoid": "LogSigmoid"}
+_NODE_TITLES = {
+    "relu6": "Hardtanh",
+    "selu": "Elu",
+    "logsigmoid": "LogSigmoid",
+    "softsign": "Div",
+    "tanhshrink": "Sub",
+}
+# PyTorch's kernels, as its errors name them, where that is not the curve's name and "_cpu".
+_KERNELS = {
+    "celu": "elu_cpu",
+    "gelu": "GeluKernelImpl",
+    "huber_loss": "huber_cpu",
+    "logsigmoid": "log_sigmoid_cpu",
+    "mse_loss": "mse_cpu",
+    "selu": "elu_cpu",
+    "smooth_l1_loss": "smooth_l1_cpu",
+    "softshrink": "softshrink_check",
+}
 
 
-def _node_name(curve: Curve) -> str:
+# Whose in-place form has a derivative formula of its own in PyTorch, and so another number.
+_OWN_IN_PLACE = ("celu", "elu", "leaky_relu", "selu", "threshold")
+
+
+def _node_name(curve: Curve, inplace: bool) -> str:
     """'LeakyReluBackward0' of the curve 'leaky_relu', as it is printed behind a tensor."""
     title = _NODE_TITLES.get(curve.name) or curve.name.replace("_", " ").title().replace(" ", "")
-    return f"{title}Backward0"
+    return f"{title}Backward{int(inplace and curve.name in _OWN_IN_PLACE)}"
 
 
 class _Apply(Function):
@@ -46,7 +68,7 @@ class _Apply(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, curve: Curve, inplace: bool) -> Tensor:
         data = x._data
-        ctx.curve, ctx._name = curve, _node_name(curve)
+        ctx.curve, ctx._name = curve, _node_name(curve, inplace)
         kept: Tensor | None = None
         if not curve.from_output:
             kept = from_data(data.copy()) if inplace else x
@@ -100,9 +122,5 @@ def apply_curve(x: Tensor, curve: Curve, inplace: bool = False) -> Tensor:
 
     Raises NotImplementedError for other dtypes, as PyTorch: an integer has no place for the result.
     """
-    dtype = x._data.dtype
-    if not is_floating(dtype):
-        raise NotImplementedError(
-            f'"{curve.name}" not implemented for dtype {dtype}: convert it with .float()'
-        )
+    require_floating(_KERNELS.get(curve.name) or f"{curve.name}_cpu", x)
     return _Apply.apply(x, curve, inplace)

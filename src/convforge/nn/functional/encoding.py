@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
+from convforge.autograd.promotion import result_dtype
 from convforge.autograd.tensor import Tensor, from_data
 
 __all__ = ["cosine_similarity", "one_hot", "pairwise_distance"]
@@ -46,7 +48,17 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 @array_api
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """x1·x2 / (|x1| |x2|) along `dim`, each norm at least eps. The shapes broadcast."""
+    """x1·x2 / (|x1| |x2|) along `dim`, each norm at least eps. The shapes broadcast.
+
+    Raises RuntimeError unless one of them is floating.
+    """
+    common = result_dtype(x1, x2)
+    if not common.is_floating_point:
+        raise RuntimeError(
+            f"expected common dtype to be floating point, yet common dtype is {common.scalar_name}: "
+            "use .float()"
+        )
+    x1, x2 = x1.to(common), x2.to(common)
     norm1 = (x1 * x1).sum(dim, keepdim=True).sqrt().clamp(min=eps)
     norm2 = (x2 * x2).sum(dim, keepdim=True).sqrt().clamp(min=eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)
@@ -59,7 +71,7 @@ def pairwise_distance(
     """The p-norm of x1 - x2 + eps along the last axis."""
     difference = (x1 - x2 + eps).abs()
     if p == 2:
-        return (difference * difference).sum(-1, keepdim=keepdim).sqrt()
+        return named((difference * difference).sum(-1, keepdim=keepdim).sqrt(), "NormBackward1")
     if p == float("inf"):
-        return difference.amax(-1, keepdim=keepdim)
-    return (difference**p).sum(-1, keepdim=keepdim) ** (1 / p)
+        return named(difference.amax(-1, keepdim=keepdim), "NormBackward1")
+    return named((difference**p).sum(-1, keepdim=keepdim) ** (1 / p), "NormBackward1")

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.dtype import FLOAT, DType, get_default_dtype
 from convforge.autograd.function import Function
 from convforge.autograd.naming import named
+from convforge.autograd.promotion import result_dtype
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.curve import Curve, apply_curve
-from convforge.nn.functional.precision import Array, narrow, widen
+from convforge.nn.functional.precision import Array, is_floating, narrow, widen
 from convforge.nn.functional.reduction import reduced, reduction_of
+from convforge.nn.functional.refusal import require_floating
 from convforge.nn.functional.smooth import logsigmoid
 
 __all__ = [
@@ -30,7 +33,6 @@ __all__ = [
 ]
 
 _SQUARE = Curve("mse_loss", np.square, lambda x: x + x, lambda x: np.full_like(x, 2))
-_ABSOLUTE = Curve("l1_loss", np.abs, np.sign)
 
 
 def _smooth_l1_curve(beta: float) -> Curve:
@@ -59,8 +61,11 @@ def _huber_curve(delta: float) -> Curve:
     )
 
 
-def _difference(input: Tensor, target: Tensor) -> Tensor:
-    """Return input - target, with PyTorch's warning where one is broadcast."""
+def _difference(input: Tensor, target: Tensor, kernel: str | None = None) -> Tensor:
+    """Return input - target, with PyTorch's warning where one is broadcast.
+
+    kernel: PyTorch's, where it subtracts inside one: a bool then counts as 0 or 1, integers alone are refused
+    """
     if input.shape != target.shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
@@ -68,7 +73,21 @@ def _difference(input: Tensor, target: Tensor) -> Tensor:
             "Please ensure they have the same size.",
             stacklevel=4,
         )
+    if kernel is None:
+        return input - target
+    common = result_dtype(input, target)
+    input, target = input.to(common), target.to(common)
+    require_floating(kernel, input)
     return input - target
+
+
+def _check_castable(found: DType, wanted: DType) -> None:
+    """Raise RuntimeError where PyTorch's kernel cannot write `found` into memory of `wanted`."""
+    if found.category > wanted.category:
+        raise RuntimeError(
+            f"result type {found.scalar_name} can't be cast to the desired output type {wanted.scalar_name}: "
+            "convert the tensors to one floating dtype"
+        )
 
 
 def _weighted(loss: Tensor, input: Tensor, weight: Tensor | None, how: str, by_weight: bool = True) -> Tensor:
@@ -93,8 +112,11 @@ def mse_loss(
 ) -> Tensor:
     """(input - target)². weight: of input's shape; the mean is then over the weights."""
     how = reduction_of(reduction, size_average, reduce)
-    loss = _weighted(apply_curve(_difference(input, target), _SQUARE), input, weight, how)
-    return named(loss, "MseLossBackward0") if weight is None else loss
+    if weight is not None:
+        # PyTorch's own formula, which takes integers too.
+        return _weighted(_difference(input, target) ** 2, input, weight, how)
+    loss = reduced(apply_curve(_difference(input, target, "mse_cpu"), _SQUARE), how)
+    return named(loss, "MseLossBackward0")
 
 
 @array_api
@@ -108,7 +130,7 @@ def l1_loss(
 ) -> Tensor:
     """|input - target|. weight: of input's shape; the mean is then over the weights."""
     how = reduction_of(reduction, size_average, reduce)
-    return _weighted(apply_curve(_difference(input, target), _ABSOLUTE), input, weight, how)
+    return _weighted(_difference(input, target).abs(), input, weight, how)
 
 
 @array_api
@@ -127,23 +149,26 @@ def smooth_l1_loss(
     how = reduction_of(reduction, size_average, reduce)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta (={beta}).")
-    curve = _ABSOLUTE if beta == 0 else _smooth_l1_curve(beta)
-    loss = reduced(apply_curve(_difference(input, target), curve), how)
-    return loss if beta == 0 else named(loss, "SmoothL1LossBackward0")
+    if beta == 0:
+        return reduced(_difference(input, target).abs(), how)
+    curve = _smooth_l1_curve(beta)
+    loss = reduced(apply_curve(_difference(input, target, "smooth_l1_cpu"), curve), how)
+    return named(loss, "SmoothL1LossBackward0")
 
 
 @array_api
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """d²/2 where d = |input - target| <= delta, delta·(d - delta/2) elsewhere.
+    """d²/2 where d = |input - target| <= delta, delta·(d - delta/2) elsewhere; in the dtype of `input`.
 
-    Raises RuntimeError where delta is not positive.
+    Raises RuntimeError where delta is not positive, or the loss cannot be kept in the dtype of `input`.
     """
     how = reduction_of(reduction)
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta (={delta}).")
-    loss = apply_curve(_difference(input, target), _huber_curve(delta))
+    _check_castable(result_dtype(input, target), input.dtype)
+    loss = apply_curve(_difference(input, target, "huber_cpu"), _huber_curve(delta)).to(input.dtype)
     loss = _weighted(loss, input, weight, how, by_weight=False)
     return named(loss, "HuberLossBackward0") if weight is None else loss
 
@@ -180,7 +205,8 @@ def binary_cross_entropy(
 ) -> Tensor:
     """Cross entropy of probabilities. weight: broadcasts to the target.
 
-    Raises ValueError where the shapes differ, RuntimeError where a probability is outside 0 … 1.
+    Raises ValueError where the shapes differ, RuntimeError where the dtypes do or a probability is outside
+    0 … 1, NotImplementedError for integers.
     """
     how = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
@@ -188,13 +214,22 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) "
             "is deprecated. Please ensure they have the same size."
         )
+    if target._data.dtype != input._data.dtype:
+        raise RuntimeError(
+            f"Found dtype {target.dtype.scalar_name} but expected {input.dtype.scalar_name}: convert "
+            "the target "
+            "with .to(input.dtype)"
+        )
+    require_floating("binary_cross_entropy", input)
     data = widen(input._data)
     if not bool(((data >= 0) & (data <= 1)).all()):
         raise RuntimeError(
             "all elements of input should be between 0 and 1: apply sigmoid, or use the _with_logits form"
         )
     loss = BinaryCrossEntropy.apply(input, target)
-    return named(reduced(loss if weight is None else loss * weight, how), "BinaryCrossEntropyBackward0")
+    if weight is not None:
+        loss = (loss * weight).to(input.dtype)
+    return named(reduced(loss, how), "BinaryCrossEntropyBackward0")
 
 
 @array_api
@@ -210,8 +245,10 @@ def binary_cross_entropy_with_logits(
     """`binary_cross_entropy` of sigmoid(input), without overflow.
 
     pos_weight: what positive examples count; broadcasts to the target
+    The loss has the dtype of the target, as in PyTorch.
 
-    Raises ValueError where the shapes differ.
+    Raises ValueError where the shapes differ, RuntimeError for a target of integers, NotImplementedError
+    for an input of integers.
     """
     how = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
@@ -219,8 +256,12 @@ def binary_cross_entropy_with_logits(
     log = logsigmoid(input)
     if pos_weight is not None:
         log = log * ((pos_weight - 1) * target + 1)
-    loss = (1 - target) * input - log
-    loss = reduced(loss if weight is None else loss * weight, how)
+    against = 1 - target
+    _check_castable(result_dtype(against, input), against.dtype)
+    loss = against * input - log
+    loss = loss if weight is None else loss * weight
+    _check_castable(loss.dtype, target.dtype)
+    loss = reduced(loss.to(target.dtype), how)
     return named(loss, "BinaryCrossEntropyWithLogitsBackward0")
 
 
@@ -245,6 +286,8 @@ def kl_div(
 
     input: log probabilities; target: probabilities, or their logs if log_target
     reduction: none, sum, mean (over all elements), or batchmean (over the first axis, the textbook's)
+
+    Raises RuntimeError unless both are floating.
     """
     if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn(
@@ -254,6 +297,10 @@ def kl_div(
             stacklevel=3,
         )
     how = reduction_of("sum" if reduction == "batchmean" else reduction, size_average, reduce)
+    for each in (input, target):
+        if not is_floating(each._data.dtype):
+            word = "Complex" if each._data.dtype.kind == "c" else "Integral"
+            raise RuntimeError(f"kl_div: {word} inputs not supported. Got {each.dtype}: use .float()")
     loss = target.exp() * (target - input) if log_target else apply_curve(target, _X_LOG_X) - target * input
     result = reduced(loss, how)
     return result / input.shape[0] if reduction == "batchmean" and input.ndim else result
@@ -267,9 +314,12 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """log(1 + exp(-target · input)), target 1 or -1."""
+    """log(1 + exp(-target · input)), target 1 or -1; in the dtype of `input`, which must be floating."""
     how = reduction_of(reduction, size_average, reduce)
-    return reduced(-logsigmoid(target * input), how)
+    opposite = -input
+    common = result_dtype(opposite, target)
+    _check_castable(common if common.category >= FLOAT else get_default_dtype(), input.dtype)
+    return reduced(-logsigmoid(-(opposite * target)).to(input.dtype), how)
 
 
 @array_api
@@ -287,8 +337,6 @@ def poisson_nll_loss(
     how = reduction_of(reduction, size_average, reduce)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
-        t = target._data
-        with np.errstate(all="ignore"):
-            stirling = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
-        loss = loss + from_data(np.where(t > 1, stirling, 0).astype(t.dtype))
+        stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
+        loss = loss + stirling.masked_fill(target <= 1, 0)
     return reduced(loss, how)

@@ -15,6 +15,7 @@ from convforge.autograd.grad_mode import is_grad_enabled
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.linear_map import apply_adjoint, apply_map
 from convforge.nn.functional.precision import Array, is_floating
+from convforge.nn.functional.refusal import not_implemented, require_floating
 from convforge.nn.functional.windows import Window, along, int_tuple, pool_windows, taps_of
 
 __all__ = ["max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d"]
@@ -137,8 +138,11 @@ def _max_pool(
 ) -> Any:
     function = f"max_pool{rank}d"
     windows = pool_windows(function, input.shape, rank, kernel_size, stride, padding, dilation, ceil_mode)
+    if rank == 1 and not return_indices:
+        # PyTorch's kernel for maxima alone has no integers, though that for maxima with positions has.
+        require_floating("max_pool1d_impl", input)
     if input._data.dtype.kind in "bc":
-        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+        raise not_implemented("max_pool3d" if rank == 3 else "max_pool2d", input)
     if not return_indices and not (is_grad_enabled() and input.requires_grad):
         return from_data(_largest_values(input._data, windows))
     best, where = largest(input._data, windows)
@@ -252,6 +256,7 @@ def _max_unpool(
                     f"invalid output_size {sizes!r} (dim {axis} must be between {default - step} and "
                     f"{default + step})"
                 )
+    require_floating("max_unpool3d" if rank == 3 else "max_unpool2d", input)
     area = math.prod(sizes)
     where = indices._data
     if where.size and (int(where.min()) < 0 or int(where.max()) >= area):
@@ -260,7 +265,8 @@ def _max_unpool(
             f"{sizes})"
         )
     pick = PickFromPlane((*input.shape[:-rank], *sizes), rank, where)
-    return apply_map(input, PutIntoPlane(pick), "MaxUnpoolBackward0")
+    name = "SqueezeBackward1" if rank == 1 else f"MaxUnpool{rank}DBackward0"
+    return apply_map(input, PutIntoPlane(pick), name)
 
 
 @array_api

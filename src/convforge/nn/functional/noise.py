@@ -10,6 +10,7 @@ import numpy as np
 from convforge.autograd.arrays import array_api
 from convforge.autograd.random import bernoulli_
 from convforge.autograd.tensor import Tensor, from_data
+from convforge.nn.functional.refusal import not_implemented
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
@@ -20,6 +21,18 @@ _SELU_FLOOR = 1.7580993408473766
 def _check(p: float) -> None:
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def _check_dtype(input: Tensor, alpha: bool) -> None:
+    """Raise PyTorch's error where a factor of 1 / (1 - p) cannot be kept in the input's dtype."""
+    kind = input._data.dtype.kind
+    if kind == "c":
+        raise not_implemented("bernoulli_scalar_cpu_", input)
+    if kind in "biu":
+        wanted = "Long" if alpha and kind == "b" else input.dtype.scalar_name
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {wanted}: convert it with .float()"
+        )
 
 
 def _drop(
@@ -33,7 +46,10 @@ def _drop(
     if p == 0 or not training or input.numel() == 0:
         return input
     if p == 1:
-        return input.mul_(0) if inplace else input * 0
+        # A bool times a number is an integer; PyTorch multiplies by a zero tensor of the input's dtype.
+        zero = from_data(np.zeros((), input._data.dtype))
+        return input.mul_(zero) if inplace else input * zero
+    _check_dtype(input, alpha)
     shape = list(input.shape)
     if whole_channels:
         shape[2:] = [1] * (len(shape) - 2)
@@ -55,7 +71,7 @@ def _drop(
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability `p` and divide the others by 1 - p; in evaluation, do nothing.
 
-    Raises ValueError where p is outside 0 … 1.
+    Raises ValueError where p is outside 0 … 1, RuntimeError for integers.
     """
     _check(p)
     return _drop(input, p, training, inplace, whole_channels=False)
@@ -138,8 +154,9 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def _batched(input: Tensor, ndim: int, p: float, training: bool, inplace: bool) -> Tensor:
-    """Drop channels, through a batch of one where there is no batch axis."""
-    if input.ndim != ndim - 1:
+    """Drop channels, through a batch of one where there is no batch axis, or not as many axes as "
+    "there should be."""
+    if input.ndim == ndim:
         return _drop(input, p, training, inplace, whole_channels=True)
     dropped = _drop(input.unsqueeze(0), p, training, inplace, whole_channels=True)
     return input if inplace else dropped.squeeze(0)

@@ -18,7 +18,8 @@ from convforge.autograd.arrays import array_api
 from convforge.autograd.function import Function
 from convforge.autograd.grad_mode import is_grad_enabled
 from convforge.autograd.tensor import Tensor, from_data
-from convforge.nn.functional.precision import Array, is_floating, narrow, widen
+from convforge.nn.functional.precision import Array, narrow, widen
+from convforge.nn.functional.refusal import require_floating
 
 __all__ = ["batch_norm", "instance_norm"]
 
@@ -204,9 +205,11 @@ def batch_norm(
         rule = "positive during training" if training else "non-negative"
         raise ValueError(f"batch_norm eps must be {rule}, but got {eps}")
     if input.ndim < 2:
-        raise RuntimeError(f"batch_norm: input must be (N, C, *), but has {input.ndim} dimensions")
-    if not is_floating(input._data.dtype):
-        raise NotImplementedError(f'"batch_norm" not implemented for {input.dtype}: convert it with .float()')
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-max(input.ndim, 1)}, "
+            f"{max(input.ndim, 1) - 1}], but got 1): batch_norm takes (N, C, *)"
+        )
+    require_floating("batch_norm", input)
     _check_parameters(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if training:
         if input.numel() == 0:
@@ -253,6 +256,7 @@ def instance_norm(
         raise RuntimeError(
             "Expected running_mean and running_var to be defined when use_input_stats is false"
         )
+    require_floating("batch_norm", input)
     _check_parameters(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     batch, channels = input.shape[:2]
 

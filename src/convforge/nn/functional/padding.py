@@ -15,6 +15,7 @@ from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.axis_gather import AxisGather, Chain
 from convforge.nn.functional.linear_map import apply_map
 from convforge.nn.functional.precision import Array
+from convforge.nn.functional.refusal import not_implemented
 
 __all__ = ["pad"]
 
@@ -92,7 +93,8 @@ def _check_border_mode(input: Tensor, pad: Sequence[int], mode: str) -> int:
             f"{tuple(pad)}) has {len(pad)} numbers and the input {input.ndim} dimensions, which must "
             f"be 1 or 2 more than the {rank} padded ones"
         )
-    if 0 in input.shape[-rank - 1 :]:
+    # Circular padding copies slices, for which channels may be missing.
+    if 0 in input.shape[-rank if mode == "circular" else -rank - 1 :]:
         raise RuntimeError(
             f"Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with possibly 0 batch size and "
             f"other non-zero dimensions for input, but got: {list(input.shape)}"
@@ -163,6 +165,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         if before or after:
             index = _source_index(mode, shape[axis], before, after)
             gathers.append(AxisGather(axis, shape[axis], index[None]))
+    stem = {"reflect": "reflection_pad", "replicate": "replication_pad"}.get(mode)
+    if stem and input._data.dtype.kind == "b":
+        raise not_implemented(f"{stem}{rank}d", input)
     title = {"reflect": "ReflectionPad", "replicate": "ReplicationPad"}.get(mode)
     name = f"{title}{rank}DBackward0" if title else "CopySlices"
     return apply_map(input, Chain(tuple(gathers)), name)

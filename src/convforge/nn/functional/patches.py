@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.linear_map import apply_adjoint, apply_map
 from convforge.nn.functional.precision import Array
+from convforge.nn.functional.refusal import not_implemented
 from convforge.nn.functional.windows import Window, int_tuple
 
 __all__ = ["fold", "unfold"]
@@ -110,17 +112,27 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
 
     input: (N, C, H, W) or (C, H, W) -> (N, C · kh · kw, windows) or without N
 
-    Raises RuntimeError where an argument is out of range or there is no window.
+    Raises RuntimeError where an argument is out of range or there is no window, IndexError for fewer than
+    three dimensions, NotImplementedError for integers.
     """
     shape = tuple(input.shape)
+    if len(shape) < 3 and shape[1:] != (0,):
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-max(len(shape), 1)}, "
+            f"{max(len(shape), 1) - 1}]): "
+            f"unfold() takes (N, C, H, W) or (C, H, W), not {list(shape)}"
+        )
     if len(shape) not in (3, 4) or 0 in shape[-3:]:
         raise RuntimeError(
             "unfold(): Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other "
             f"non-zero dimensions for input, but got: {list(shape)}"
         )
+    if input._data.dtype.kind in "iu":
+        raise not_implemented("im2col_out_cpu", input)
     windows = _windows("unfold", shape[-2:], kernel_size, dilation, padding, stride)
     if len(shape) == 3:
-        return apply_map(input.unsqueeze(0), _Columns((1, *shape), windows), "Im2ColBackward0").squeeze(0)
+        columns = apply_map(input.unsqueeze(0), _Columns((1, *shape), windows), "Im2ColBackward0")
+        return named(columns.squeeze(0), "Im2ColBackward0")
     return apply_map(input, _Columns(shape, windows), "Im2ColBackward0")
 
 
@@ -163,6 +175,8 @@ def fold(
             f"input.size(2)={columns}."
         )
     batched = len(shape) == 3
+    if input._data.dtype.kind in "iu":
+        raise not_implemented("col2im_out_cpu", input)
     columns_map = _Columns((shape[0] if batched else 1, rows // area, *sizes), windows)
     image = apply_adjoint(input if batched else input.unsqueeze(0), columns_map, "Col2ImBackward0")
-    return image if batched else image.squeeze(0)
+    return image if batched else named(image.squeeze(0), "Col2ImBackward0")

@@ -6,8 +6,10 @@ import operator
 import warnings
 from typing import Any
 
+import numpy as np
+
 from convforge.autograd.arrays import array_api
-from convforge.autograd.tensor import Tensor
+from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.adaptive_pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -15,14 +17,20 @@ from convforge.nn.functional.adaptive_pool import (
 )
 from convforge.nn.functional.axis_gather import AxisGather, Chain
 from convforge.nn.functional.linear_map import apply_map
-from convforge.nn.functional.precision import is_floating, widen
-from convforge.nn.functional.resize_taps import antialiased_taps, cubic_taps, linear_taps, nearest_taps
+from convforge.nn.functional.precision import widen
+from convforge.nn.functional.refusal import require_floating
+from convforge.nn.functional.resize_bytes import resize_bytes
+from convforge.nn.functional.resize_taps import Taps, antialiased_taps, cubic_taps, linear_taps, nearest_taps
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 
 _RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _MODES = ("nearest", "nearest-exact", "area", *_RANKS, "lanczos")
 _LARGEST = 2**40
+# PyTorch resizes images whose sides add up to no more than this with another kernel, which finds some
+# neighbours
+# in another way (UpSampleKernel.cpp, _use_vectorized_kernel_cond_2d).
+_SMALL = 128
 
 
 def _per_axis(name: str, value: Any, input: Tensor) -> list[Any]:
@@ -79,6 +87,17 @@ def _node_name(mode: str, rank: int, antialias: bool) -> str:
     return f"Upsample{kind}{rank}D{'Aa' if antialias else ''}Backward0"
 
 
+def _kernel(mode: str, rank: int, antialias: bool) -> str:
+    """PyTorch's kernel, as its errors name it."""
+    if antialias:
+        return "compute_index_ranges_weights"
+    kind = "nearest" if mode == "nearest-exact" else mode
+    if rank == 2 and kind in ("nearest", "bilinear"):
+        return f"upsample_{kind}2d_channels_last"
+    kind = {"bicubic": "cubic", "bilinear": "linear", "trilinear": "linear"}.get(kind, kind)
+    return f"compute_indices_weights_{kind}"
+
+
 @array_api
 def interpolate(
     input: Tensor,
@@ -95,6 +114,7 @@ def interpolate(
     mode: nearest, nearest-exact, area (any rank), linear (L), bilinear, bicubic, lanczos (H, W), trilinear
     (D, H, W)
     align_corners: whether the corner elements, rather than the corners of the corner elements, stay in place
+    Bytes (uint8) are taken too, but for linear and trilinear; sums are then rounded to bytes.
     1 3 to size 4 -> nearest 1 1 3 3 · linear 1 1.5 2.5 3 · linear, align_corners 1 1.67 2.33 3
 
     Raises ValueError where arguments contradict each other, NotImplementedError where the mode does not
@@ -131,25 +151,33 @@ def interpolate(
             f"Input and output sizes should be greater than 0, but got input {list(input.shape[2:])} "
             f"and output {outs}"
         )
-    if not is_floating(input._data.dtype):
-        raise NotImplementedError(
-            f'"interpolate" not implemented for {input.dtype}: convert it with .float()'
-        )
-    kind = widen(input._data[:0]).dtype.type
-    gathers: list[AxisGather] = []
+    is_bytes = input._data.dtype == np.uint8 and mode not in ("linear", "trilinear")
+    if not is_bytes:
+        require_floating(_kernel(mode, rank, antialias), input)
+    # PyTorch places bytes in float32 where it copies them, in float64 where it weighs them.
+    byte_kind = np.float32 if mode in ("nearest", "nearest-exact") else np.float64
+    kind = byte_kind if is_bytes else widen(input._data[:0]).dtype.type
+    taps: list[Taps] = []
     for axis in range(rank):
         length, out, scale = input.shape[2 + axis], outs[axis], scales[axis]
         if mode in ("nearest", "nearest-exact"):
-            taps = nearest_taps(kind, length, out, scale, mode == "nearest-exact")
+            snap = mode == "nearest" and rank == 2 and sum(outs) <= _SMALL
+            taps.append(nearest_taps(kind, length, out, scale, mode == "nearest-exact", snap))
+        elif length == out and (antialias or is_bytes):
+            # These kernels leave such an axis alone, whatever its scale.
+            taps.append((np.arange(out, dtype=np.int64)[None], None))
         elif antialias:
-            taps = antialiased_taps(kind, length, out, bool(align_corners), scale, mode)
+            taps.append(antialiased_taps(kind, length, out, bool(align_corners), scale, mode))
         elif mode == "bicubic":
-            taps = cubic_taps(kind, length, out, bool(align_corners), scale)
+            taps.append(cubic_taps(kind, length, out, bool(align_corners), scale))
         else:
-            taps = linear_taps(kind, length, out, bool(align_corners), scale)
-        gathers.append(AxisGather(2 + axis, length, *taps))
+            taps.append(linear_taps(kind, length, out, bool(align_corners), scale))
     # The last axis first, as PyTorch sums.
-    return apply_map(input, Chain(tuple(reversed(gathers))), _node_name(mode, rank, antialias))
+    order = range(rank - 1, -1, -1)
+    if is_bytes:
+        return from_data(resize_bytes(input._data, [(2 + axis, taps[axis]) for axis in order]))
+    gathers = tuple(AxisGather(2 + axis, input.shape[2 + axis], *taps[axis]) for axis in order)
+    return apply_map(input, Chain(gathers), _node_name(mode, rank, antialias))
 
 
 def upsample(

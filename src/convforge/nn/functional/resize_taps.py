@@ -32,8 +32,13 @@ def _positions(kind: Any, out: int, step: Any, align_corners: bool) -> Array:
     return step * (positions + kind(0.5)) - kind(0.5)
 
 
-def nearest_taps(kind: Any, size: int, out: int, scale: float | None, exact: bool) -> Taps:
-    """One tap: floor(o · scale), or with `exact` the element whose centre is nearest."""
+def nearest_taps(kind: Any, size: int, out: int, scale: float | None, exact: bool, snap: bool) -> Taps:
+    """One tap: floor(o · scale), or with `exact` the element whose centre is nearest.
+
+    snap: take the same size and the double one as such, whatever scale led to them, as PyTorch's nearest_idx
+    """
+    if snap and out in (size, 2 * size):
+        return (np.arange(out, dtype=np.int64) * size // out)[None], None
     step = _scale(kind, size, out, False, scale)
     positions = np.arange(out, dtype=kind)
     real = (positions + kind(0.5)) * step if exact else positions * step

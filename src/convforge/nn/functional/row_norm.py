@@ -16,7 +16,8 @@ from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.avg_pool import avg_pool2d, avg_pool3d
 from convforge.nn.functional.norm import check_batch_size
 from convforge.nn.functional.padding import pad
-from convforge.nn.functional.precision import is_floating, narrow, widen
+from convforge.nn.functional.precision import narrow, widen
+from convforge.nn.functional.refusal import require_floating
 
 __all__ = ["group_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
@@ -77,8 +78,7 @@ def _check_dtypes(function: str, input: Tensor, *parameters: Tensor | None) -> N
                 f"mixed dtype (CPU): all inputs must share same datatype: {function}() got an input of "
                 f"{input.dtype} and a parameter of {parameter.dtype}: convert one of them with .to()"
             )
-    if not is_floating(wanted):
-        raise NotImplementedError(f'"{function}" not implemented for {input.dtype}: convert it with .float()')
+    require_floating({"layer_norm": "LayerNormKernelImpl"}.get(function, "GroupNormKernelImpl"), input)
 
 
 def _trailing(function: str, input: Tensor, normalized_shape: Any, **parameters: Tensor | None) -> list[int]:
@@ -125,7 +125,10 @@ def layer_norm(
     result = _normal(input, math.prod(input.shape[: -len(shape)]), eps)
     if weight is not None:
         result = result * weight
-    return named(result if bias is None else result + bias, "NativeLayerNormBackward0")
+    if bias is not None:
+        result = result + bias
+    # Parameters may be float32 beside half-precision inputs.
+    return named(result.to(input.dtype), "NativeLayerNormBackward0")
 
 
 @array_api
@@ -136,14 +139,19 @@ def rms_norm(
     eps: float | None = None,
 ) -> Tensor:
     """Divide by the root of the mean square over the last axes. eps None means the dtype's own."""
+    wanted = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
+    if input.ndim < wanted:
+        raise ValueError(
+            f"Input tensor must have at least {wanted} dimensions, but got {input.ndim}: normalized_shape "
+            f"(={normalized_shape}) names its last ones"
+        )
     shape = _trailing("rms_norm", input, normalized_shape, weight=weight)
-    if not is_floating(input._data.dtype):
-        raise NotImplementedError(f'"rms_norm" not implemented for {input.dtype}: convert it with .float()')
+    require_floating("rms_norm", input)
     if eps is None:
         eps = float(np.finfo(widen(input._data).dtype).eps)
     axes = list(range(-len(shape), 0))
     result = input * ((input * input).mean(axes, keepdim=True) + eps) ** -0.5
-    return result if weight is None else result * weight
+    return result if weight is None else (result * weight).to(input.dtype)
 
 
 @array_api
@@ -183,7 +191,9 @@ def group_norm(
     column = [1, -1] + [1] * (input.ndim - 2)
     if weight is not None:
         result = result * weight.reshape(column)
-    return named(result if bias is None else result + bias.reshape(column), "NativeGroupNormBackward0")
+    if bias is not None:
+        result = result + bias.reshape(column)
+    return named(result.to(input.dtype), "NativeGroupNormBackward0")
 
 
 @array_api
@@ -214,7 +224,15 @@ def local_response_norm(
 def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
-    """Divide by the p-norm along `dim`, or by eps where the norm is smaller."""
+    """Divide by the p-norm along `dim`, or by eps where the norm is smaller.
+
+    Raises RuntimeError for integers.
+    """
+    if input._data.dtype.kind in "biu":
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{input.dtype.scalar_name}: convert it with .float()"
+        )
     if p == math.inf:
         size = input.abs().amax(dim, keepdim=True)
     elif p == 2:

@@ -61,7 +61,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     n = len(lead)
     blocks = input.reshape([*lead, channels, height // r, r, width // r, r])
     order = [*range(n), n, n + 2, n + 4, n + 1, n + 3]
-    return blocks.permute(order).reshape([*lead, channels * r * r, height // r, width // r])
+    unshuffled = blocks.permute(order).reshape([*lead, channels * r * r, height // r, width // r])
+    return named(unshuffled, "PixelUnshuffleBackward0")
 
 
 @array_api
@@ -81,4 +82,5 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
         raise RuntimeError(
             f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups."
         )
-    return input.reshape([batch, groups, channels // groups, *space]).transpose(1, 2).reshape(input.shape)
+    split = input.reshape([batch, groups, channels // groups, *space])
+    return named(split.transpose(1, 2).reshape(input.shape), "ChannelShuffleBackward0")

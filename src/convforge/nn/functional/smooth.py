@@ -6,11 +6,14 @@ import math
 
 import numpy as np
 
+from convforge.autograd import pointwise
 from convforge.autograd.arrays import array_api
+from convforge.autograd.naming import named
 from convforge.autograd.tensor import Tensor
 from convforge.nn.functional.curve import Curve, apply_curve
 from convforge.nn.functional.erf import erf
-from convforge.nn.functional.precision import Array
+from convforge.nn.functional.precision import Array, is_floating
+from convforge.nn.functional.refusal import require_floating
 
 __all__ = [
     "celu",
@@ -147,19 +150,26 @@ _TANHSHRINK = Curve(
 
 @array_api
 def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(-x)), elementwise."""
+    """1 / (1 + exp(-x)), elementwise; integers give the default float."""
+    if not is_floating(input._data.dtype):
+        return pointwise.sigmoid(input)
     return apply_curve(input, _SIGMOID)
 
 
 @array_api
 def tanh(input: Tensor) -> Tensor:
-    """Hyperbolic tangent, elementwise."""
+    """Hyperbolic tangent, elementwise; integers give the default float."""
+    if not is_floating(input._data.dtype):
+        return pointwise.tanh(input)
     return apply_curve(input, _TANH)
 
 
 @array_api
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x · sigmoid(x), elementwise (also called swish)."""
+    if input._data.dtype.kind == "c":
+        result = input * pointwise.sigmoid(input)
+        return input.copy_(result) if inplace else result
     return apply_curve(input, _SILU, inplace)
 
 
@@ -188,13 +198,17 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 @array_api
 def softsign(input: Tensor) -> Tensor:
-    """x / (1 + |x|), elementwise."""
+    """x / (1 + |x|), elementwise; integers give the default float."""
+    if not is_floating(input._data.dtype):
+        return input / (input.abs() + 1)
     return apply_curve(input, _SOFTSIGN)
 
 
 @array_api
 def tanhshrink(input: Tensor) -> Tensor:
-    """X - tanh(x), elementwise."""
+    """The difference x - tanh(x), elementwise; integers give the default float."""
+    if not is_floating(input._data.dtype):
+        return input - pointwise.tanh(input)
     return apply_curve(input, _TANHSHRINK)
 
 
@@ -284,5 +298,6 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     size = input.shape[dim]
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
+    require_floating("glu_cpu", input)
     value, gate = input.chunk(2, dim)
-    return value * apply_curve(gate, _SIGMOID)
+    return named(value * apply_curve(gate, _SIGMOID), "GluBackward0")

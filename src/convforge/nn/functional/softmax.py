@@ -13,6 +13,7 @@ from convforge.autograd.grad_mode import is_grad_enabled
 from convforge.autograd.random import exponential_
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.nn.functional.precision import Array, is_floating, narrow, widen
+from convforge.nn.functional.refusal import require_floating
 
 __all__ = ["gumbel_softmax", "log_softmax", "softmax", "softmin"]
 
@@ -97,8 +98,8 @@ def _axis(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
 def _apply(function: type[Function], name: str, input: Tensor, dim: int, dtype: Any) -> Tensor:
     if dtype is not None:
         input = input.to(dtype)
-    if not is_floating(input._data.dtype):
-        raise NotImplementedError(f'"{name}" not implemented for {input.dtype}: convert it with .float()')
+    last = "_lastdim" if dim == max(input.ndim, 1) - 1 else ""
+    require_floating(f"{name}{last}_kernel_impl", input)
     if input.ndim == 0:
         return function.apply(input.reshape([1]), 0).reshape([])
     return function.apply(input, dim)
@@ -133,6 +134,12 @@ def gumbel_softmax(
     Source: Jang et al., Categorical Reparameterization with Gumbel-Softmax, 2017.
     """
     del eps
+    if not is_floating(logits._data.dtype):
+        raise RuntimeError(
+            "Exponential distribution is a continuous probability distribution. dtype must be a "
+            "floating point "
+            f"but you specified {logits.dtype}: convert it with .float()"
+        )
     noise = np.empty(logits.shape, dtype=logits._data.dtype)
     exponential_(noise)
     soft = softmax((logits - from_data(np.log(noise))) / tau, dim)

@@ -114,10 +114,17 @@ def pool_windows(
 
     shape: (N, C, *spatial) or (C, *spatial); N may be 0. stride None or () means kernel_size.
 
-    Raises RuntimeError, as PyTorch, where a size, a stride, a padding or a result is out of range.
+    Raises RuntimeError, as PyTorch, where a size, a stride, a padding or a result is out of range; IndexError
+    for avg_pool2d of fewer than three dimensions, whose channels PyTorch reads first.
     Source: ATen/native/Pool.h, pooling_output_shape.
     """
     kernels = int_tuple(function, "kernel_size", kernel_size, rank)
+    if len(shape) < 3 and function in ("avg_pool2d", "lp_pool2d"):
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-len(shape)}, {len(shape) - 1}], "
+            "but got -3): "
+            f"{function}() takes (N, C, H, W) or (C, H, W), not {list(shape)}"
+        )
     unset = stride is None or (
         not isinstance(stride, int) and hasattr(stride, "__len__") and len(stride) == 0
     )

@@ -1,0 +1,82 @@
+"""Weights of Winograd's kernels: transformed once, in float64, and packed in the order in which tiles read.
+
+    packed[group][tile][point][channel][m] = (G g G^T)[point] of w[group][tile * mr + m][channel]
+
+A task is one tile of one group. Tap t of an axis is the one that reads the t-th input of a tile; the table
+of offsets says where it lies in the weight array, so a transposed convolution's taps come in its own order.
+
+An output at the border meets only some taps. Where those of an output channel lie too far apart, it would
+drown in the rounding of the largest: then the header's flag is set, and the plan takes another family.
+Scratch: header, the largest magnitude of each tap of each output channel of the tile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from convforge.ir.element import ELEMENTS
+from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.combine import emit_product
+from convforge.kernels.contract import HEADER_BYTES, WINOGRAD_WEIGHT_PARAMETERS, WinogradWeightPacker
+from convforge.kernels.parameters import Parameters
+from convforge.kernels.separable import Pass, emit_separable
+from convforge.kernels.spread import emit_flag, emit_uneven
+from convforge.schedule.winograd import transforms
+
+
+def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
+    """Emit the task; x of the call is the weight array, y the packed one."""
+    e: Emitter = module.function("task", "pip")
+    call, index, scratch = e.arguments
+    p = Parameters(e, e.load_pointer(call, 0), WINOGRAD_WEIGHT_PARAMETERS)
+    p.read(*WINOGRAD_WEIGHT_PARAMETERS)
+    stored = Vectors(e, kernel.element, 1, fused=False)
+    double = Vectors(e, ELEMENTS["float64"], 1, fused=False)
+    largest = e.at(scratch, "i8", HEADER_BYTES)
+    storage, compute, tiling = kernel.element.storage, kernel.element.compute, kernel.tiling
+    weights, packed, offsets = e.load_pointer(call, 1), e.load_pointer(call, 4), p.pointer("offsets")
+    taps = tiling.taps[0] * tiling.taps[1] * tiling.taps[2]
+    matrices = [transforms(m, r).weight for m, r in zip(tiling.outputs, tiling.taps)]
+    tile, group = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
+    first = e.mul(tile, kernel.mr)
+    source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
+    point = e.mul(p.channels, kernel.mr)
+    target = e.at(packed, compute, e.mul(index, point, tiling.points))
+    with e.loop(0, kernel.mr * taps, name="tap") as tap:
+        stored.clear_bits(largest, tap.index)
+    with (
+        e.loop(0, p.channels, name="channel") as channel,
+        e.loop(0, kernel.mr, name="out_channel") as m,
+    ):
+        real = e.less(e.add(first, m.index), p.out_channels)
+        # A missing channel reads the tile's first weights, which are there, and keeps zeros of them.
+        at = e.add(e.mul(channel.index, p.w_channel), e.select(real, e.mul(m.index, p.w_out), 0))
+        line = e.at(source, storage, at)
+        g = [stored.widen(e.load(storage, line, e.load("i64", offsets, i))) for i in range(taps)]
+        for i, value in enumerate(g):
+            place = e.add(e.mul(m.index, taps), i)
+            here = stored.magnitude(stored.broadcast(value))
+            stored.store_bits(stored.larger(here, stored.load_bits(largest, place)), largest, place)
+        if compute != "f64":
+            g = [e.b.fpext(value, TYPES["f64"]) for value in g]
+        g = [double.broadcast(value) for value in g]
+        to = e.at(target, compute, e.add(e.mul(channel.index, kernel.mr), m.index))
+
+        def store(places: list[Int], u: list[Value], to: Value = to, real: Value = real) -> None:
+            for place, value in zip(places, u):
+                exact = e.b.extract_element(value, TYPES["i32"](0))
+                rounded = exact if compute == "f64" else e.b.fptrunc(exact, TYPES[compute])
+                kept = e.b.select(real, rounded, TYPES[compute](0.0))
+                e.store(kept, compute, to, e.mul(point, place))
+
+        passes = [
+            Pass(axis, tiling.sizes[axis], partial(emit_product, double, matrices[axis]))
+            for axis in (2, 1, 0)
+            if tiling.sizes[axis] > 1
+        ]
+        emit_separable(e, double, tiling.taps, passes, read=g.__getitem__, write=store, scratch=None)
+    with e.loop(0, kernel.mr, name="out_channel") as m:
+        magnitudes = [stored.load_bits(largest, e.add(e.mul(m.index, taps), i)) for i in range(taps)]
+        emit_flag(e, scratch, emit_uneven(stored, magnitudes, stored.first(1)))
+    e.done()

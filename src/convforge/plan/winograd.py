@@ -1,0 +1,412 @@
+"""The Winograd family (kernels/winograd.py): fewer products, where a kernel's taps are neighbours.
+
+At `highest` it computes two outputs a tile along each axis, F(2, 3), whose transforms are additions: its
+error is below that of one chain of fp32 multiply-adds (docs/performance.md). At `high` tiles of four and six.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from ctypes import c_double, c_float
+from itertools import product
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import ELEMENTS, Element
+from convforge.kernels.contract import (
+    HEADER_BYTES,
+    WINOGRAD_FLAG_BYTES,
+    WINOGRAD_PARAMETERS,
+    WINOGRAD_PHASE_FIELDS,
+    WINOGRAD_WEIGHT_PARAMETERS,
+    WayOut,
+    WinogradKernel,
+    WinogradWeightPacker,
+    fill,
+)
+from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, Band, band_of
+from convforge.plan.job import Job
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import aligned, element_steps
+from convforge.plan.tables import InputTables, input_tables
+from convforge.plan.tiles import tiled_length
+from convforge.problem.gather import Gather, gather_of
+from convforge.problem.precision import Precision
+from convforge.runtime import address_of
+from convforge.schedule import Layout, layout_of, why_tile_illegal
+from convforge.schedule.winograd import TilePhase, Tiling, tile_phases, why_no_tiles
+from convforge.target import Target
+
+Array = NDArray[Any]
+Int64s = NDArray[np.int64]
+
+NAME = "winograd"
+
+# Outputs of a tile along one axis that keep the promise of each precision, by the number of taps. More lose
+# too much: F(4, 3) has 4 times the error of F(2, 3), F(6, 3) 8 times.
+_OUTPUTS: dict[Precision, dict[int, tuple[int, ...]]] = {
+    "highest": {1: (1,), 2: (2,), 3: (2,)},
+    "high": {1: (1,), 2: (2, 3), 3: (2, 4, 6), 4: (2, 3), 5: (2,)},
+    "medium": {1: (1,), 2: (2, 3), 3: (2, 4, 6), 4: (2, 3), 5: (2,)},
+}
+# Products of a tile: F(4x4x4, 3x3x3) has 216, whose sums take a quarter of the second-level cache.
+_POINT_LIMIT = 216
+# Channels of one chain of multiply-adds: 512 in blocks of 128 have 0.6 times the error of one chain.
+_CHAIN = 128
+# The part of the second-level cache that a band's values may take.
+_VALUES_SHARE = 0.6
+# Transformed weights that are written into the last-level cache; larger ones cost three times as much each.
+_CACHED_WEIGHT_BYTES = 8 << 20
+# Transforming a band costs as much as multiplying it for so many output channels.
+_TRANSFORM_CHANNELS = 8
+
+
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None."""
+    del target
+    if request.plain:
+        return "the input or the weights are such that transforms overflow"
+    element = ELEMENTS[request.spec.dtype.name]
+    if not element.is_float:
+        return f"{element.name} is not a floating-point type"
+    gather = gather_of(request.spec)
+    reason = why_no_tiles(gather)
+    if reason is None and not _tilings(gather, request.precision):
+        reason = f"no tile of {gather.kernel_taps} taps keeps precision {request.precision!r}"
+    return reason
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core: products, transforms of inputs and outputs, and of weights that are not kept."""
+    gather = gather_of(request.spec)
+    element = ELEMENTS[request.spec.dtype.name]
+    lanes = target.vector_bytes // element.compute_bytes
+    tiling = _best_tiling(request, gather, target, lanes)
+    cycles = _cycles(gather, tiling, target, lanes)
+    if not request.keeps_weights:
+        weights = tiling.points * gather.groups * gather.in_channels * gather.out_channels
+        in_cache = weights * element.compute_bytes <= _CACHED_WEIGHT_BYTES
+        # The choice may not depend on the batch, or bits would: it is made for one of 4.
+        cycles += weights * (3.0 if in_cache else 10.0) * request.spec.batch / 4
+    return cycles
+
+
+def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return WinogradPlan(request, target, threads)
+
+
+class WinogradPlan:
+    """How one convolution is computed for inputs of one shape and one set of strides."""
+
+    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+        spec = request.spec
+        self.threads = threads
+        self.element = element = ELEMENTS[spec.dtype.name]
+        gather, lanes = gather_of(spec), target.vector_bytes // element.compute_bytes
+        tiling = _best_tiling(request, gather, target, lanes)
+        phases = tile_phases(gather, tiling)
+        layout = layout_of(phases[0].gather)
+        mr, nv = _tile(gather, layout, target, lanes)
+        x_steps = element_steps(request.x_strides, spec)
+        y_steps = element_steps(request.y_strides, spec)
+        step = phases[0].spacing[2]
+        way_out: WayOut = "unit" if y_steps[4] * step == 1 or gather.axes[2].out_size == 1 else "strided"
+        self.kernel = WinogradKernel(
+            element=element,
+            lanes=lanes,
+            mr=mr,
+            nv=nv,
+            fused=target.fused,
+            tiling=tiling,
+            columns="unit" if x_steps[4] * step == 1 or gather.axes[2].in_size == 1 else "strided",
+            margins=gather.axes[2].mode != "zeros",
+            way_out=way_out,
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
+        self.weights = WinogradWeights(gather, element, target, mr, tiling, spec.transposed, spec.rank)
+        self._job = Job(self.kernel, target)
+        self._fill(gather, phases, target, x_steps, y_steps)
+
+    def _fill(
+        self,
+        gather: Gather,
+        phases: list[TilePhase],
+        target: Target,
+        x_steps: tuple[int, ...],
+        y_steps: tuple[int, ...],
+    ) -> None:
+        kernel, size = self.kernel, self.element.compute_bytes
+        layout, spacing = layout_of(phases[0].gather), phases[0].spacing
+        points, length = kernel.tiling.points, kernel.length
+        out_tiles = -(-gather.out_channels // kernel.mr)
+        tiles = -(-layout.flat // length)
+        bands, out_blocks = self._cut(gather, len(phases), target, tiles, out_tiles)
+        band_length = -(-tiles // bands) * length
+        bands = -(-layout.flat // band_length)
+        task_tiles = -(-out_tiles // out_blocks)
+        out_blocks = -(-out_tiles // task_tiles)
+        self.tasks = gather.batch * gather.groups * len(phases) * bands * out_blocks
+        band: Band = band_of(layout, band_length, kernel.lanes, kernel.lanes)
+        records, tables = _phase_records(phases, x_steps, y_steps)
+        taps = layout.gather.taps_by_phase[0]
+        distances = np.array([layout.distance(tap, band.plane) for tap in taps], np.int64)
+        # A line more than whole channels, or the points of a tile would fall on the same sets of the cache.
+        point = gather.in_channels * band_length + kernel.lanes
+        values = aligned(HEADER_BYTES + layout.planes * band.plane * size)
+        spread = aligned(values + points * point * size)
+        sums = aligned(spread + prod(kernel.tiling.outputs) * band_length * size)
+        leaving = aligned(sums + points * kernel.mr * length * size)
+        lines = aligned(leaving + prod(kernel.tiling.outputs) * kernel.mr * length * size + 64)
+        self.workspace_bytes = aligned(lines + 2 * points * kernel.lanes * size)
+        blocks = max(1, -(-gather.in_channels // _CHAIN))
+        width = layout.gather.axes[2]
+        parameters = {
+            "groups": gather.groups,
+            "channels": gather.in_channels,
+            "out_channels": gather.out_channels,
+            "out_tiles": out_tiles,
+            "task_tiles": task_tiles,
+            "out_blocks": out_blocks,
+            "phases": len(phases),
+            "phase_table": records.ctypes.data,
+            "bands": bands,
+            "band_length": band_length,
+            "flat": layout.flat,
+            "channel_block": max(1, -(-gather.in_channels // blocks)),
+            "point": point,
+            "distances": distances.ctypes.data,
+            "values": values,
+            "spread": spread,
+            "sums": sums,
+            "leaving": leaving,
+            "lines": lines,
+            "x_batch": x_steps[0],
+            "x_channel": x_steps[1],
+            "y_batch": y_steps[0],
+            "y_channel": y_steps[1],
+            "y_step": y_steps[4] * spacing[2],
+            "y_row": y_steps[3] * spacing[1],
+            "y_slice": y_steps[2] * spacing[0],
+            "pitch": layout.pitch,
+            "plane": band.plane,
+            "planes": layout.planes,
+            "plane_rows": band.rows,
+            "total_rows": layout.total_rows,
+            "row_length": band.row_length,
+            "one_row": int(layout.is_one_row),
+            "row_residues": layout.row_residues,
+            "column_residues": len(width.residues),
+            "x_column": x_steps[4] * spacing[2] * width.in_step,
+            "slice_rows": layout.slice_rows,
+            "reach": layout.reach,
+        }
+        self._parameters = fill(WINOGRAD_PARAMETERS, parameters)
+        self._parameters_at = address_of(self._parameters)
+        self._front = c_float if size == 4 else c_double
+        self._keep = (records, tables, distances)
+
+    def _cut(
+        self, gather: Gather, phases: int, target: Target, tiles: int, out_tiles: int
+    ) -> tuple[int, int]:
+        """(bands, blocks of output channels) by which the busiest thread is done first.
+
+        The values of a band stay in the second-level cache. A thread transforms each band that it meets.
+        """
+        tile_bytes = (
+            self.kernel.tiling.points * gather.in_channels * self.kernel.length * self.element.compute_bytes
+        )
+        fewest = -(-tiles // max(1, int(_VALUES_SHARE * target.l2_bytes) // tile_bytes))
+        images = gather.batch * gather.groups * phases
+        transform = _TRANSFORM_CHANNELS / gather.out_channels  # in units of the products
+
+        def busiest(cut: tuple[int, int]) -> float:
+            bands, out_blocks = cut
+            band, block = -(-tiles // bands), -(-out_tiles // out_blocks)
+            bands, out_blocks = -(-tiles // band), -(-out_tiles // block)
+            rounds = -(-images * bands * out_blocks // self.threads)
+            tail = block / out_tiles / 20  # several short tasks even out what the system takes from a thread
+            return band * (rounds * block / out_tiles + tail + min(rounds, images * bands) * transform)
+
+        most = self.threads * TASKS_PER_THREAD
+        every_band = range(fewest, min(tiles, fewest + most) + 1)
+        every_block = range(1, min(out_tiles, most) + 1 if self.threads > 1 else 2)
+        return min(product(every_band, every_block), key=busiest)
+
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> bool:
+        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive.
+
+        False where the weights or an image are not for this family, and y is to be computed by another.
+        """
+        front = self._front.from_address(packed_weights).value
+        return isfinite(front) and self._job.run_watched(
+            WINOGRAD_FLAG_BYTES,
+            self.tasks,
+            self.threads,
+            self.workspace_bytes,
+            self._parameters_at,
+            x,
+            packed_weights,
+            packed_bias,
+            y,
+        )
+
+    def describe(self) -> str:
+        """Kernel, vectors, tasks, memory: one line."""
+        bits = 8 * self.kernel.lanes * self.element.compute_bytes
+        return (
+            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
+            f"input packed, {self.workspace_bytes / 1e6:.2f} MB a thread"
+        )
+
+
+def _phase_records(
+    phases: list[TilePhase], x_steps: tuple[int, ...], y_steps: tuple[int, ...]
+) -> tuple[Int64s, list[InputTables]]:
+    """The records of WINOGRAD_PHASE_FIELDS, and the tables that their addresses are of."""
+    records: list[list[int]] = []
+    kept: list[InputTables] = []
+    for phase in phases:
+        d, h, w = (x_steps[2 + i] * phase.spacing[i] for i in range(3))
+        tables = input_tables(layout_of(phase.gather), (d, h, w))
+        kept.append(tables)
+        width = phase.gather.axes[2]
+        values = {
+            "row_table": tables.rows.ctypes.data,
+            "column_table": tables.columns.ctypes.data,
+            "lowest": width.lowest,
+            "in_width": width.in_size,
+            "x_offset": sum(first * step for first, step in zip(phase.x_first, x_steps[2:])),
+            "y_offset": sum(first * step for first, step in zip(phase.first, y_steps[2:])),
+            "depth": phase.out_size[0],
+            "height": phase.out_size[1],
+            "width": phase.out_size[2],
+        }
+        records.append([values[name] for name in WINOGRAD_PHASE_FIELDS])
+    return np.array(records, np.int64), kept
+
+
+def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
+    """The ways to cut a gather into tiles that keep a precision and save products."""
+    d, h, w = (len(axis.phases[0].taps) for axis in gather.axes)
+    allowed = _OUTPUTS[precision]
+    choices = product(allowed.get(d, ()), allowed.get(h, ()), allowed.get(w, ()))
+    found = [Tiling(outputs, (d, h, w)) for outputs in choices]
+    return [tiling for tiling in found if d * h * w > 1 and tiling.points <= _POINT_LIMIT]
+
+
+def _best_tiling(request: OutputRequest, gather: Gather, target: Target, lanes: int) -> Tiling:
+    return min(_tilings(gather, request.precision), key=lambda t: _cycles(gather, t, target, lanes))
+
+
+def _tile(gather: Gather, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
+    """(mr, nv): output channels and vectors of tiles that are multiplied together."""
+    legal = [
+        (mr, nv)
+        for nv in range(1, 9)
+        for mr in range(1, min(gather.out_channels, 26) + 1)
+        if why_tile_illegal(target, mr * nv, nv + 1) is None
+    ]
+    flat = tiled_length(layout)
+    return min(legal, key=lambda tile: _product_cycles(gather, flat, *tile, lanes))
+
+
+def _product_cycles(gather: Gather, flat: int, mr: int, nv: int, lanes: int) -> float:
+    """Cycles of one point of all tiles: multiply-adds at two a cycle, loads at two, all at five.
+
+    Values come from the second-level cache, where a line takes two cycles: 13x2 ran 10 % faster than 4x5.
+    """
+    step = max(mr * nv / 2, 2.0 * nv, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5, 4.0) + 0.2 * nv
+    tile = gather.in_channels * step + 12 + 1.5 * mr * nv
+    return -(-flat // (nv * lanes)) * -(-gather.out_channels // mr) * tile
+
+
+def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
+    phases = tile_phases(gather, tiling)
+    layout = layout_of(phases[0].gather)
+    mr, nv = _tile(gather, layout, target, lanes)
+    vectors = -(-layout.flat // lanes)
+    products = tiling.points * _product_cycles(gather, layout.flat, mr, nv, lanes)
+    rows_in = layout.total_rows * layout.planes * gather.in_channels
+    rows_out = layout.out_rows * tiling.outputs[0] * tiling.outputs[1] * gather.out_channels
+    transforms = 3.0 * tiling.points * vectors * (gather.in_channels + gather.out_channels)
+    total = products + transforms + ROW_CYCLES * (rows_in + rows_out)
+    return total * gather.batch * gather.groups * len(phases)
+
+
+class WinogradWeights:
+    """Transforms and packs the weights of one plan."""
+
+    def __init__(
+        self,
+        gather: Gather,
+        element: Element,
+        target: Target,
+        mr: int,
+        tiling: Tiling,
+        transposed: bool,
+        rank: int,
+    ) -> None:
+        self._gather, self._element, self._mr, self._tiling = gather, element, mr, tiling
+        self._transposed, self._rank = transposed, rank
+        self._out_tiles = -(-gather.out_channels // mr)
+        self._size = gather.groups * self._out_tiles * mr * gather.in_channels * tiling.points
+        self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
+        self._job = Job(WinogradWeightPacker(element, mr, tiling), target)
+
+    @property
+    def signature(self) -> Hashable:
+        """All that the packed memory depends on beside the values."""
+        gather = self._gather
+        channels = (gather.groups, gather.in_channels, gather.out_channels)
+        return (self._element.name, self._mr, channels, self._tiling, gather.taps_kept)
+
+    def pack(self, weight: Array, threads: int) -> Array:
+        """Packed weights of a weight array of any strides; NaN in front where they must not be used."""
+        steps = [s // weight.itemsize for s in weight.strides]
+        offsets = self._offsets([0] * (3 - self._rank) + steps[2:])
+        gather = self._gather
+        per_group = gather.in_channels if self._transposed else gather.out_channels
+        first, second = steps[0], steps[1]
+        values = {
+            "groups": gather.groups,
+            "channels": gather.in_channels,
+            "out_channels": gather.out_channels,
+            "out_tiles": self._out_tiles,
+            "w_group": first * per_group,
+            "w_out": second if self._transposed else first,
+            "w_channel": first if self._transposed else second,
+            "offsets": offsets.ctypes.data,
+        }
+        parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
+        packed = np.empty(self._size, self._dtype)
+        even = self._job.run_watched(
+            WINOGRAD_FLAG_BYTES,
+            gather.groups * self._out_tiles,
+            threads,
+            aligned(HEADER_BYTES + self._mr * prod(self._tiling.taps) * self._dtype.itemsize),
+            address_of(parameters),
+            address_of(weight),
+            0,
+            0,
+            address_of(packed),
+        )
+        if not even:
+            packed[0] = np.nan
+        return packed
+
+    def pack_bias(self, bias: Array) -> Array:
+        """The bias in the compute type."""
+        return bias.astype(self._dtype)
+
+    def _offsets(self, steps: list[int]) -> Int64s:
+        """Element offset in the weight array of each tap, in the order of the inputs that they read."""
+        ordered = [sorted(axis.phases[0].taps, key=lambda tap: tap.offset) for axis in self._gather.axes]
+        triples = product(*ordered)
+        return np.array(
+            [sum(tap.kernel * step for tap, step in zip(taps, steps)) for taps in triples], np.int64
+        )

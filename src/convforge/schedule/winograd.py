@@ -1,0 +1,185 @@
+"""Winograd's minimal filtering: the transforms of F(m, r), exact, and the gather of its tiles.
+
+m outputs of r taps by m + r - 1 multiplications instead of m * r (Winograd 1980; Lavin and Gray, *Fast
+Algorithms for Convolutional Neural Networks*, arXiv 1509.09308, whose names these are):
+
+    Y = A^T [ (G g) * (B^T d) ]          d: m + r - 1 inputs, g: r taps, Y: m outputs
+
+along each axis in turn. Tiles overlap by r - 1 inputs:
+
+    F(2, 3):   d0 d1 d2 d3          tile 0, outputs 0 and 1
+                     d2 d3 d4 d5    tile 1, outputs 2 and 3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from itertools import product
+from math import prod
+from typing import TypeVar
+
+from convforge.problem.gather import Axis, Gather, Phase, Tap
+
+T = TypeVar("T")
+Matrix = tuple[tuple[Fraction, ...], ...]
+
+# Points of interpolation, by how many are needed beside infinity. Those of F(2, 3) cost additions only.
+# F(4, 3) by 3/4 and 3/2 has half the error of the usual 1 and 2, F(6, 3) two thirds of it by its own.
+_POINTS: dict[int, tuple[str, ...]] = {
+    1: ("0",),
+    2: ("0", "1"),
+    3: ("0", "1", "-1"),
+    4: ("0", "1", "-1", "1/2"),
+    5: ("0", "3/4", "-3/4", "3/2", "-3/2"),
+    6: ("0", "3/4", "-3/4", "3/2", "-3/2", "1"),
+    7: ("0", "1", "-1", "2", "-2", "1/2", "-1/2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transforms:
+    """The matrices of F(m, r), n = m + r - 1. output: A^T, [m, n]. weight: G, [n, r]. data: B^T, [n, n]."""
+
+    output: Matrix
+    weight: Matrix
+    data: Matrix
+
+
+@lru_cache(maxsize=32)
+def transforms(outputs: int, taps: int) -> Transforms:
+    """The transforms of F(outputs, taps), by Toom and Cook's interpolation; F(1, r) is r plain products.
+
+    Row i of the data's transform is the polynomial that vanishes at all points but the i-th; the weights'
+    evaluates at the points, and divides by what that polynomial is there; the last of each is infinity's.
+    """
+    size = outputs + taps - 1
+    points = tuple(Fraction(text) for text in _POINTS[size - 1]) if size > 1 else ()
+    others = [tuple(q for q in points if q != p) for p in points]
+    scales = [prod((p - q for q in rest), start=Fraction(1)) for p, rest in zip(points, others)]
+    data = [(*_vanishing(rest), *[Fraction(0)] * (size - len(rest) - 1)) for rest in others]
+    weight = [tuple(p**j / scale for j in range(taps)) for p, scale in zip(points, scales)]
+    output = [(*(p**k for p in points), Fraction(int(k == outputs - 1))) for k in range(outputs)]
+    data.append(_vanishing(points))
+    weight.append(tuple(Fraction(int(j == taps - 1)) for j in range(taps)))
+    return Transforms(tuple(output), tuple(weight), tuple(data))
+
+
+def _vanishing(points: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    """Coefficients, lowest first, of the product of (x - p)."""
+    polynomial = [Fraction(1)]
+    for p in points:
+        shifted = [Fraction(0), *polynomial]
+        polynomial = [high - p * low for high, low in zip(shifted, [*polynomial, Fraction(0)])]
+    return tuple(polynomial)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a gather is cut into Winograd tiles. outputs, taps: m and r of (depth, height, width)."""
+
+    outputs: tuple[int, int, int]
+    taps: tuple[int, int, int]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Inputs of a tile along each axis."""
+        d, h, w = (m + r - 1 for m, r in zip(self.outputs, self.taps))
+        return d, h, w
+
+    @property
+    def points(self) -> int:
+        """Products that a tile takes for each pair of channels."""
+        return prod(self.sizes)
+
+
+def why_no_tiles(gather: Gather) -> str | None:
+    """The reason why a gather has no Winograd tiles, or None: it needs evenly spaced taps, stride 1."""
+    for name, axis in zip(("depth", "height", "width"), gather.axes):
+        if axis.in_step != 1 or axis.out_step != 1:
+            return f"stride {max(axis.in_step, axis.out_step)} along the {name}, not 1"
+        offsets = _offsets(axis)
+        spacing = _spacing(axis)
+        if not offsets or offsets != list(range(offsets[0], offsets[-1] + 1, spacing)):
+            return f"taps along the {name} that are not evenly spaced"
+        if spacing > 1 and axis.mode != "zeros":
+            return f"dilation {spacing} along the {name} with padding mode {axis.mode!r}"
+    return None
+
+
+def _offsets(axis: Axis) -> list[int]:
+    return sorted(tap.offset for tap in axis.phases[0].taps)
+
+
+def _spacing(axis: Axis) -> int:
+    """Inputs from one tap to the next."""
+    offsets = _offsets(axis)
+    return offsets[1] - offsets[0] if len(offsets) > 1 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class TilePhase:
+    """Outputs first + spacing * q along each axis, and the gather of their tiles.
+
+    Its inputs are the positions x_first + spacing * i: `gather` counts i. All phases of a gather have tiles
+    in the same places.
+    """
+
+    gather: Gather
+    spacing: tuple[int, int, int]
+    first: tuple[int, int, int]
+    x_first: tuple[int, int, int]
+    out_size: tuple[int, int, int]
+
+
+def tile_phases(gather: Gather, tiling: Tiling) -> list[TilePhase]:
+    """The gathers whose outputs are tiles, and whose taps are the inputs of a tile: one for each phase.
+
+    A kernel of dilation s reads inputs s apart, so its outputs fall into s phases along an axis, each a
+    convolution of neighbours. Columns have planes of their own for each tap of a tile, so that rows of tiles
+    follow each other without gaps.
+    """
+    spacing = [_spacing(axis) for axis in gather.axes]
+    starts = (range(min(s, axis.out_size)) for s, axis in zip(spacing, gather.axes))
+    return [_phase(gather, tiling, spacing, first) for first in product(*starts)]
+
+
+def _phase(gather: Gather, tiling: Tiling, spacing: list[int], first: tuple[int, ...]) -> TilePhase:
+    axes: list[Axis] = []
+    x_first: list[int] = []
+    out_size: list[int] = []
+    for i, axis in enumerate(gather.axes):
+        step, m, r = spacing[i], tiling.outputs[i], tiling.taps[i]
+        lowest, residue = divmod(first[i] + axis.lowest, step)
+        longest = -(-axis.out_size // step)  # the first phase's outputs
+        tiles = -(-longest // m)
+        inputs = tuple(Tap(k, lowest + k) for k in range(m + r - 1))
+        axes.append(
+            Axis(
+                in_size=max(0, -(-(axis.in_size - residue) // step)),
+                out_size=tiles,
+                in_step=m,
+                out_step=1,
+                phases=(Phase(0, tiles, inputs),),
+                padding=axis.padding,
+                mode=axis.mode,
+                planes_apart=i == 2,
+            )
+        )
+        x_first.append(residue)
+        out_size.append(-(-(axis.out_size - first[i]) // step))
+    taps = tuple(product(*(axis.phases[0].taps for axis in axes)))
+    return TilePhase(
+        replace(gather, axes=_three(axes), taps_by_phase=(tuple(_three(triple) for triple in taps),)),
+        _three(spacing),
+        _three(first),
+        _three(x_first),
+        _three(out_size),
+    )
+
+
+def _three(items: Sequence[T]) -> tuple[T, T, T]:
+    first, second, third = items
+    return first, second, third

@@ -1,0 +1,217 @@
+"""Winograd's kernels: exact matrices, every tiling against the oracle, promised errors, hard values, bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convforge import plan, reference, runtime
+from convforge.plan import winograd
+from convforge.plan.describe import plan_of
+from convforge.problem import ConvSpec, normalize_conv
+from convforge.schedule.winograd import transforms
+from support.families import costing
+from support.targets import MASKS, masked
+
+Array = Any
+RNG = np.random.default_rng(11)
+
+CASES: dict[str, dict[str, Any]] = {
+    "whole tiles": {"shape": (1, 4, 12, 12), "weight": (8, 4, 3, 3), "padding": 1},
+    "odd sizes, batch": {"shape": (2, 5, 13, 17), "weight": (7, 5, 3, 3), "padding": 1},
+    "no padding": {"shape": (1, 5, 13, 18), "weight": (7, 5, 3, 3)},
+    "uneven padding": {"shape": (1, 5, 9, 8), "weight": (7, 5, 3, 3), "padding": (2, 0)},
+    "one output": {"shape": (1, 3, 3, 3), "weight": (2, 3, 3, 3)},
+    "many channels": {"shape": (1, 150, 6, 7), "weight": (40, 150, 3, 3), "padding": 1},
+    "wide": {"shape": (1, 3, 5, 300), "weight": (9, 3, 3, 3), "padding": 1},
+    "groups": {"shape": (3, 6, 9, 10), "weight": (8, 3, 3, 3), "padding": 1, "groups": 2},
+    "2x3": {"shape": (1, 4, 9, 9), "weight": (5, 4, 2, 3), "padding": 1},
+    "3x1": {"shape": (1, 4, 9, 9), "weight": (5, 4, 3, 1)},
+    "1x3": {"shape": (1, 4, 9, 40), "weight": (5, 4, 1, 3)},
+    "signal": {"shape": (2, 4, 1000), "weight": (5, 4, 3), "padding": 1},
+    "volume": {"shape": (1, 4, 5, 6, 7), "weight": (5, 4, 3, 3, 3), "padding": 1},
+    "flat volume": {"shape": (1, 4, 5, 6, 7), "weight": (5, 4, 1, 3, 3), "padding": (0, 1, 1)},
+    "transposed": {"shape": (1, 4, 9, 11), "weight": (4, 5, 3, 3), "transposed": True},
+    "transposed, padded": {"shape": (2, 4, 9, 11), "weight": (4, 5, 3, 3), "transposed": True, "padding": 1},
+    "reflect": {"shape": (1, 3, 9, 33), "weight": (4, 3, 3, 3), "padding": 2, "padding_mode": "reflect"},
+    "circular": {"shape": (1, 3, 9, 33), "weight": (4, 3, 3, 3), "padding": 3, "padding_mode": "circular"},
+    "replicate": {"shape": (1, 3, 9, 33), "weight": (4, 3, 3, 3), "padding": 9, "padding_mode": "replicate"},
+    "dilated": {"shape": (1, 5, 20, 22), "weight": (7, 5, 3, 3), "padding": 2, "dilation": 2},
+    "far dilated": {"shape": (2, 5, 20, 23), "weight": (7, 5, 3, 3), "padding": (6, 3), "dilation": (6, 3)},
+    "dilated signal": {"shape": (1, 5, 500), "weight": (7, 5, 3), "padding": 16, "dilation": 16},
+    "dilated volume": {"shape": (1, 3, 8, 9, 10), "weight": (4, 3, 3, 3, 3), "dilation": (3, 2, 1)},
+}
+
+
+@pytest.fixture(autouse=True)
+def chosen() -> Iterator[None]:
+    """Winograd wherever it is legal."""
+    threads = runtime.get_num_threads()
+    with costing(winograd, 0.0):
+        yield
+    runtime.set_num_threads(threads)
+
+
+def make(name: str, dtype: Any = np.float32) -> tuple[ConvSpec, Array, Array, Array]:
+    """A case's spec, input, weight and bias."""
+    case = dict(CASES[name])
+    shape, kernel = case.pop("shape"), case.pop("weight")
+    groups = case.get("groups", 1)
+    out_channels = kernel[1] * groups if case.get("transposed") else kernel[0]
+    spec, _ = normalize_conv(
+        shape, kernel, (out_channels,), rank=len(shape) - 2, dtype=np.dtype(dtype), **case
+    )
+    x, weight, bias = (RNG.standard_normal(s).astype(spec.dtype) for s in (shape, kernel, (out_channels,)))
+    return spec, x, weight, bias
+
+
+def error(y: Array, spec: ConvSpec, x: Array, weight: Array, bias: Array | None) -> float:
+    """‖y − y64‖ / ‖y64‖"""
+    wide = [None if a is None else a.astype(np.float64) for a in (x, weight, bias)]
+    exact = reference.output(replace(spec, dtype=np.dtype(np.float64)), *wide)
+    return float(np.linalg.norm(y.astype(np.float64) - exact) / np.linalg.norm(exact))
+
+
+def serves(spec: ConvSpec, precision: str = "highest") -> bool:
+    return "winograd" in plan_of(spec, precision=precision).describe()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("outputs", "taps"), [(m, r) for r in range(1, 6) for m in range(1, 10 - r)])
+def test_the_matrices_are_exact(outputs: int, taps: int) -> None:
+    matrices = transforms(outputs, taps)
+    data = [Fraction(int(n), 7) for n in RNG.integers(-50, 50, outputs + taps - 1)]
+    weight = [Fraction(int(n), 3) for n in RNG.integers(-50, 50, taps)]
+
+    def product(matrix: Any, vector: Any) -> list[Fraction]:
+        return [sum((a * b for a, b in zip(row, vector)), Fraction(0)) for row in matrix]
+
+    scaled = [a * b for a, b in zip(product(matrices.weight, weight), product(matrices.data, data))]
+    expected = [sum(data[i + j] * weight[j] for j in range(taps)) for i in range(outputs)]
+    assert product(matrices.output, scaled) == expected
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", CASES)
+def test_against_the_oracle(name: str, mask: str) -> None:
+    with masked(mask):
+        for dtype, precision, limit in (
+            (np.float32, "highest", 6e-7),
+            (np.float32, "high", 5e-6),
+            (np.float64, "highest", 2e-15),
+        ):
+            spec, x, weight, bias = make(name, dtype)
+            assert serves(spec, precision)
+            out = np.full(spec.output_shape, np.nan, dtype)
+            plan.output(spec, x, weight, bias, out=out, precision=precision)
+            assert error(out, spec, x, weight, bias) < limit
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_types_are_computed_in_float32(dtype: str) -> None:
+    import ml_dtypes
+
+    kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    spec, x, weight, bias = make("odd sizes, batch", kind)
+    assert serves(spec)
+    y = plan.output(spec, x, weight, bias)
+    assert error(y, spec, x, weight, bias) < (5e-4 if dtype == "float16" else 4e-3)
+
+
+@pytest.mark.parametrize("name", ["odd sizes, batch", "dilated", "volume", "reflect"])
+def test_strides_of_the_arrays_do_not_change_a_bit(name: str) -> None:
+    spec, x, weight, bias = make(name)
+    expected = plan.output(spec, x, weight, bias)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    padded = np.full((*x.shape[:-1], x.shape[-1] * 2 + 3), np.nan, np.float32)[..., 1:-2:2]
+    padded[...] = x
+    backwards = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    out = np.moveaxis(np.full(np.moveaxis(expected, 1, -1).shape, np.nan, np.float32), -1, 1)
+    for each in (last, padded, backwards):
+        np.testing.assert_array_equal(plan.output(spec, each, weight, bias), expected)
+    np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=out), expected)
+
+
+@pytest.mark.parametrize("name", ["many channels", "wide", "far dilated", "volume"])
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_threads_do_not_change_a_bit(name: str, precision: Any) -> None:
+    spec, x, weight, bias = make(name)
+    results: list[Array] = []
+    for threads in (1, 2, 3, 7):
+        runtime.set_num_threads(threads)
+        results.append(plan.output(spec, x, weight, bias, precision=precision))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize(("in_channels", "out_channels", "size"), [(16, 16, 24), (256, 32, 12), (512, 16, 8)])
+def test_errors_are_those_that_precisions_promise(in_channels: int, out_channels: int, size: int) -> None:
+    """highest: no more than a chain of fp32 multiply-adds, half of what is promised. high: 1e-5."""
+    shape, kernel = (1, in_channels, size, size), (out_channels, in_channels, 3, 3)
+    for positive in (False, True):
+        x, weight = (RNG.standard_normal(s).astype(np.float32) for s in (shape, kernel))
+        x = np.maximum(x, 0) if positive else x
+        spec, _ = normalize_conv(shape, kernel, None, 1, 1, rank=2, dtype=np.dtype(np.float32))
+        padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        chain = np.zeros((out_channels, size, size), np.float32)
+        for c in range(in_channels):
+            for i in range(3):
+                for j in range(3):
+                    window = padded[0, c, i : i + size, j : j + size].astype(np.float64)
+                    product = weight[:, c, i, j].astype(np.float64)[:, None, None] * window
+                    chain = (chain + product).astype(np.float32)
+        plain = error(chain[None], spec, x, weight, None)
+        assert serves(spec)
+        assert error(plan.output(spec, x, weight), spec, x, weight, None) <= plain
+        assert serves(spec, "high")
+        assert error(plan.output(spec, x, weight, precision="high"), spec, x, weight, None) <= 1e-5
+
+
+def plainly(spec: ConvSpec, x: Array, weight: Array, bias: Array | None) -> Array:
+    """What the families that do not transform compute."""
+    with costing(winograd, float("inf")):
+        return plan.output(spec, x, weight, bias)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, 1e20, 1e-35, 1e4])
+@pytest.mark.parametrize("where", ["input", "weight", "bias"])
+def test_hard_values_come_out_as_of_a_plain_convolution(value: float, where: str) -> None:
+    """Infinities, NaN, values near the ends of the range, and one that drowns its neighbours."""
+    spec, x, weight, bias = make("odd sizes, batch")
+    ordinary = plan.output(spec, x, weight, bias)
+    {"input": x[1], "weight": weight, "bias": bias}[where].flat[40 % bias.size] = value
+    if value == 1e-35 and where == "input":
+        x[1] *= np.float32(1e-35)
+    y = plan.output(spec, x, weight, bias)
+    expected = plainly(spec, x, weight, bias)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
+    np.testing.assert_array_equal(np.isinf(y), np.isinf(expected))
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5 * float(np.abs(ordinary).max()))
+    if where == "input":
+        np.testing.assert_array_equal(y[0], ordinary[0])  # another image's trouble is not this one's
+        if value != 1e4:
+            np.testing.assert_array_equal(y[1], expected[1])
+
+
+def test_a_neighbour_that_is_far_larger_drowns_no_output() -> None:
+    """The oracle is met output by output: error relative to an output's own window, not to its tile."""
+    spec, x, weight, bias = make("whole tiles")
+    x[0, :, 5, 5] = 1e9
+    y = plan.output(spec, x, weight, bias)
+    wide = replace(spec, dtype=np.dtype(np.float64))
+    exact = reference.output(wide, *(a.astype(np.float64) for a in (x, weight, bias)))
+    far = np.ones_like(exact, bool)
+    far[:, :, 4:7, 4:7] = False
+    assert np.abs(y - exact)[far].max() < 1e-5
+
+
+def test_pictures_of_eight_bits_are_not_taken_for_hard(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, x, weight, bias = make("whole tiles")
+    x[:] = RNG.integers(1, 256, x.shape)
+    x[0, :, :6] = 1.0
+    monkeypatch.setattr(plan.Prepared, "_compute_plainly", lambda *_: pytest.fail("taken for hard"))
+    assert error(plan.output(spec, x, weight, bias), spec, x, weight, bias) < 6e-7
