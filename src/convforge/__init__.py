@@ -288,6 +288,8 @@ if TYPE_CHECKING:
         Tensor as Tensor,
     )
     from .errors import ConvforgeError as ConvforgeError
+    from .nn.tuning import tune as tune
+    from .plan.tuner import tuning as tuning
     from .problem.precision import (
         get_float32_matmul_precision as get_float32_matmul_precision,
         precision as precision,
@@ -342,6 +344,12 @@ _TABLE = {
         get_default_dtype set_default_dtype uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16
         bfloat16 float32 float64 complex64 complex128 half double short long cfloat cdouble dtype=DType
         bool=bool_ float=float_ int=int_
+    """,
+    "nn.tuning": """
+        tune
+    """,
+    "plan.tuner": """
+        tuning
     """,
     "problem.precision": """
         set_float32_matmul_precision get_float32_matmul_precision precision

@@ -17,10 +17,12 @@ from convforge.kernels.contract import (
     WeightPacker,
     WinogradKernel,
 )
-from convforge.plan.heuristic import gather_tile
+from convforge.plan.tiles import gather_tile
+from convforge.problem import normalize_conv
+from convforge.problem.gather import gather_of
 from convforge.runtime.compiler import assembly, compile_object
 from convforge.runtime.image import link
-from convforge.schedule import why_tile_illegal
+from convforge.schedule import Layout, layout_of, why_tile_illegal
 from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
@@ -73,6 +75,12 @@ def gather(
         "activation": "none",
     }
     return GatherKernel(**{**values, **choices})  # type: ignore[arg-type]
+
+
+def signal_layout(out_channels: int, length: int) -> Layout:
+    """64 channels, kernel 9: 576 steps."""
+    spec, _ = normalize_conv((1, 64, length), (out_channels, 64, 9), None, padding=4, rank=1, dtype="float32")
+    return layout_of(gather_of(spec))
 
 
 def depthwise(target: Target, dtype: str, rows: int, side: int = 3) -> DepthwiseKernel:
@@ -130,9 +138,10 @@ def test_images_refer_to_nothing_outside(name: str, dtype: str) -> None:
 def test_inner_loops_do_not_spill(name: str) -> None:
     """Every tile that the heuristic can choose: no vector goes to the stack between its multiply-adds."""
     target = TARGETS[name]
-    lanes = target.vector_bytes // 4
     tiles = {
-        gather_tile(target, lanes, c, f, 576) for c in (1, 2, 3, 4, 8, 25, 64) for f in (49, 210, 784, 3191)
+        gather_tile(signal_layout(channels, length), ELEMENTS["float32"], target)
+        for channels in (1, 2, 3, 4, 8, 25, 64)
+        for length in (49, 210, 784, 3191)
     }
     for mr, nv in sorted(tiles):
         text = assembly(gather(target, mr=mr, nv=nv).emit(target.triple), target)

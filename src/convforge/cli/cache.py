@@ -1,4 +1,4 @@
-"""Show or clear the kernels that were compiled before and are kept on disk."""
+"""Show or clear the compiled kernels and measured choices that are kept on disk."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def cache_lines() -> list[str]:
     return [
         f"cache        {folder}",
         f"             {facts['images']} kernels, {facts['bytes'] / 2**20:.1f} of "
-        f"{facts['limit_bytes'] / 2**20:.0f} MB",
+        f"{facts['limit_bytes'] / 2**20:.0f} MB; {facts['notes']} measured choices",
     ]

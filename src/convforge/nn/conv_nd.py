@@ -11,11 +11,12 @@ from convforge.autograd.device import require_cpu
 from convforge.autograd.dtype import get_default_dtype, resolve
 from convforge.autograd.grad_mode import no_grad
 from convforge.autograd.tensor import Tensor, from_data
-from convforge.errors import ConvArgumentError, ConvValueError
+from convforge.errors import ConvArgumentError, ConvShapeError, ConvValueError
 from convforge.nn import init
 from convforge.nn.functional.convolve import Convolution
 from convforge.nn.module import Module
 from convforge.nn.parameter import Parameter
+from convforge.plan import Explanation, explain
 from convforge.problem import Precision, optional_precision, sizes
 from convforge.problem.arguments import at_least, integer, integers, is_sequence, padding_pairs
 from convforge.problem.checks import checked_padding_mode
@@ -158,6 +159,26 @@ class ConvNd(Module):
         except KeyError:  # computed from other parameters, as weight_norm does
             weight, bias = self.weight, self.bias
         return self._conv_forward(input, weight, bias)
+
+    def explain_plan(self, input: Any, *, measure: bool = False) -> Explanation:
+        """Which kernel computes this layer for an input, why, and how near to the processor's limits.
+
+        input: a Tensor, an array, or a shape, batch included or not. measure: time it as well.
+
+            print(layer.explain_plan((1, 3, 224, 224), measure=True))
+
+        Raises what a call with such an input would raise.
+        """
+        weight, bias = self.weight, self.bias
+        if isinstance(input, tuple | list):
+            shape = tuple(integer(size, "input") for size in input)
+            if any(size < 0 for size in shape):
+                raise ConvShapeError(f"input (={shape}) must not have negative sizes: use 0 or more")
+            # A shape needs no memory: all its elements are one.
+            input = np.broadcast_to(np.zeros((), weight.dtype.numpy), shape)
+        convolution = self.__dict__.get("_convolution") or self._prepare()
+        spec, _ = convolution.spec(input, weight, bias)
+        return explain(spec, has_bias=bias is not None, precision=self.precision, measure=measure)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "precision":

@@ -2,13 +2,18 @@
 
 from convforge.plan.cache import clear_plans
 from convforge.plan.describe import describe, explain, workspace_bytes
+from convforge.plan.explanation import Explanation
 from convforge.plan.fingerprint import fingerprint
 from convforge.plan.prepared import Prepared
 from convforge.plan.products import grad_input, grad_weight, output
 from convforge.plan.store import WeightStore
+from convforge.plan.tuner import Tuned, TuningLog, tuning
 
 __all__ = [
+    "Explanation",
     "Prepared",
+    "Tuned",
+    "TuningLog",
     "WeightStore",
     "clear_plans",
     "describe",
@@ -17,5 +22,6 @@ __all__ = [
     "grad_input",
     "grad_weight",
     "output",
+    "tuning",
     "workspace_bytes",
 ]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from convforge.plan.grad_weight_plan import GradWeightPlan
 from convforge.plan.planner import plan_output
 from convforge.plan.request import GradWeightRequest, OutputPlan, OutputRequest
-from convforge.runtime import get_num_threads
+from convforge.runtime import get_num_threads, notes
 from convforge.target import Target
 
 PLAN_LIMIT = 512
@@ -15,7 +15,7 @@ PLAN_LIMIT = 512
 
 def output_plan(request: OutputRequest) -> OutputPlan:
     """The plan of an output product for the host and the present number of threads."""
-    return _output_plan(request, get_num_threads(), Target.host())
+    return _output_plan(request, get_num_threads(), Target.host(), notes.epoch)
 
 
 def grad_weight_plan(request: GradWeightRequest) -> GradWeightPlan:
@@ -24,7 +24,9 @@ def grad_weight_plan(request: GradWeightRequest) -> GradWeightPlan:
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
-def _output_plan(request: OutputRequest, threads: int, target: Target) -> OutputPlan:
+def _output_plan(request: OutputRequest, threads: int, target: Target, epoch: int) -> OutputPlan:
+    # Notes of a later epoch may hold a better choice.
+    del epoch
     return plan_output(request, target, threads)
 
 

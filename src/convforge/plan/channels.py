@@ -15,9 +15,10 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.selections import needed_taps
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, weight_rows
+from convforge.plan.tiles import chain_block
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
-from convforge.schedule import layout_of, why_tile_illegal
+from convforge.schedule import ChannelsSchedule, layout_of, why_tile_illegal
 from convforge.target import Target
 
 NAME = "channels"
@@ -28,9 +29,8 @@ OUTPUT_LIMIT = 1024
 PIXEL_LIMIT = 9
 # The packed input of one group, of each thread.
 _PACKED_LIMIT_BYTES = 4 << 20
-# Steps of k between additions to the accumulators: a chain this long has fp32's usual error, and a tile's
-# weights for it (64 channels: 128 KB) stay in the second-level cache.
-_CHAIN = 512
+# Tiles that a tuner tries.
+_TILES_TRIED = 5
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -55,21 +55,38 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     gather = gather_of(request.spec)
     layout = layout_of(gather)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    pixels, nv = _tile(gather, target, lanes)
+    pixels, nv = _tiles(gather, target, lanes, threads=1)[0]
     total = ROW_CYCLES * layout.total_rows * layout.row_residues * gather.in_channels
     total += sum(_phase_cycles(gather, i, pixels, nv, lanes) for i in range(len(gather.taps_by_phase)))
     return total * gather.batch * gather.groups
 
 
-def plan(request: OutputRequest, target: Target, threads: int) -> ChannelsPlan:
-    """Schedule a request and prepare all that its kernel reads."""
-    return ChannelsPlan(request, target, threads)
+def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
+    """Schedules worth trying, the one that `plan` takes by itself first: the best tiles, tasks of two sizes.
+
+    All of one order.
+    """
+    gather = gather_of(request.spec)
+    lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
+    tiles = _tiles(gather, target, lanes, threads)[:_TILES_TRIED]
+    found = [_schedule(gather, lanes, tile, threads) for tile in tiles]
+    found += [_schedule(gather, lanes, tile, threads, tasks_per_thread=1) for tile in tiles[:2]]
+    return list(dict.fromkeys(found))
+
+
+def plan(
+    request: OutputRequest, target: Target, threads: int, schedule: ChannelsSchedule | None = None
+) -> ChannelsPlan:
+    """Schedule a request, or take a schedule of `candidates`, and prepare all that its kernel reads."""
+    return ChannelsPlan(request, target, threads, schedule)
 
 
 class ChannelsPlan:
     """How one convolution on small maps is computed for inputs of one shape and one set of strides."""
 
-    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+    def __init__(
+        self, request: OutputRequest, target: Target, threads: int, schedule: ChannelsSchedule | None = None
+    ) -> None:
         spec = request.spec
         self.threads = threads
         gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
@@ -80,12 +97,15 @@ class ChannelsPlan:
             element_steps(request.y_strides, spec),
         )
         lanes = target.vector_bytes // size
-        pixels, nv = _tile(gather, target, lanes)
+        if schedule is None:
+            schedule = _schedule(gather, lanes, _tiles(gather, target, lanes, threads)[0], threads)
+        self.schedule = schedule
+        pixels = schedule.pixels
         self.kernel = ChannelsKernel(
             element=self.element,
             lanes=lanes,
             pixels=pixels,
-            nv=nv,
+            nv=schedule.nv,
             fused=target.fused,
             columns=column_kind(layout, x_steps[4]),
             has_bias=request.has_bias,
@@ -96,13 +116,8 @@ class ChannelsPlan:
             layout, self.element, target, mr, transposed=spec.transposed, rank=spec.rank
         )
         self._job = Job(self.kernel, target)
-        taps = max((len(t) for t in gather.taps_by_phase), default=1)
-        blocks = max(1, -(-gather.in_channels * taps // _CHAIN))
-        self._channel_block = max(1, -(-gather.in_channels // blocks))
         out_tiles = -(-gather.out_channels // mr)
-        wanted = -(-threads * TASKS_PER_THREAD // (gather.batch * gather.groups)) if threads > 1 else 1
-        task_tiles = -(-out_tiles // min(out_tiles, wanted))
-        out_blocks = -(-out_tiles // task_tiles)
+        out_blocks = -(-out_tiles // schedule.channel_tiles)
         self.tasks = gather.batch * gather.groups * out_blocks
         band = band_of(layout, layout.flat, lanes, 0)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
@@ -119,9 +134,9 @@ class ChannelsPlan:
             "channels": gather.in_channels,
             "out_channels": gather.out_channels,
             "out_tiles": out_tiles,
-            "task_tiles": task_tiles,
+            "task_tiles": schedule.channel_tiles,
             "out_blocks": out_blocks,
-            "channel_block": self._channel_block,
+            "channel_block": schedule.channel_block,
             "x_batch": x_steps[0],
             "x_channel": x_steps[1],
             "y_batch": self._y_steps[0],
@@ -162,8 +177,8 @@ class ChannelsPlan:
         for i in range(count):
             chosen = tuple(int(t) for t in np.flatnonzero(needed[i]))
             if chosen not in tables:
-                reach = distances(layout, phase, plane, self._channel_block, step, chosen)
-                at = weight_rows(taps, self._channel_block, chosen, kernel.mr)
+                reach = distances(layout, phase, plane, self.schedule.channel_block, step, chosen)
+                at = weight_rows(taps, self.schedule.channel_block, chosen, kernel.mr)
                 self._keep += [reach, at]
                 tables[chosen] = (reach.ctypes.data, at.ctypes.data)
             records[i, :3] = (len(chosen), *tables[chosen])
@@ -207,8 +222,31 @@ class ChannelsPlan:
         )
 
 
-def _tile(gather: Gather, target: Target, lanes: int) -> tuple[int, int]:
-    """(pixels, vectors of channels) of the tile that needs the fewest cycles."""
+def _schedule(
+    gather: Gather,
+    lanes: int,
+    tile: tuple[int, int],
+    threads: int,
+    tasks_per_thread: int = TASKS_PER_THREAD,
+) -> ChannelsSchedule:
+    pixels, nv = tile
+    out_tiles = -(-gather.out_channels // (nv * lanes))
+    wanted = -(-threads * tasks_per_thread // (gather.batch * gather.groups)) if threads > 1 else 1
+    return ChannelsSchedule(
+        pixels=pixels,
+        nv=nv,
+        lanes=lanes,
+        channel_block=chain_block(gather),
+        channel_tiles=-(-out_tiles // min(out_tiles, wanted)),
+    )
+
+
+def _tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tuple[int, int]]:
+    """(pixels, vectors of channels) of all legal tiles, the one that keeps threads for the shortest first.
+
+    Threads share out tiles of channels: 64 channels in one tile of four vectors ran on one thread, and took
+    1.8 times as long on two as the direct kernel.
+    """
     legal = [
         (pixels, nv)
         for nv in range(1, 7)
@@ -216,7 +254,13 @@ def _tile(gather: Gather, target: Target, lanes: int) -> tuple[int, int]:
         if why_tile_illegal(target, pixels * nv, nv + 1) is None
     ]
     phases = range(len(gather.taps_by_phase))
-    return min(legal, key=lambda tile: sum(_phase_cycles(gather, i, *tile, lanes) for i in phases))
+
+    def cycles(tile: tuple[int, int]) -> float:
+        units = gather.batch * gather.groups * -(-gather.out_channels // (tile[1] * lanes))
+        rounds = -(-units // threads)
+        return sum(_phase_cycles(gather, i, *tile, lanes) for i in phases) * rounds / units
+
+    return sorted(legal, key=cycles)
 
 
 def _phase_cycles(gather: Gather, phase: int, pixels: int, nv: int, lanes: int) -> float:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from itertools import count
+from math import prod
+from typing import Any
+
+import numpy as np
+
 from convforge.plan.arrays import wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
+from convforge.plan.explanation import Explanation, operation_counts
 from convforge.plan.fallback import executable_memory_refused
-from convforge.plan.planner import verdicts
+from convforge.plan.machine import known_machine
+from convforge.plan.planner import Choice, Verdict, tuned_choice, verdicts
+from convforge.plan.prepared import Prepared
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.problem import ConvSpec, Precision, precision_of
+from convforge.problem.gather import gather_of
+from convforge.runtime import get_num_threads
 from convforge.target import Target
+
+_MEASURE_S = 0.2
 
 
 def plan_of(spec: ConvSpec, *, has_bias: bool = True, precision: Precision | None = None) -> OutputPlan:
@@ -31,27 +46,93 @@ def describe(spec: ConvSpec, *, precision: Precision | None = None) -> str:
         return "nothing to compute: an array is empty"
     if executable_memory_refused():
         return "NumPy reference: memory cannot be made executable here"
-    real = ComplexParts(spec).spec if spec.dtype.kind == "c" else wide_spec(spec)
-    return plan_of(real, precision=precision_of(spec.dtype, precision)).describe()
+    return plan_of(_real(spec), precision=precision_of(spec.dtype, precision)).describe()
 
 
-def explain(spec: ConvSpec, *, precision: Precision | None = None) -> str:
-    """What was chosen, what it was expected to cost, and why the other families were not.
+def explain(
+    spec: ConvSpec, *, has_bias: bool = True, precision: Precision | None = None, measure: bool = False
+) -> Explanation:
+    """What was chosen for contiguous arrays and why, what it costs, and what the limits are.
 
-    direct      chosen      31,000 cycles   direct 6x4 float32 (512-bit vectors), 8 tasks on 2 threads, …
+    measure: time the product, and the processor's limits if they were not measured here before.
     """
-    request = _request(spec, True, precision)
-    chosen = describe(spec, precision=precision)
-    lines: list[str] = []
-    ranked = sorted(verdicts(request, Target.host()), key=lambda v: (v.cycles is None, v.cycles))
-    for i, verdict in enumerate(ranked):
-        if verdict.cycles is None:
-            lines.append(f"{verdict.family:<12}illegal     {verdict.reason}")
-        elif i == 0:
-            lines.append(f"{verdict.family:<12}chosen      {verdict.cycles:,.0f} cycles   {chosen}")
-        else:
-            lines.append(f"{verdict.family:<12}slower      {verdict.cycles:,.0f} cycles")
-    return "\n".join(lines)
+    real = _real(spec)
+    precision = precision_of(spec.dtype, precision)
+    empty = 0 in spec.input_shape or 0 in spec.output_shape
+    operations, nominal = (0, 0) if empty else operation_counts(gather_of(real))
+    size = spec.dtype.itemsize
+    common: dict[str, Any] = {
+        "spec": spec,
+        "precision": precision,
+        "threads": get_num_threads(),
+        "kernel": describe(spec, precision=precision),
+        "operations": operations,
+        "nominal_operations": nominal,
+        "input_bytes": prod(spec.input_shape) * size,
+        "weight_bytes": prod(spec.weight_shape) * size,
+        "output_bytes": prod(spec.output_shape) * size,
+    }
+    if empty or executable_memory_refused():
+        return Explanation(
+            **common, family="", schedule=None, why="", verdicts=(), workspace_bytes=0, machine=None,
+            expected_s=None, measured_s=None,
+        )  # fmt: skip
+    request, target = _request(real, has_bias, precision), Target.host()
+    ranked = sorted(verdicts(request, target), key=lambda v: (v.cycles is None, v.cycles))
+    tuned = tuned_choice(request, target, get_num_threads())
+    family = ranked[0].family if tuned is None else tuned.family.NAME
+    plan = output_plan(request)
+    machine = known_machine(measure=measure)
+    explanation = Explanation(
+        **common,
+        family=family,
+        schedule=getattr(plan, "schedule", None),
+        why=_why(ranked, tuned),
+        verdicts=tuple(ranked),
+        workspace_bytes=plan.workspace_bytes,
+        machine=machine,
+        expected_s=None,
+        measured_s=_measured_s(spec, has_bias, precision) if measure else None,
+    )
+    cycles = next(v.cycles for v in ranked if v.family == family)
+    limit_s = explanation.limit_s
+    if machine is None or cycles is None or limit_s is None:
+        return explanation
+    model_s = cycles / min(get_num_threads(), plan.tasks) / machine.model_cycles_per_s(target)
+    return replace(explanation, expected_s=max(model_s, limit_s))
+
+
+def _why(ranked: list[Verdict], tuned: Choice | None) -> str:
+    legal = sum(verdict.cycles is not None for verdict in ranked)
+    if tuned is not None:
+        return "measured before, by tuning, to be the fastest"
+    if legal == 1:
+        return "the only family that can serve it; tiles by the cost model, nothing was measured"
+    return f"the cheapest of {legal} families by the cost model, nothing was measured"
+
+
+def _measured_s(spec: ConvSpec, has_bias: bool, precision: Precision) -> float:
+    """The shortest of the calls that fit a fifth of a second, with packed weights."""
+    generator = np.random.default_rng(0)
+    shapes = (spec.input_shape, spec.weight_shape, (spec.out_channels,))
+    x, weight, bias = (generator.standard_normal(s).astype(spec.dtype) for s in shapes)
+    prepared = Prepared(spec, precision=precision)
+    best_s, deadline = float("inf"), time.perf_counter() + _MEASURE_S
+    out = np.empty(spec.output_shape, spec.dtype)
+    for number in count():
+        start = time.perf_counter()
+        prepared(x, weight, bias if has_bias else None, "explained", out=out)
+        now = time.perf_counter()
+        if number > 0:  # the first one compiles and packs
+            best_s = min(best_s, now - start)
+        if number > 2 and now > deadline:
+            return best_s
+    raise AssertionError("count() ends")
+
+
+def _real(spec: ConvSpec) -> ConvSpec:
+    """The spec of the real product that kernels compute."""
+    return ComplexParts(spec).spec if spec.dtype.kind == "c" else wide_spec(spec)
 
 
 def _request(spec: ConvSpec, has_bias: bool, precision: Precision | None) -> OutputRequest:

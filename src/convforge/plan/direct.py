@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convforge.ir.element import ELEMENTS
+from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
@@ -18,6 +18,7 @@ from convforge.kernels.contract import (
     WayOut,
     fill,
 )
+from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
@@ -26,7 +27,7 @@ from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, weight_rows
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import gather_of
-from convforge.schedule import Layout, layout_of
+from convforge.schedule import GatherSchedule, Layout, layout_of
 from convforge.target import Target
 
 NAME = "direct"
@@ -44,15 +45,30 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     return direct_cycles(layout, ELEMENTS[request.spec.dtype.name], target)
 
 
-def plan(request: OutputRequest, target: Target, threads: int) -> DirectPlan:
-    """Schedule a request and prepare all that its kernel reads."""
-    return DirectPlan(request, target, threads)
+def candidates(request: OutputRequest, target: Target, threads: int) -> list[GatherSchedule]:
+    """Schedules worth trying, the one that `plan` takes by itself first.
+
+    Tiles, pieces and groups of tiles change no bit; other blocks of channels, the last ones, do.
+    """
+    layout = layout_of(gather_of(request.spec))
+    element = ELEMENTS[request.spec.dtype.name]
+    in_place = _reads_in_place(layout, element, element_steps(request.x_strides, request.spec))
+    return gather_candidates(layout, element, target, threads, in_place=in_place)
+
+
+def plan(
+    request: OutputRequest, target: Target, threads: int, schedule: GatherSchedule | None = None
+) -> DirectPlan:
+    """Schedule a request, or take a schedule of `candidates`, and prepare all that its kernel reads."""
+    return DirectPlan(request, target, threads, schedule)
 
 
 class DirectPlan:
     """How one convolution is computed for inputs of one shape and one set of strides."""
 
-    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+    def __init__(
+        self, request: OutputRequest, target: Target, threads: int, schedule: GatherSchedule | None = None
+    ) -> None:
         self.spec, self.target, self.threads = request.spec, target, threads
         spec = request.spec
         self.gather = gather = gather_of(spec)
@@ -60,8 +76,10 @@ class DirectPlan:
         self.element = element = ELEMENTS[spec.dtype.name]
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
-        in_place = _can_read_in_place(layout, x_steps) and element.storage == element.compute
-        self.schedule = schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
+        if schedule is None:
+            in_place = _reads_in_place(layout, element, x_steps)
+            schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
+        self.schedule = schedule
         self.kernel = GatherKernel(
             element=element,
             lanes=schedule.lanes,
@@ -213,8 +231,10 @@ class DirectPlan:
         )
 
 
-def _can_read_in_place(layout: Layout, steps: tuple[int, ...]) -> bool:
+def _reads_in_place(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:
     """Whether the input as it lies is the packed plane: one tap, no padding, rows without gaps."""
+    if element.storage != element.compute:
+        return False
     gather = layout.gather
     d, h, w = gather.axes
     whole = all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convforge.ir.element import Element
+from convforge.plan.tiles import TileCost, chain_block, gather_tile
 from convforge.schedule import GatherSchedule, GradWeightSchedule, Layout, why_tile_illegal
 from convforge.target import Target
 
@@ -12,13 +13,17 @@ from convforge.target import Target
 SERIAL_MULTIPLY_ADDS = 40_000
 # Tasks for each thread: enough that one that is done early takes over, few enough not to pack twice.
 TASKS_PER_THREAD = 4
+# Pieces of work are cut so that no thread works longer than so many times its share, if they can be.
+_EVEN = 1.04
 # A packed band takes this many times the second-level cache, if packing its halos again and again makes no
 # more than so many rows of one: U-Net's 64 channels at 256x256 ran 8 % faster in 2.5 MB than in 6.
 _BAND_LIMITS = ((0.6, 1.25), (2.5, 1.5))
 # Where halos are larger still, bands may take this much.
 BAND_LIMIT_BYTES = 8 << 20
-# Fixed costs of a tile in cycles: entering the loop, starting and finishing each accumulator.
-_TILE_CYCLES, _ACCUMULATOR_CYCLES = 12.0, 1.5
+# Steps of k below which tiles leave so fast that writing them is what takes time: then so many neighbours
+# leave one after the other, and each channel's plane is written 1 KB at a time and not 128 bytes. VGG's first
+# layer ran 12 % faster, 1x1 16 -> 96 at 112x112 7 %; from 160 steps on it made no difference.
+_SHORT_STEPS, _SHORT_RUN_BYTES = 150, 1024
 # Cycles for a row to be packed, or to leave a tile by way of scratch.
 ROW_CYCLES = 15.0
 
@@ -29,14 +34,30 @@ def gather_schedule(
     """The schedule of an output product. `in_place`: the input may be read where it lies."""
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
-    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
-    mr, nv = gather_tile(target, lanes, gather.out_channels, tiled_length(layout), steps)
-    packed = not in_place or layout.flat < nv * lanes
-    length = nv * lanes
-    tiles = -(-layout.flat // length)
-    out_tiles = -(-gather.out_channels // mr)
-    channel_block = _channel_block(layout, element, target, length)
+    tile = gather_tile(layout, element, target)
+    packed = not in_place or layout.flat < tile[1] * lanes
+    split = gather_split(layout, element, target, threads, tile, packed=packed)
+    return assemble(layout, element, target, tile, split, chain_block(gather), packed=packed)
 
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Into how many pieces each image is cut: bands of tiles, blocks of output channels, blocks of groups."""
+
+    bands: int
+    out_blocks: int
+    group_blocks: int
+
+
+def gather_split(
+    layout: Layout, element: Element, target: Target, threads: int, tile: tuple[int, int], *, packed: bool
+) -> Split:
+    """The pieces that caches and threads want."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
+    mr, length = tile[0], tile[1] * lanes
+    tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     bands = _bands(layout, element, target, length, tiles) if packed else 1
     wanted = threads * TASKS_PER_THREAD if threads > 1 and gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
     group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
@@ -46,72 +67,83 @@ def gather_schedule(
         # Packing again for another block of channels costs about 8 / (channels * taps) of the work; a band
         # of its own costs halo rows. Many channels: split channels. Few: split bands.
         if out_tiles >= 2 * missing and mr * (out_tiles // missing) * steps >= 2048:
-            out_blocks = missing
+            out_blocks = even_pieces(out_tiles, missing, threads, gather.batch * bands * group_blocks)
         else:
-            bands = min(tiles, bands * missing)
+            bands = even_pieces(tiles, bands * missing, threads, gather.batch * group_blocks)
             missing = -(-wanted // (gather.batch * bands * group_blocks))
             out_blocks = min(out_tiles, missing)
-    band_tiles = -(-tiles // bands)
-    channel_tiles = -(-out_tiles // out_blocks)
+    return Split(bands, out_blocks, group_blocks)
+
+
+def even_pieces(items: int, wanted: int, threads: int, times: int) -> int:
+    """Into how many pieces to cut `items`, at least `wanted` where possible, so that threads end together.
+
+    All pieces but the last are equal, and all are done `times` over. 43 items in 8 pieces are seven of 6 and
+    one of 1: of two threads one does 24, the other 19, and is idle for a tenth of the time.
+    """
+
+    def longest(pieces: int) -> int:
+        size = -(-items // pieces)
+        whole, rest = divmod(items, size)
+        rounds, left = divmod(whole * times, threads)
+        return rounds * size + (size if left else rest * -(-times // threads))
+
+    counts = range(min(items, wanted), min(items, 2 * wanted) + 1)
+    ideal = items * times / threads
+    for pieces in counts:
+        # Every piece has costs of its own: the fewest that are nearly even.
+        if longest(pieces) <= _EVEN * ideal:
+            return pieces
+    return min(counts, key=longest)
+
+
+def assemble(
+    layout: Layout,
+    element: Element,
+    target: Target,
+    tile: tuple[int, int],
+    split: Split,
+    channel_block: int,
+    *,
+    packed: bool,
+) -> GatherSchedule:
+    """The schedule of these choices. The group of tiles that share their weights follows from them."""
+    gather = layout.gather
+    lanes = target.vector_bytes // element.compute_bytes
+    steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
+    mr, nv = tile
+    tiles, out_tiles = -(-layout.flat // (nv * lanes)), -(-gather.out_channels // mr)
+    band_tiles = -(-tiles // min(tiles, split.bands))
+    channel_tiles = -(-out_tiles // min(out_tiles, split.out_blocks))
     weight_bytes = channel_tiles * mr * steps * element.compute_bytes
-    tile_bytes = channel_tiles * mr * length * element.compute_bytes
+    tile_bytes = channel_tiles * mr * nv * lanes * element.compute_bytes
+    tile_group = _tile_group(weight_bytes, tile_bytes, target, band_tiles)
+    if steps <= _SHORT_STEPS and channel_block == gather.in_channels:
+        run = -(-_SHORT_RUN_BYTES // (nv * lanes * element.compute_bytes))
+        tile_group = max(tile_group, min(run, band_tiles))
     return GatherSchedule(
         mr=mr,
         nv=nv,
         lanes=lanes,
         channel_block=channel_block,
         band_tiles=band_tiles,
-        tile_group=_tile_group(weight_bytes, tile_bytes, target, band_tiles),
+        tile_group=tile_group,
         channel_tiles=channel_tiles,
-        group_block=-(-gather.groups // group_blocks),
+        group_block=-(-gather.groups // min(gather.groups, split.group_blocks)),
         packed=packed,
     )
-
-
-def tiled_length(layout: Layout) -> int:
-    """The outputs that tiles are chosen for: those there are, but for a signal the next power of two.
-
-    A signal's length varies from call to call. It takes at most one new kernel for each doubling, and none
-    beyond 1024 outputs, where what the last tile wastes is little.
-    """
-    if not layout.is_one_row:
-        return layout.flat
-    return min(1 << max(layout.flat - 1, 1).bit_length(), 1024)
-
-
-def gather_tile(target: Target, lanes: int, out_channels: int, flat: int, steps: int) -> tuple[int, int]:
-    """(mr, nv) of the tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
-
-    A step of k costs the largest of: multiply-adds at two a cycle; loads at two a cycle, a vector that
-    crosses cache lines counted twice; instructions at five a cycle.
-    """
-    legal = [
-        (mr, nv)
-        for nv in range(1, 13)
-        for mr in range(1, min(out_channels, 16) + 1)
-        if why_tile_illegal(target, mr * nv, nv + 1) is None
-    ]
-    return min(legal, key=lambda tile: _tile_cycles(*tile, lanes, out_channels, flat, steps))
 
 
 def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
     """Cycles of one core for an output product by the best tile, and for its rows on the way in and out."""
     gather = layout.gather
-    lanes = target.vector_bytes // element.compute_bytes
     total = 0.0
     for taps in gather.taps_by_phase:
-        steps = gather.in_channels * len(taps)
-        mr, nv = gather_tile(target, lanes, gather.out_channels, tiled_length(layout), steps)
-        total += _tile_cycles(mr, nv, lanes, gather.out_channels, layout.flat, steps)
+        tile = gather_tile(layout, element, target, len(taps))
+        total += TileCost.of(layout, element, target, len(taps)).cycles(tile)
     rows_in = layout.total_rows * layout.row_residues * gather.in_channels
     rows_out = layout.out_rows * gather.out_channels
     return (total + ROW_CYCLES * (rows_in + rows_out)) * gather.batch * gather.groups
-
-
-def _tile_cycles(mr: int, nv: int, lanes: int, out_channels: int, flat: int, steps: int) -> float:
-    fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
-    tile = steps * max(fma, loads, issued, 4.0) + _TILE_CYCLES + _ACCUMULATOR_CYCLES * mr * nv
-    return -(-flat // (nv * lanes)) * -(-out_channels // mr) * tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,23 +174,6 @@ def band_of(layout: Layout, length: int, lanes: int, overrun: int) -> Band:
     size += reach + overrun + lanes
     lines = -(-size // lanes)
     return Band(rows, row_length, (lines + (1 if lines % 64 in (0, 63) else 0)) * lanes)
-
-
-def _channel_block(layout: Layout, element: Element, target: Target, length: int) -> int:
-    """Input channels whose part of one tile's input fits three fifths of the first-level cache.
-
-    The order of an output's sum depends on it, so it may not depend on threads, batch or memory layout.
-    """
-    channels = layout.gather.in_channels
-    rows = {
-        layout.distance((d, h, w), 1 << 40) // layout.pitch
-        for taps in layout.gather.taps_by_phase
-        for d, h, w in taps
-    }
-    bytes_per_channel = max(len(rows), 1) * (length + 16) * element.compute_bytes
-    fits = max(8, int(0.6 * target.l1_bytes) // bytes_per_channel)
-    blocks = max(1, -(-channels // fits))
-    return max(1, -(-channels // blocks))
 
 
 def _tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:

@@ -17,8 +17,9 @@ from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.plan.store import WeightStore
+from convforge.plan.tuner import tune_if_asked
 from convforge.problem import ConvSpec, Precision, fold_padding, padded_size, precision_of
-from convforge.runtime import address_of, get_num_threads
+from convforge.runtime import address_of, get_num_threads, notes
 
 Array = NDArray[Any]
 
@@ -91,6 +92,7 @@ class Prepared:
             self._plain_request,
             keeps_weights=key is not None,
         )
+        tune_if_asked(request, x, weight, bias, y)
         plan = output_plan(request)
         weights, packed_bias = self._store.fetch(key, plan, weight, bias)
         ready = _Ready(key, x.strides, y.strides, plan, weights, packed_bias)
@@ -154,6 +156,7 @@ class _Ready:
         self.weights_at, self.bias_at = address_of(weights), 0 if bias is None else address_of(bias)
         self._key, self._x_strides, self._y_strides = key, x_strides, y_strides
         self._keep = (weights, bias)
+        self._epoch = notes.epoch
 
     def fits(self, key: Hashable, x: Array, y: Array) -> bool:
         """Whether this is what the arrays need."""
@@ -162,6 +165,7 @@ class _Ready:
             and x.strides == self._x_strides
             and y.strides == self._y_strides
             and self.plan.threads == get_num_threads()
+            and self._epoch == notes.epoch
         )
 
 

@@ -27,11 +27,12 @@ from convforge.kernels.contract import (
     WinogradWeightPacker,
     fill,
 )
-from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, Band, band_of, tiled_length
+from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, Band, band_of
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import InputTables, input_tables
+from convforge.plan.tiles import tiled_length
 from convforge.problem.gather import Gather, gather_of
 from convforge.problem.precision import Precision
 from convforge.runtime import address_of

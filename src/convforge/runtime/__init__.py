@@ -1,6 +1,14 @@
 """Compiles emitted kernels, keeps their object code, and runs them on threads."""
 
-from convforge.runtime.loading import Loaded, cache_clear, cache_info, loader, set_cache_dir
+from convforge.runtime.loading import (
+    Loaded,
+    cache_clear,
+    cache_info,
+    generator_version,
+    loader,
+    notes,
+    set_cache_dir,
+)
 from convforge.runtime.memory import ExecutableMemoryRefusedError, address_of, scratch
 from convforge.runtime.threads import get_num_threads, pool, set_num_threads
 
@@ -10,8 +18,10 @@ __all__ = [
     "address_of",
     "cache_clear",
     "cache_info",
+    "generator_version",
     "get_num_threads",
     "loader",
+    "notes",
     "pool",
     "scratch",
     "set_cache_dir",

@@ -1,4 +1,4 @@
-"""Images on disk: one file each, named by what they were made from, bounded in bytes, never trusted blindly.
+"""Files on disk, one for each key that something was made from: bounded in bytes, never trusted blindly.
 
 A file is written under a temporary name and renamed, so processes that share a folder see whole files or
 none. A file that is cut, foreign or corrupted fails its checksum and is made again.
@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 LIMIT_BYTES = 64 << 20
-_SUFFIX = ".image"
 _CHECKSUM_BYTES = 32
 
 
@@ -28,11 +27,14 @@ def default_folder() -> Path:
 
 
 class DiskCache:
-    """A folder of images. `folder` None keeps nothing."""
+    """A folder of files of one kind, which `suffix` tells from others. `folder` None keeps nothing."""
 
-    def __init__(self, folder: Path | None, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self, folder: Path | None, limit_bytes: int = LIMIT_BYTES, *, suffix: str = ".image"
+    ) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
+        self._suffix = suffix
 
     def read(self, key: str) -> bytes | None:
         """The stored bytes, or None where there are none that can be trusted."""
@@ -47,6 +49,10 @@ class DiskCache:
             return None
         checksum, content = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
         return content if hashlib.sha256(key.encode() + content).digest() == checksum else None
+
+    def holds(self, key: str) -> bool:
+        """Whether there is a file for a key, to be trusted or not."""
+        return self.folder is not None and self._path(key).is_file()
 
     def write(self, key: str, content: bytes) -> None:
         """Store bytes. A folder that cannot be written costs the next process a compile, nothing else."""
@@ -81,7 +87,7 @@ class DiskCache:
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
-        return self.folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + _SUFFIX)
+        return self.folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + self._suffix)
 
     def _is_ours(self, path: Path) -> bool:
         """Code is run only from a file that this user owns and nobody else can write."""
@@ -95,7 +101,7 @@ class DiskCache:
         if self.folder is None or not self.folder.is_dir():
             return found
         for path in self.folder.iterdir():
-            if path.suffix == _SUFFIX or (leftovers and path.suffix == ".part"):
+            if path.suffix == self._suffix or (leftovers and path.suffix == ".part"):
                 with contextlib.suppress(FileNotFoundError):  # another process may trim at the same time
                     status = path.stat()
                     found.append((path, status.st_size, status.st_mtime))

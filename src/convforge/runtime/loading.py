@@ -16,6 +16,7 @@ from convforge._version import __version__
 from convforge.runtime.cache import DiskCache, default_folder
 from convforge.runtime.image import Image, link
 from convforge.runtime.memory import ExecutableMemory
+from convforge.runtime.notes import Notes
 from convforge.target import Target
 
 # Images are linked by us where object files are ELF and pages can be sealed by mprotect; elsewhere LLVM's
@@ -57,7 +58,7 @@ class Loader:
             self._loaded.clear()
 
     def _make(self, name: str, target: Target, emit: Callable[[], str]) -> Loaded:
-        place = f"{name}|{target.triple}|{target.feature_string}|{_generator_version()}"
+        place = f"{name}|{target.triple}|{target.feature_string}|{generator_version()}"
         stored = self.disk.read(place)
         if stored is not None:
             return _start(stored, "disk")
@@ -81,12 +82,15 @@ def _start(code: bytes, source: str) -> Loaded:
     return Loaded(addresses, engine, source)
 
 
-@lru_cache(maxsize=1)
-def _generator_version() -> str:
-    """What emitted code depends on besides its name: this package, its generators' source, llvmlite."""
+@lru_cache(maxsize=2)
+def generator_version(*more: str) -> str:
+    """What emitted code depends on besides its name: this package, its generators' source, llvmlite.
+
+    more: further folders of the package whose source counts.
+    """
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for folder in ("ir", "kernels", "runtime"):
+    for folder in ("ir", "kernels", "runtime", *more):
         for path in sorted((root / folder).glob("*.py")):
             digest.update(path.read_bytes())
     # llvmlite's version without importing it, and without importlib.metadata, which takes 16 ms to import.
@@ -100,13 +104,20 @@ def _generator_version() -> str:
 loader = Loader(DiskCache(default_folder()))
 
 
+notes = Notes(loader.disk.folder)
+
+
 def set_cache_dir(folder: str | Path | None) -> None:
-    """Keep compiled kernels in `folder`; None keeps nothing on disk."""
+    """Keep compiled kernels and measured choices in `folder`; None keeps nothing on disk."""
     loader.disk = DiskCache(None if folder is None else Path(folder))
+    notes.move(loader.disk.folder)
 
 
 def cache_info() -> dict[str, Any]:
-    """Where compiled kernels are kept: {"folder", "images", "bytes", "limit_bytes", "loaded"}."""
+    """Where compiled kernels are kept: {"folder", "images", "bytes", "limit_bytes", "loaded", "notes"}.
+
+    notes: how many measured choices and constants lie beside them.
+    """
     disk = loader.disk
     return {
         "folder": None if disk.folder is None else str(disk.folder),
@@ -114,10 +125,12 @@ def cache_info() -> dict[str, Any]:
         "bytes": disk.size_bytes(),
         "limit_bytes": disk.limit_bytes,
         "loaded": len(loader._loaded),
+        "notes": notes.count(),
     }
 
 
 def cache_clear() -> None:
-    """Remove compiled kernels from disk and forget those in memory."""
+    """Remove compiled kernels and measured choices from disk and forget those in memory."""
     loader.disk.clear()
+    notes.clear()
     loader.clear()

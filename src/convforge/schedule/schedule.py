@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from convforge.target import Target
+
+# What the bits of an output depend on: schedules of equal order add up the same products in the same way.
+Order = tuple[str | int, ...]
+
+
+class Schedule(Protocol):
+    """What families have in common: a frozen dataclass of numbers, which a tuner can try and store."""
+
+    @property
+    def order(self) -> Order:
+        """The order of an output's sum."""
+        ...
+
+
+def blocked_order(channel_block: int) -> Order:
+    """Taps within channels, one chain for each block of channels, the chains added one after the other."""
+    return ("blocks", channel_block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +45,32 @@ class GatherSchedule:
     channel_tiles: int
     group_block: int
     packed: bool
+
+    @property
+    def order(self) -> Order:
+        """The order of an output's sum: neither tiles nor threads have a say."""
+        return blocked_order(self.channel_block)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsSchedule:
+    """Blocking of the output product on small maps.
+
+    pixels: outputs of a tile. nv: vectors of output channels of a tile. lanes: elements of a vector.
+    channel_block: input channels accumulated while a tile is in registers.
+    channel_tiles: tiles of output channels of one task.
+    """
+
+    pixels: int
+    nv: int
+    lanes: int
+    channel_block: int
+    channel_tiles: int
+
+    @property
+    def order(self) -> Order:
+        """The order of an output's sum, the same as the direct family's."""
+        return blocked_order(self.channel_block)
 
 
 @dataclass(frozen=True, slots=True)
