@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from convforge.plan import channels, depthwise, direct
+from convforge.plan import channels, depthwise, depthwise_large, depthwise_map, depthwise_rows, direct
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.target import Target
 
@@ -35,7 +35,7 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: tuple[Family, ...] = (depthwise, channels, direct)
+FAMILIES: tuple[Family, ...] = (depthwise_map, depthwise_rows, depthwise, depthwise_large, channels, direct)
 
 
 @dataclass(frozen=True, slots=True)
