@@ -11,6 +11,9 @@ from convforge.kernels.contract import (
     ACTIVATIONS,
     ChannelsKernel,
     DepthwiseKernel,
+    DepthwiseLargeKernel,
+    DepthwiseMapKernel,
+    DepthwiseRowsKernel,
     FingerprintKernel,
     GatherKernel,
     GradWeightKernel,
@@ -88,8 +91,9 @@ def depthwise(target: Target, dtype: str, rows: int, side: int = 3) -> Depthwise
     taps = tuple((0, i, j) for i in range(side) for j in range(side))
     lanes = target.vector_bytes // element.compute_bytes
     activation = "relu" if element.is_float else "none"
+    held = target.vector_registers - 4 - rows
     return DepthwiseKernel(
-        element, lanes, rows, target.fused, taps, taps, 1, 64, 4096, "unit", True, activation
+        element, lanes, rows, held, target.fused, taps, taps, 1, 64, 4096, "unit", True, activation
     )
 
 
@@ -171,6 +175,40 @@ def test_small_map_tiles_do_not_spill(pixels: int, nv: int) -> None:
 def test_depthwise_tiles_do_not_spill(rows: int, side: int) -> None:
     loop = _innermost(assembly(depthwise(X86, "float32", rows, side).emit(X86.triple), X86))
     assert len(re.findall("vfmadd", loop)) == rows * side * side
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
+
+
+@pytest.mark.parametrize(("rows", "side", "step"), [(8, 3, 1), (7, 5, 1), (8, 7, 1), (4, 5, 2)])
+def test_depthwise_rows_do_not_spill(rows: int, side: int, step: int) -> None:
+    """Weights beyond the registers are operands in memory."""
+    taps = tuple((0, i, j) for i in range(side) for j in range(side))
+    kernel = DepthwiseRowsKernel(
+        ELEMENTS["float32"], 16, rows, 1, 26 - rows, True, taps, step, step, True, True, "relu"
+    )
+    loop = _innermost(assembly(kernel.emit(X86.triple), X86))
+    assert len(re.findall("vfmadd", loop)) == rows * side * side
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
+
+
+@pytest.mark.parametrize(("size", "side"), [(7, 3), (14, 3), (14, 5)])
+def test_depthwise_maps_do_not_spill_and_leave_out_padding(size: int, side: int) -> None:
+    taps = tuple((i - side // 2, j - side // 2) for i in range(side) for j in range(side))
+    kernel = DepthwiseMapKernel(
+        ELEMENTS["float32"], 8 if size < 9 else 16, 7, 1, 22, True, taps, (1, 1), (size, size), (size, size),
+        size, size, True, "none",
+    )  # fmt: skip
+    loop = _innermost(assembly(kernel.emit(X86.triple), X86))
+    rows = sum(0 <= r + i < size for r in range(size) for i, j in taps if j == 0)
+    assert len(re.findall("vfmadd", loop)) == rows * side
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
+
+
+def test_large_depthwise_tiles_do_not_spill() -> None:
+    kernel = DepthwiseLargeKernel(
+        ELEMENTS["float32"], 16, 8, 2, True, (1, 31, 31), 96, 9600, "unit", True, "relu"
+    )
+    loop = _innermost(assembly(kernel.emit(X86.triple), X86))
+    assert len(re.findall("vfmadd", loop)) == 16
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 

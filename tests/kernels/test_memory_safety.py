@@ -26,6 +26,23 @@ CASES = {
     "stride 3": {"shape": (1, 3, 15, 22), "weight": (4, 3, 3, 3), "stride": 3},
     "depthwise": {"shape": (1, 6, 7, 7), "weight": (6, 1, 3, 3), "padding": 1, "groups": 6},
     "depthwise, stride 2": {"shape": (1, 5, 21, 37), "weight": (10, 1, 5, 5), "stride": 2, "groups": 5},
+    "depthwise map, stride 2": {
+        "shape": (1, 5, 14, 14),
+        "weight": (10, 1, 5, 5),
+        "stride": 2,
+        "padding": 2,
+        "groups": 5,
+    },
+    "depthwise rows": {"shape": (1, 4, 40, 70), "weight": (4, 1, 3, 5), "padding": 2, "groups": 4},
+    "depthwise rows, stride 2": {
+        "shape": (1, 3, 150, 64),
+        "weight": (3, 1, 3, 3),
+        "stride": 2,
+        "padding": 1,
+        "groups": 3,
+    },
+    "depthwise signal": {"shape": (1, 3, 1111), "weight": (3, 1, 31), "padding": 15, "groups": 3},
+    "depthwise large": {"shape": (1, 3, 21, 37), "weight": (3, 1, 13, 11), "padding": 5, "groups": 3},
     "depthwise volume": {"shape": (1, 3, 4, 9, 20), "weight": (3, 1, 2, 3, 3), "padding": 1, "groups": 3},
     "small map": {"shape": (1, 9, 5, 7), "weight": (37, 9, 3, 3), "padding": 1},
     "small map, transposed": {

@@ -164,6 +164,39 @@ def test_depthwise(
 
 
 @pytest.mark.parametrize("mask", MASKS)
+@settings(max_examples=15)
+@given(
+    size=st.tuples(st.integers(1, 2), st.integers(1, 40), st.sampled_from((1, 5, 16, 31, 33, 70))),
+    rank=st.sampled_from((2, 2, 3)),
+    kernel=st.tuples(st.integers(1, 2), st.integers(1, 17), st.integers(7, 19)),
+    pads=st.tuples(st.integers(0, 1), st.integers(0, 17), st.integers(0, 19)),
+    mode=st.sampled_from(("zeros", "zeros", "zeros", "circular")),
+    dtype=st.sampled_from(("float32", "float64", "float16", "int16")),
+)
+def test_large_depthwise_kernels(
+    mask: str,
+    size: tuple[int, int, int],
+    rank: int,
+    kernel: tuple[int, int, int],
+    pads: tuple[int, int, int],
+    mode: str,
+    dtype: str,
+) -> None:
+    """Kernels up to 17x19, taller than maps and tiles or not, on padding or not."""
+    sides, taps = size[-rank:], kernel[-rank:]
+    around = tuple(min(p, n) if mode == "circular" else p for p, n in zip(pads[-rank:], sides, strict=True))
+    assume(all(n + 2 * p >= k for n, p, k in zip(sides, around, taps, strict=True)))
+    with masked(mask):
+        spec, _ = normalize_conv(
+            (1, 2, *sides), (4, 1, *taps), (4,), 1, around, 1, 2,
+            rank=rank, padding_mode=mode, dtype=_numpy(dtype),
+        )  # fmt: skip
+        generator = np.random.default_rng(rank)
+        shapes = (spec.input_shape, spec.weight_shape, (4,), spec.output_shape)
+        check(spec, *(filled(generator, s, dtype) for s in shapes))
+
+
+@pytest.mark.parametrize("mask", MASKS)
 @settings(max_examples=20)
 @given(
     channels=st.sampled_from((1, 5, 40, 130)),

@@ -15,6 +15,10 @@ LAYERS = {
     "dense": ((3, 70, 14, 14), (64, 70, 3, 3), 1, 1),
     "pointwise": ((3, 300, 28, 28), (40, 300, 1, 1), 0, 1),
     "depthwise": ((3, 48, 28, 28), (48, 1, 3, 3), 1, 48),
+    "depthwise, wide": ((3, 5, 40, 70), (5, 1, 3, 5), 2, 5),
+    "depthwise, large": ((3, 5, 20, 37), (5, 1, 13, 11), 5, 5),
+    "depthwise signal": ((3, 7, 1111), (7, 1, 31), 15, 7),
+    "depthwise volume": ((3, 5, 6, 20, 20), (5, 1, 3, 3, 3), 1, 5),
     "volume": ((3, 9, 6, 14, 14), (20, 9, 3, 3, 3), 1, 1),
 }
 
@@ -71,10 +75,23 @@ def test_layout_does_not_change_a_bit(name: str) -> None:
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_an_output_with_gaps_does_not_change_a_bit(stride: int, dilation: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "kernel"), [((21, 40), (3, 5)), ((64, 90), (3, 5)), ((7, 7), (3, 3)), ((30, 31), (11, 13))]
+)
+def test_an_output_with_gaps_does_not_change_a_bit(
+    stride: int, dilation: int, size: tuple[int, int], kernel: tuple[int, int]
+) -> None:
     """A strided output is written by another family: it adds up in the same order."""
     spec, _ = normalize_conv(
-        (1, 6, 21, 40), (6, 1, 3, 5), None, stride, 2, dilation, 6, rank=2, dtype=np.dtype(np.float32)
+        (1, 6, *size),
+        (6, 1, *kernel),
+        None,
+        stride,
+        2 * dilation,
+        dilation,
+        6,
+        rank=2,
+        dtype=np.dtype(np.float32),
     )
     generator = np.random.default_rng(0)
     x, weight = (

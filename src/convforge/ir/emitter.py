@@ -173,6 +173,10 @@ class Emitter:
         value = self.load(kind, pointer, offset)
         return value if kind == "i64" else self.b.sext(value, I64)
 
+    def forget_loads(self) -> None:
+        """Have the compiler load again what it loaded before, not keep it and spill it. No code."""
+        self.b.fence("acq_rel", "singlethread")
+
     # Control.
 
     @contextmanager

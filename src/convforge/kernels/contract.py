@@ -76,6 +76,17 @@ DEPTHWISE_PARAMETERS = (
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_row", "y_slice", "depth", "height", "width"),
     *("planes", "plane_rows", "total_rows", "row_length", "one_row", "slice_rows"),
     *("row_residues", "column_residues", "row_table", "column_table", "x_column"),
+    *("first_real", "stop_real"),
+)
+DEPTHWISE_MAP_PARAMETERS = (
+    *("groups", "group_block", "group_blocks", "multiplier"),
+    *("x_batch", "x_channel", "y_batch", "y_channel"),
+)
+DEPTHWISE_ROWS_PARAMETERS = (
+    *("groups", "group_block", "group_blocks", "multiplier"),
+    *("bands", "band_rows", "strips", "strip_columns"),
+    *("x_batch", "x_channel", "x_slice", "x_row", "y_batch", "y_channel", "y_slice", "y_row"),
+    *("in_depth", "in_height", "in_width", "depth", "height", "width", "depth_step", "zero_words"),
 )
 # values, spread, sums, leaving, lines: where these lie in scratch, in bytes. point: elements from the values
 # of one point to those of the next. distances: how far in the planes each input of a tile lies from the tile;
@@ -257,16 +268,17 @@ class WinogradWeightPacker:
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseKernel:
-    """What the machine code of the depthwise kernel depends on.
+    """What the machine code of the packed depthwise kernel depends on.
 
     taps: (plane, row, column) that each reads, from its output's own row and column. order: (depth, height,
     width) of each in the input. row_step: input rows from one output row to the next. rows: output rows of a
-    tile. pitch, plane: elements from row to row, from plane to plane.
+    tile. held: weights in registers. pitch, plane: elements from row to row, from plane to plane.
     """
 
     element: Element
     lanes: int
     rows: int
+    held: int
     fused: bool
     taps: tuple[tuple[int, int, int], ...]
     order: tuple[tuple[int, int, int], ...]
@@ -276,6 +288,16 @@ class DepthwiseKernel:
     columns: Columns
     has_bias: bool
     activation: Activation
+
+    @property
+    def tap_count(self) -> int:
+        """Taps of a channel."""
+        return len(self.taps)
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of columns of a tile."""
+        return 1
 
     @property
     def name(self) -> str:
@@ -289,6 +311,123 @@ class DepthwiseKernel:
 
         module = Module(triple)
         emit_depthwise(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseMapKernel:
+    """What the machine code of the small-map depthwise kernel depends on: the whole map.
+
+    taps: (row, column) that each reads, from its output's position times `steps`. held: weights in registers.
+    rows, vectors: a tile, in output rows and vectors of columns. x_row, y_row: elements from row to row.
+    """
+
+    element: Element
+    lanes: int
+    rows: int
+    vectors: int
+    held: int
+    fused: bool
+    taps: tuple[tuple[int, int], ...]
+    steps: tuple[int, int]
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+    x_row: int
+    y_row: int
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def name(self) -> str:
+        """A short name: depthwise map 7x7, 9 taps, float32."""
+        size = "x".join(map(str, self.out_size))
+        return f"depthwise map {size}, {len(self.taps)} taps, {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.depthwise_map import emit_depthwise_map
+
+        module = Module(triple)
+        emit_depthwise_map(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseRowsKernel:
+    """What the machine code of the depthwise kernel that reads rows in place depends on.
+
+    taps: (depth, row, column) that each reads, from its output's position times the steps. held: weights in
+    registers. rows, vectors: a tile, in output rows and vectors of columns. padded: whether a tile may need
+    a row that the input lacks.
+    """
+
+    element: Element
+    lanes: int
+    rows: int
+    vectors: int
+    held: int
+    fused: bool
+    taps: tuple[tuple[int, int, int], ...]
+    row_step: int
+    column_step: int
+    padded: bool
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def name(self) -> str:
+        """A short name: depthwise rows 7x1, 9 taps, float32."""
+        return f"depthwise rows {self.rows}x{self.vectors}, {len(self.taps)} taps, {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.depthwise_rows import emit_depthwise_rows
+
+        module = Module(triple)
+        emit_depthwise_rows(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseLargeKernel:
+    """What the machine code of the depthwise kernel with loops over its taps depends on.
+
+    size: the kernel's (depth, height, width). rows, vectors: a tile, in output rows and vectors of columns.
+    pitch, plane: elements from row to row, from plane to plane.
+    """
+
+    element: Element
+    lanes: int
+    rows: int
+    vectors: int
+    fused: bool
+    size: tuple[int, int, int]
+    pitch: int
+    plane: int
+    columns: Columns
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def tap_count(self) -> int:
+        """Taps of a channel."""
+        return self.size[0] * self.size[1] * self.size[2]
+
+    @property
+    def name(self) -> str:
+        """A short name: depthwise large 31x31, 8x2 tile, float32."""
+        size = "x".join(map(str, self.size[1:] if self.size[0] == 1 else self.size))
+        return f"depthwise large {size}, {self.rows}x{self.vectors} tile, {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.depthwise_large import emit_depthwise_large
+
+        module = Module(triple)
+        emit_depthwise_large(self, module)
         return str(module)
 
 

@@ -1,11 +1,18 @@
-"""The depthwise family (kernels/depthwise.py): one input channel a group, images and volumes."""
+"""The packed depthwise family (kernels/depthwise.py): one input channel a group, images and volumes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import DEPTHWISE_PARAMETERS, HEADER_BYTES, DepthwiseKernel, fill
+from convforge.kernels.contract import (
+    DEPTHWISE_PARAMETERS,
+    HEADER_BYTES,
+    DepthwiseKernel,
+    DepthwiseLargeKernel,
+    fill,
+)
+from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT
 from convforge.plan.heuristic import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
@@ -18,8 +25,8 @@ from convforge.target import Target
 
 NAME = "depthwise"
 
-# All taps are unrolled, and their weights want to stay in registers.
-TAP_LIMIT = 49
+# All taps are unrolled.
+TAP_LIMIT = 128
 # The planes of one channel's band take at most this share of the first-level cache.
 _CACHE_SHARE = 0.75
 
@@ -27,15 +34,22 @@ _CACHE_SHARE = 0.75
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
     del target
+    taps = len(gather_of(request.spec).taps_by_phase[0])
+    if taps > TAP_LIMIT:
+        return f"{taps} taps are more than {TAP_LIMIT}"
+    return why_not_packed(request)
+
+
+def why_not_packed(request: OutputRequest) -> str | None:
+    """The reason why no depthwise kernel can serve a request from packed planes, or None."""
     spec = request.spec
     if spec.in_channels != spec.groups:
         return f"a group has {spec.in_channels // spec.groups} input channels, not 1"
     if spec.transposed:
         return "a transposed convolution has several tap lists"
     gather = gather_of(spec)
-    taps = len(gather.taps_by_phase[0])
-    if not 1 < taps <= TAP_LIMIT:
-        return f"{taps} taps are not between 2 and {TAP_LIMIT}"
+    if len(gather.taps_by_phase[0]) < 2:
+        return "a single tap has nothing to share"
     steps = element_steps(request.y_strides, spec)
     if steps[4] != 1 and gather.axes[2].out_size > 1:
         return "neighbouring outputs are not neighbours in memory"
@@ -48,14 +62,15 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
-    """Cycles of one core: multiply-adds at two a cycle, and what a row costs besides."""
+    """Cycles of one core: multiply-adds, what a vector costs besides, and the rows on their way in."""
     gather = gather_of(request.spec)
-    lanes = _lanes(gather, target, ELEMENTS[request.spec.dtype.name].compute_bytes)
+    lanes = lanes_of(gather, target, ELEMENTS[request.spec.dtype.name].compute_bytes)
     d, h, w = gather.axes
     layout = layout_of(gather)
     vectors = -(-w.columns // lanes) * h.columns * d.columns * gather.out_channels
-    packing = ROW_CYCLES * layout.total_rows * layout.row_residues
-    return gather.batch * gather.groups * (vectors * (len(gather.taps_by_phase[0]) * 0.6 + 4) + packing)
+    packing = 2 * ROW_CYCLES * layout.total_rows * layout.row_residues * len(w.residues)
+    cycles = vectors * (len(gather.taps_by_phase[0]) * 1.2 + 5) + packing
+    return MEASURED * gather.batch * gather.groups * cycles
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> DepthwisePlan:
@@ -71,32 +86,16 @@ class DepthwisePlan:
         self.threads = threads
         gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
         size = self.element.compute_bytes
-        lanes = _lanes(gather, target, size)
+        lanes = lanes_of(gather, target, size)
         layout = layout_of(gather, pitch_multiple=lanes)
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         d, h, w = gather.axes
-        rows = _tile_rows(layout, target)
+        rows, vectors = self._tile(layout, target, lanes)
         band_rows, plane_rows = _band(layout, rows, int(_CACHE_SHARE * target.l1_bytes) // size)
         # A plane depends on the pitch and the rows alone, so that like images share the code.
-        plane = plane_rows * layout.pitch + 2 * max(lanes, layout.row_length - layout.pitch) + lanes
+        plane = plane_rows * layout.pitch + 2 * max(lanes, layout.row_length - layout.pitch) + vectors * lanes
         plane = -(-plane // lanes) * lanes
-        self.kernel = DepthwiseKernel(
-            element=self.element,
-            lanes=lanes,
-            rows=rows,
-            fused=target.fused,
-            taps=tuple(self._place(layout, tap) for tap in gather.taps_by_phase[0]),
-            order=tuple(
-                (td.offset - d.lowest, th.offset - h.lowest, tw.offset - w.lowest)
-                for td, th, tw in gather.taps_by_phase[0]
-            ),
-            row_step=h.in_step,
-            pitch=layout.pitch,
-            plane=plane,
-            columns=column_kind(layout, x_steps[4]),
-            has_bias=request.has_bias,
-            activation=request.activation,
-        )
+        self.kernel = self._kernel(request, target, layout, lanes, (rows, vectors), plane)
         self.weights = WeightPacking(layout, self.element, target, 1, transposed=False, rank=spec.rank)
         self._job = Job(self.kernel, target)
         bands = -(-h.columns // band_rows)
@@ -134,10 +133,47 @@ class DepthwisePlan:
             "row_table": tables.rows.ctypes.data,
             "column_table": tables.columns.ctypes.data,
             "x_column": x_steps[4] * w.in_step,
+            "first_real": -h.lowest if h.mode == "zeros" else 0,
+            "stop_real": h.in_size - h.lowest if h.mode == "zeros" else h.columns + h.reach,
         }
         self._parameters = fill(DEPTHWISE_PARAMETERS, values)
         self._parameters_at = self._parameters.ctypes.data
         self._keep: Any = tables
+
+    def _tile(self, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
+        """(output rows, vectors of columns) of a tile."""
+        del lanes
+        return _tile_rows(layout, target), 1
+
+    def _kernel(
+        self,
+        request: OutputRequest,
+        target: Target,
+        layout: Layout,
+        lanes: int,
+        tile: tuple[int, int],
+        plane: int,
+    ) -> DepthwiseKernel | DepthwiseLargeKernel:
+        gather = layout.gather
+        d, h, w = gather.axes
+        return DepthwiseKernel(
+            element=self.element,
+            lanes=lanes,
+            rows=tile[0],
+            held=max(0, min(len(gather.taps_by_phase[0]), target.vector_registers - 4 - tile[0])),
+            fused=target.fused,
+            taps=tuple(self._place(layout, tap) for tap in gather.taps_by_phase[0]),
+            order=tuple(
+                (td.offset - d.lowest, th.offset - h.lowest, tw.offset - w.lowest)
+                for td, th, tw in gather.taps_by_phase[0]
+            ),
+            row_step=h.in_step,
+            pitch=layout.pitch,
+            plane=plane,
+            columns=column_kind(layout, element_steps(request.x_strides, request.spec)[4]),
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
 
     @staticmethod
     def _place(layout: Layout, tap: Any) -> tuple[int, int, int]:
@@ -167,7 +203,7 @@ class DepthwisePlan:
         )
 
 
-def _lanes(gather: Gather, target: Target, size: int) -> int:
+def lanes_of(gather: Gather, target: Target, size: int) -> int:
     """Lanes of the widest vector that a row fills at least half of: 7 wide maps take half vectors."""
     lanes = target.vector_bytes // size
     while lanes * size > 16 and gather.axes[2].columns <= lanes // 2:
@@ -184,10 +220,11 @@ def _tile_rows(layout: Layout, target: Target) -> int:
     gather = layout.gather
     height, taps = gather.axes[1].columns, gather.taps_by_phase[0]
     starts = {(d.offset, w.offset) for d, _, w in taps}
-    room = min(height, max(1, min(8, target.vector_registers - 4 - len(taps))))
+    room = min(height, 8, max(1, TILE_LIMIT // len(taps)))
 
     def cycles(rows: int) -> float:
         loads = len(starts) * (rows + len(taps) // len(starts) - 1)
+        loads += rows * max(0, len(taps) + rows + 4 - target.vector_registers) // 2
         return -(-height // rows) * (max(rows * len(taps) / 2, loads) + 2 * rows)
 
     return min(range(1, room + 1), key=lambda rows: (cycles(rows), -rows))
@@ -206,7 +243,7 @@ def _band(layout: Layout, rows: int, budget: int) -> tuple[int, int]:
     # Bands of equal size, each of whole tiles but the last: and that one no shorter than a tile.
     bands = max(1, -(-h.columns // (tiles * rows)))
     band_rows = -(-h.columns // (bands * rows)) * rows
-    if bands > 1 and 0 < h.columns % band_rows < rows:
+    while 0 < h.columns % band_rows < rows:
         band_rows += rows
     band_rows = min(h.columns, band_rows)
     return band_rows, band_rows + layout.reach_rows

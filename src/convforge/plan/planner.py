@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from convforge.plan import channels, depthwise, direct, tuned, winograd
+from convforge.plan import (
+    channels,
+    depthwise,
+    depthwise_large,
+    depthwise_map,
+    depthwise_rows,
+    direct,
+    tuned,
+    winograd,
+)
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.schedule import Order, Schedule
 from convforge.target import Target
@@ -43,7 +52,15 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: tuple[Family, ...] = (depthwise, winograd, channels, direct)
+FAMILIES: tuple[Family, ...] = (
+    depthwise_map,
+    depthwise_rows,
+    depthwise,
+    depthwise_large,
+    winograd,
+    channels,
+    direct,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,10 @@ class Target:
         """Whether fp16 converts to and from fp32 in one instruction."""
         return "f16c" in self.features if self.is_x86 else True
 
+    def masks_loads(self, element_bytes: int) -> bool:
+        """Whether one instruction loads or stores a vector under a mask, for elements of this size."""
+        return self.vector_bytes == 64 or ("avx2" in self.features and element_bytes >= 4)
+
     @property
     def feature_string(self) -> str:
         """The features for LLVM: present ones with +, absent ones with -."""

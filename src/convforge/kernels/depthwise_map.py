@@ -1,0 +1,95 @@
+"""Depthwise convolution of small maps: the whole map of a channel is one stretch of code.
+
+    y[n, m, r, j] = bias[m] + sum over tap of w[m, tap] * x[n, c, r * step + its row, j * step + its column]
+
+The input is read where it lies. All sizes are constants, so rows on padding are left out, and what a vector
+takes of a row is a mask known beforehand:
+
+    width 7, kernel 3, padding 1, 8 lanes      tap 0  . a b c d e f g
+                                               tap 1  a b c d e f g .
+                                               tap 2  b c d e f g . .
+
+Contract: columns of x and y lie side by side; y has a row of its own for every row of the map.
+"""
+
+from __future__ import annotations
+
+from convforge.ir.emitter import Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.contract import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
+from convforge.kernels.depthwise_tile import Factors, Place, Rows, emit_tile
+from convforge.kernels.epilogue import emit_activation
+from convforge.kernels.parameters import Parameters
+
+
+def emit_depthwise_map(kernel: DepthwiseMapKernel, module: Module) -> None:
+    """Emit the task: the maps of a block of groups of one image."""
+    e = module.function("task", "pip")
+    call, index, _ = e.arguments
+    p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_MAP_PARAMETERS)
+    p.read(*DEPTHWISE_MAP_PARAMETERS)
+    x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
+    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
+    storage, compute = kernel.element.storage, kernel.element.compute
+
+    block, image = e.rem(index, p.group_blocks), e.div(index, p.group_blocks)
+    first_group = e.mul(block, p.group_block)
+    stop_group = e.minimum(e.add(first_group, p.group_block), p.groups)
+    x_image = e.at(x, storage, e.mul(image, p.x_batch))
+    y_image = e.at(y, storage, e.mul(image, p.y_batch))
+    with (
+        e.loop(first_group, stop_group, name="group") as group,
+        e.loop(0, p.multiplier, name="multiple") as multiple,
+    ):
+        channel = e.add(e.mul(group.index, p.multiplier), multiple.index)
+        source = e.at(x_image, storage, e.mul(group.index, p.x_channel))
+        target = e.at(y_image, storage, e.mul(channel, p.y_channel))
+        taps = e.at(weights, compute, e.mul(channel, len(kernel.taps)))
+        factors = Factors(v, taps, len(kernel.taps), kernel.held)
+        height, width = kernel.out_size
+        span = kernel.vectors * kernel.lanes
+        for row in range(0, height, kernel.rows):
+            for column in range(0, width, span):
+                _emit_part(v, kernel, (row, column), source, target, factors, bias, channel)
+    e.done()
+
+
+def _emit_part(
+    v: Vectors,
+    kernel: DepthwiseMapKernel,
+    first: tuple[int, int],
+    source: Value,
+    target: Value,
+    factors: Factors,
+    bias: Value,
+    channel: Int,
+) -> None:
+    """One tile of the map, from its first output on."""
+    (in_height, in_width), (height, width) = kernel.in_size, kernel.out_size
+    row_step, column_step = kernel.steps
+    row, column = first
+    rows = min(kernel.rows, height - row)
+    vectors = min(kernel.vectors, -(-(width - column) // kernel.lanes))
+    origin = column * column_step
+
+    def line(place: Place) -> tuple[Value, Int] | None:
+        at = row * row_step + place[0]
+        return (source, at * kernel.x_row + origin) if 0 <= at < in_height else None
+
+    def mask(begin: int) -> Value | bool | None:
+        start, stop = -(origin + begin), in_width - (origin + begin)
+        return v.span(start, stop) if start < v.lanes and stop > 0 else False
+
+    lowest = min(column for _, column in kernel.taps)
+    sums = emit_tile(
+        v, taps=kernel.taps, row_step=row_step, column_step=column_step, rows=rows, vectors=vectors,
+        factors=factors, read=Rows(v, column_step, lowest, line, mask),
+    )  # fmt: skip
+    offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
+    for i, value in enumerate(sums):
+        r, at = row + i // vectors, column + i % vectors * v.lanes
+        biased = value if offset is None else v.add(value, offset)
+        result = emit_activation(v, kernel.activation, biased)
+        if column_step == 2:
+            result = v.in_order(result)
+        v.store_stored(result, target, r * kernel.y_row + at, v.span(0, width - at))

@@ -1,0 +1,92 @@
+"""What depthwise kernels that pack their input have in common: bands of rows, channel by channel.
+
+The input is packed (pack.py) a band of rows at a time, into planes that fit the first-level cache; their
+pitch is a constant of the code, rounded up to whole vectors, so images of like widths share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from convforge.ir.emitter import Emitter, Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.contract import (
+    DEPTHWISE_PARAMETERS,
+    HEADER_BYTES,
+    DepthwiseKernel,
+    DepthwiseLargeKernel,
+)
+from convforge.kernels.epilogue import emit_activation
+from convforge.kernels.pack import emit_pack
+from convforge.kernels.parameters import Parameters
+
+# Given the weights of a channel: a function that gives a tile's sums, row by row, from where its input begins
+# in the planes and the row of its first output.
+TileOf = Callable[[Emitter, Vectors, Parameters, Value], Callable[[Value, Int], list[Value]]]
+
+
+def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, tile_of: TileOf) -> None:
+    """Emit the task: one band of rows of a block of groups of one image."""
+    e = module.function("task", "pip")
+    call, index, scratch = e.arguments
+    baked = {"pitch": kernel.pitch, "plane": kernel.plane}
+    p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_PARAMETERS, baked)
+    p.read(*(name for name in DEPTHWISE_PARAMETERS if not name.endswith("table")))
+    x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
+    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
+    storage, compute = kernel.element.storage, kernel.element.compute
+
+    band, rest = e.rem(index, p.bands), e.div(index, p.bands)
+    block, image = e.rem(rest, p.group_blocks), e.div(rest, p.group_blocks)
+    first_row = e.mul(band, p.band_rows)
+    stop_row = e.minimum(e.add(first_row, p.band_rows), p.height)
+    first_group = e.mul(block, p.group_block)
+    stop_group = e.minimum(e.add(first_group, p.group_block), p.groups)
+    planes = e.at(scratch, "i8", HEADER_BYTES)
+    x_image = e.at(x, storage, e.mul(image, p.x_batch))
+    y_image = e.at(y, storage, e.mul(image, p.y_batch))
+    with e.loop(first_group, stop_group, name="group") as group:
+        source = e.at(x_image, storage, e.mul(group.index, p.x_channel))
+        emit_pack(
+            e, v, kernel.columns, p, source=source, target=planes, channels=1,
+            first_row=first_row, first_column=0,
+        )  # fmt: skip
+        with e.loop(0, p.multiplier, name="multiple") as multiple:
+            channel = e.add(e.mul(group.index, p.multiplier), multiple.index)
+            taps = e.at(weights, compute, e.mul(channel, kernel.tap_count))
+            tile = tile_of(e, v, p, taps)
+            offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
+            target = e.at(y_image, storage, e.mul(channel, p.y_channel))
+            # Bands belong to images; a volume is one band, and goes through it slice by slice.
+            with (
+                e.loop(0, p.depth, name="slice") as depth,
+                e.loop(first_row, stop_row, step=kernel.rows, name="row") as row,
+            ):
+                # The last tile begins early so that it ends on the end.
+                h = e.minimum(row.index, e.sub(stop_row, kernel.rows))
+                at = e.add(e.mul(depth.index, p.slice_rows), e.sub(h, first_row))
+                line = e.at(planes, compute, e.mul(at, p.pitch))
+                out = e.at(target, storage, e.add(e.mul(depth.index, p.y_slice), e.mul(h, p.y_row)))
+                _emit_row_of_tiles(e, v, kernel, p, tile, line, out, h, offset)
+    e.done()
+
+
+def _emit_row_of_tiles(
+    e: Emitter,
+    v: Vectors,
+    kernel: DepthwiseKernel | DepthwiseLargeKernel,
+    p: Parameters,
+    tile: Callable[[Value, Int], list[Value]],
+    line: Value,
+    out: Value,
+    row: Int,
+    offset: Value | None,
+) -> None:
+    with e.loop(0, p.width, step=kernel.vectors * kernel.lanes, name="column") as column:
+        sums = tile(e.at(line, kernel.element.compute, column.index), row)
+        masks = [v.first(e.sub(p.width, e.add(column.index, j * v.lanes))) for j in range(kernel.vectors)]
+        for i, value in enumerate(sums):
+            r, j = divmod(i, kernel.vectors)
+            biased = value if offset is None else v.add(value, offset)
+            to: Int = e.add(e.mul(p.y_row, r), column.index, j * v.lanes)
+            v.store_stored(emit_activation(v, kernel.activation, biased), out, to, masks[j])

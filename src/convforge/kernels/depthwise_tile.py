@@ -1,0 +1,129 @@
+"""A tile of depthwise outputs, all taps unrolled: a vector of the input is read once for all that need it.
+
+    sum[r, j] = sum over tap of w[tap] * x[r * row step + its row, j * column step + its column]
+
+    3x3, 7 rows:   9 input rows x 3 columns = 27 vectors read for 63 multiply-adds
+
+The input is gone through in its own order, so each output adds its taps in the order of the kernel, as the
+direct family does: its bits do not depend on the way, the tile or the layout of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from convforge.ir.emitter import Int, Value
+from convforge.ir.vector import Vectors
+
+Place = tuple[int, ...]  # where a tap reads from its output's position, or a vector of the input begins
+
+
+class Factors:
+    """The weights of one channel: the first `held` stay in registers, the others are operands in memory.
+
+    A multiply-add that broadcasts its operand from memory is as fast as one on registers (Zen 4), as long as
+    the input's own loads leave room; a spilled broadcast would read 16 times as much.
+    """
+
+    def __init__(self, v: Vectors, pointer: Value, count: int, held: int) -> None:
+        self._v, self._pointer = v, pointer
+        self._held = [v.load_broadcast(pointer, i) for i in range(min(held, count))]
+        self._loaded: set[int] = set()
+
+    def need(self, taps: Iterable[int]) -> None:
+        """Announce the next weights, so that none is kept in a register since its last use."""
+        loads = {tap for tap in taps if tap >= len(self._held)}
+        if loads & self._loaded:
+            self._v.e.forget_loads()
+            self._loaded.clear()
+        self._loaded |= loads
+
+    def __getitem__(self, tap: int) -> Value:
+        return self._held[tap] if tap < len(self._held) else self._v.load_broadcast(self._pointer, tap)
+
+
+def emit_tile(
+    v: Vectors,
+    *,
+    taps: Sequence[Place],
+    row_step: int,
+    column_step: int,
+    rows: int,
+    vectors: int,
+    factors: Factors,
+    read: Callable[[Place], Value | None],
+) -> list[Value]:
+    """Sums of `rows` rows of `vectors` vectors, row by row.
+
+    taps: (…, row, column) each. `read` gives the vector of the input whose first lane is at a place counted
+    from the tile's first output, or None where it is known to be zero.
+    """
+    uses: dict[Place, list[tuple[int, int]]] = {}
+    for r in range(rows):
+        for j in range(vectors):
+            for t, (*outer, row, column) in enumerate(taps):
+                place = (*outer, row + r * row_step, column + j * v.lanes * column_step)
+                uses.setdefault(place, []).append((r * vectors + j, t))
+    sums = [v.zero()] * (rows * vectors)
+    line: Place = ()
+    # The compiler may not load ahead of a row: it would spill (stride 2, 3x3: 40 times a tile).
+    for place in sorted(uses):
+        if place[:-1] != line:
+            line = place[:-1]
+            v.e.forget_loads()
+        loaded = read(place)
+        if loaded is None:
+            continue
+        factors.need(t for _, t in uses[place])
+        for output, t in uses[place]:
+            sums[output] = v.multiply_add(factors[t], loaded, sums[output])
+    return sums
+
+
+class Rows:
+    """Reads vectors of input rows that lie in memory as users keep them, columns side by side.
+
+    row: where a row of the input begins, by its place: a pointer and the offset of the tile's first column;
+    None for a row of zeros. mask: of the vector that begins so many columns behind the tile's first, the
+    lanes that lie in the row; False where none does, None where all do.
+
+    Every second column (`step` 2, from `lowest` on) is taken out of two vectors, and the two are kept for the
+    columns between; lanes are then in the order of `Vectors.alternate`.
+    """
+
+    def __init__(
+        self,
+        v: Vectors,
+        step: int,
+        lowest: int,
+        row: Callable[[Place], tuple[Value, Int] | None],
+        mask: Callable[[int], Value | bool | None],
+    ) -> None:
+        self._v, self._step, self._lowest = v, step, lowest
+        self._row, self._mask = row, mask
+        self._pairs: dict[Place, tuple[Value, Value]] = {}
+
+    def __call__(self, place: Place) -> Value | None:
+        """The vector at a place: (…, row, column)."""
+        *outer, column = place
+        line = self._row(tuple(outer))
+        if line is None:
+            return None
+        if self._step == 1:
+            return self._load(line, column)
+        odd = (column - self._lowest) % 2
+        begin = (*outer, column - odd)
+        if begin not in self._pairs:
+            low, high = self._load(line, column - odd), self._load(line, column - odd + self._v.lanes)
+            if low is None and high is None:
+                return None
+            zero = self._v.zero()
+            self._pairs[begin] = (zero if low is None else low, zero if high is None else high)
+        return self._v.alternate(*self._pairs[begin], odd)
+
+    def _load(self, line: tuple[Value, Int], column: int) -> Value | None:
+        mask = self._mask(column)
+        if mask is False:
+            return None
+        pointer, offset = line
+        return self._v.load_stored(pointer, self._v.e.add(offset, column), mask)

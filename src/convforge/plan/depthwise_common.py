@@ -1,0 +1,46 @@
+"""What the depthwise families have in common."""
+
+from __future__ import annotations
+
+from convforge.ir.element import ELEMENTS
+from convforge.plan.heuristic import SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import element_steps
+from convforge.problem.gather import Gather, gather_of
+from convforge.target import Target
+
+# Costs of these families are cycles as measured (Zen 4, one 512-bit multiply-add a cycle); those of the other
+# families count two a cycle.
+MEASURED = 0.55
+# The code of a tile is unrolled to at most this many multiply-adds.
+TILE_LIMIT = 512
+
+
+def why_not_in_place(request: OutputRequest, target: Target) -> str | None:
+    """The reason why a depthwise kernel cannot read this input where it lies, or None."""
+    spec = request.spec
+    if spec.in_channels != spec.groups:
+        return f"a group has {spec.in_channels // spec.groups} input channels, not 1"
+    if spec.transposed:
+        return "a transposed convolution has several tap lists"
+    gather, element = gather_of(spec), ELEMENTS[spec.dtype.name]
+    width = gather.axes[2]
+    if not target.masks_loads(element.storage_bytes):
+        return "the processor has no masked loads of this type"
+    if width.mode != "zeros":
+        return f"padding mode {width.mode} needs a packed input"
+    if width.in_step > 2:
+        return f"columns {width.in_step} apart are not taken out of vectors"
+    if len(gather.taps_by_phase[0]) < 2:
+        return "a single tap has nothing to share"
+    x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
+    if (x_steps[4] != 1 and width.in_size > 1) or (y_steps[4] != 1 and width.out_size > 1):
+        return "neighbouring columns are not neighbours in memory"
+    return None
+
+
+def share_groups(gather: Gather, threads: int) -> tuple[int, int]:
+    """(groups of a task, into how many pieces each task must still be cut) for all threads to be busy."""
+    wanted = threads * TASKS_PER_THREAD if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
+    blocks = min(gather.groups, max(1, -(-wanted // gather.batch)))
+    return -(-gather.groups // blocks), max(1, -(-wanted // (gather.batch * blocks)))

@@ -1,0 +1,105 @@
+"""The depthwise family of large kernels (kernels/depthwise_large.py): 9x9 to 51x51 and beyond."""
+
+from __future__ import annotations
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import DepthwiseLargeKernel
+from convforge.plan.depthwise import DepthwisePlan, lanes_of, why_not_packed
+from convforge.plan.depthwise_common import MEASURED
+from convforge.plan.heuristic import ROW_CYCLES
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import element_steps
+from convforge.plan.tables import column_kind
+from convforge.problem.gather import Gather, gather_of
+from convforge.schedule import Layout, layout_of
+from convforge.target import Target
+
+NAME = "depthwise large"
+
+# What it costs to start a loop over the taps of an input row, and to end it mispredicted.
+_LOOP_CYCLES = 12
+
+
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None."""
+    del target
+    for axis in gather_of(request.spec).axes:
+        offsets = [tap.offset for tap in axis.phases[0].taps]
+        if axis.in_step != 1 or offsets != list(range(axis.lowest, axis.lowest + len(offsets))):
+            return "taps that are neighbours in the kernel are not neighbours in the input"
+    return why_not_packed(request)
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core: the loops over taps, and the rows on their way in."""
+    gather = gather_of(request.spec)
+    size = ELEMENTS[request.spec.dtype.name].compute_bytes
+    lanes = lanes_of(gather, target, size)
+    rows, vectors = _tile(gather, target, lanes)
+    d, h, w = gather.axes
+    height, width = len(h.phases[0].taps), len(w.phases[0].taps)
+    # Input rows on padding are left out: this share of the kernel's rows is met.
+    met = sum(0 <= r + tap.offset < h.in_size for tap in h.phases[0].taps for r in range(h.columns))
+    share = met / max(1, height * h.columns)
+    # Half vectors start two a cycle, whole ones one.
+    one = max(0.5, lanes * size / target.vector_bytes)
+    tiles = -(-w.columns // (vectors * lanes)) * -(-h.columns // rows) * d.columns
+    tap = max(rows * vectors * one, rows + 1.65 * vectors * one)
+    tile = (height * width * tap * 1.1 + (height + rows) * _LOOP_CYCLES) * share * len(d.phases[0].taps)
+    packing = ROW_CYCLES * layout_of(gather).total_rows
+    return (
+        MEASURED
+        * gather.batch
+        * gather.groups
+        * gather.out_channels
+        * (tiles * (tile + rows * vectors) + packing)
+    )
+
+
+def plan(request: OutputRequest, target: Target, threads: int) -> DepthwiseLargePlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return DepthwiseLargePlan(request, target, threads)
+
+
+class DepthwiseLargePlan(DepthwisePlan):
+    """How one depthwise convolution with a large kernel is computed for inputs of one shape."""
+
+    def _tile(self, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
+        return _tile(layout.gather, target, lanes)
+
+    def _kernel(
+        self,
+        request: OutputRequest,
+        target: Target,
+        layout: Layout,
+        lanes: int,
+        tile: tuple[int, int],
+        plane: int,
+    ) -> DepthwiseLargeKernel:
+        depth, height, width = (len(axis.phases[0].taps) for axis in layout.gather.axes)
+        rows, vectors = tile
+        return DepthwiseLargeKernel(
+            element=self.element,
+            lanes=lanes,
+            rows=rows,
+            vectors=vectors,
+            fused=target.fused,
+            size=(depth, height, width),
+            pitch=layout.pitch,
+            plane=plane,
+            columns=column_kind(layout, element_steps(request.x_strides, request.spec)[4]),
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
+
+
+def _tile(gather: Gather, target: Target, lanes: int) -> tuple[int, int]:
+    """(output rows, vectors of columns) of a tile: up to 8x2, 20 of 32 registers, or 4x2 of 16.
+
+    Two vectors share the broadcast of a weight, which else costs as much as a multiply-add.
+    """
+    _, h, w = gather.axes
+    vectors = min(2, -(-w.columns // lanes))
+    most = min(8, (target.vector_registers - 4) // vectors)
+    tiles = -(-h.columns // most)
+    return -(-h.columns // tiles), vectors

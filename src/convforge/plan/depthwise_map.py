@@ -1,0 +1,155 @@
+"""The depthwise family of small maps (kernels/depthwise_map.py): read where they lie, all unrolled."""
+
+from __future__ import annotations
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel, fill
+from convforge.plan.depthwise_common import MEASURED, share_groups, why_not_in_place
+from convforge.plan.job import Job
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import element_steps
+from convforge.plan.weights import WeightPacking
+from convforge.problem.gather import Gather, gather_of
+from convforge.schedule import layout_of
+from convforge.target import Target
+
+NAME = "depthwise map"
+
+# Multiply-adds of the unrolled code: 8 KB of 32 in the first-level cache, and 100 ms to compile.
+UNROLLED_LIMIT = 1000
+
+
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None."""
+    reason = why_not_in_place(request, target)
+    if reason is not None:
+        return reason
+    gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
+    depth = gather.axes[0]
+    if depth.columns * len(depth.phases[0].taps) * depth.in_size != 1:
+        return "a volume has more than one map"
+    lanes = _lanes(gather, target, element.compute_bytes)
+    unrolled = _unrolled(gather, lanes)
+    if unrolled > UNROLLED_LIMIT:
+        return f"{unrolled} multiply-adds of a map are more than {UNROLLED_LIMIT}"
+    return None
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core: multiply-adds, and what an output vector costs besides."""
+    gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
+    lanes = _lanes(gather, target, element.compute_bytes)
+    vectors = -(-gather.axes[2].columns // lanes) * gather.axes[1].columns
+    share = lanes * element.compute_bytes / target.vector_bytes
+    map_cycles = (_unrolled(gather, lanes) + vectors * 3) * max(share, 0.5)
+    return MEASURED * gather.batch * gather.groups * gather.out_channels * (map_cycles + 10)
+
+
+def plan(request: OutputRequest, target: Target, threads: int) -> DepthwiseMapPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return DepthwiseMapPlan(request, target, threads)
+
+
+class DepthwiseMapPlan:
+    """How one depthwise convolution of small maps is computed for inputs of one shape and set of strides."""
+
+    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+        spec = request.spec
+        self.threads = threads
+        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        lanes = _lanes(gather, target, self.element.compute_bytes)
+        x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
+        _, h, w = gather.axes
+        taps = tuple((th.offset, tw.offset) for _, th, tw in gather.taps_by_phase[0])
+        rows, vectors, held = _tile(gather, lanes, target)
+        self.kernel = DepthwiseMapKernel(
+            element=self.element,
+            lanes=lanes,
+            rows=rows,
+            vectors=vectors,
+            held=held,
+            fused=target.fused,
+            taps=taps,
+            steps=(h.in_step, w.in_step),
+            in_size=(h.in_size, w.in_size),
+            out_size=(h.columns, w.columns),
+            x_row=x_steps[3],
+            y_row=y_steps[3],
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
+        self.weights = WeightPacking(
+            layout_of(gather), self.element, target, 1, transposed=False, rank=spec.rank
+        )
+        self._job = Job(self.kernel, target)
+        group_block, _ = share_groups(gather, threads)
+        group_blocks = -(-gather.groups // group_block)
+        self.tasks = gather.batch * group_blocks
+        self.workspace_bytes = 64
+        values = {
+            "groups": gather.groups,
+            "group_block": group_block,
+            "group_blocks": group_blocks,
+            "multiplier": gather.out_channels,
+            "x_batch": x_steps[0],
+            "x_channel": x_steps[1],
+            "y_batch": y_steps[0],
+            "y_channel": y_steps[1],
+        }
+        self._parameters = fill(DEPTHWISE_MAP_PARAMETERS, values)
+        self._parameters_at = self._parameters.ctypes.data
+
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
+        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
+        self._job.run(
+            self.tasks,
+            self.threads,
+            self.workspace_bytes,
+            self._parameters_at,
+            x,
+            packed_weights,
+            packed_bias,
+            y,
+        )
+
+    def describe(self) -> str:
+        """Kernel, vectors, tasks, memory: one line."""
+        bits = 8 * self.kernel.lanes * self.element.compute_bytes
+        return (
+            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
+            "input read in place, 0.00 MB a thread"
+        )
+
+
+def _lanes(gather: Gather, target: Target, size: int) -> int:
+    """Lanes of the narrowest vector that holds a row, the widest if none does."""
+    lanes = target.vector_bytes // size
+    while lanes * size > 16 and gather.axes[2].columns <= lanes // 2:
+        lanes //= 2
+    return lanes
+
+
+def _unrolled(gather: Gather, lanes: int) -> int:
+    """Multiply-adds of one map, rows on padding left out."""
+    _, h, w = gather.axes
+    vectors = -(-w.columns // lanes)
+    rows = sum(
+        0 <= r * h.in_step + th.offset < h.in_size
+        for _, th, _ in gather.taps_by_phase[0]
+        for r in range(h.columns)
+    )
+    return rows * vectors
+
+
+def _tile(gather: Gather, lanes: int, target: Target) -> tuple[int, int, int]:
+    """(output rows, vectors of columns, weights in registers) of a tile."""
+    _, h, w = gather.axes
+    taps = len(gather.taps_by_phase[0])
+    room = target.vector_registers - 3 - 2 * (w.in_step > 1)
+    # Tiles of equal height. Up to 8 rows: more would share few loads more.
+    tiles = -(-h.columns // max(1, min(8, room // 2)))
+    rows = -(-h.columns // tiles)
+    vectors = 1
+    if rows == 1:
+        vectors = min(-(-w.columns // lanes), 4)
+    return rows, vectors, max(0, min(taps, room - rows * vectors))

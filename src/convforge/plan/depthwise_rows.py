@@ -1,0 +1,191 @@
+"""The depthwise family that reads rows in place (kernels/depthwise_rows.py): maps and volumes of any size."""
+
+from __future__ import annotations
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import DEPTHWISE_ROWS_PARAMETERS, HEADER_BYTES, DepthwiseRowsKernel, fill
+from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, share_groups, why_not_in_place
+from convforge.plan.job import Job
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import aligned, element_steps
+from convforge.plan.weights import WeightPacking
+from convforge.problem.gather import Gather, gather_of
+from convforge.schedule import layout_of
+from convforge.target import Target
+
+NAME = "depthwise rows"
+
+# All taps are unrolled, twice.
+TAP_LIMIT = 128
+# The row of zeros is written for every task, and shares the first-level cache with the rows.
+ROW_LIMIT_BYTES = 16 << 10
+
+
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None."""
+    reason = why_not_in_place(request, target)
+    if reason is not None:
+        return reason
+    gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
+    taps = len(gather.taps_by_phase[0])
+    if taps > TAP_LIMIT:
+        return f"{taps} taps are more than {TAP_LIMIT}"
+    row_bytes = gather.axes[2].in_size * element.storage_bytes
+    if _padded(gather) and row_bytes > ROW_LIMIT_BYTES:
+        return f"a row of zeros of {row_bytes} bytes would crowd out the rows it stands beside"
+    return None
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core: multiply-adds, loads and what a tile costs besides."""
+    gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
+    lanes = target.vector_bytes // element.compute_bytes
+    rows, _, held = _tile(gather, lanes, target)
+    d, h, w = gather.axes
+    tiles = -(-w.columns // lanes) * -(-h.columns // rows) * d.columns
+    cycles = tiles * _tile_cycles(gather, rows, held) + 10
+    return MEASURED * gather.batch * gather.groups * gather.out_channels * cycles
+
+
+def plan(request: OutputRequest, target: Target, threads: int) -> DepthwiseRowsPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return DepthwiseRowsPlan(request, target, threads)
+
+
+class DepthwiseRowsPlan:
+    """How one depthwise convolution is computed for inputs of one shape and one set of strides."""
+
+    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+        spec = request.spec
+        self.threads = threads
+        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        lanes = target.vector_bytes // self.element.compute_bytes
+        x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
+        d, h, w = gather.axes
+        rows, vectors, held = _tile(gather, lanes, target)
+        padded = _padded(gather)
+        self.kernel = DepthwiseRowsKernel(
+            element=self.element,
+            lanes=lanes,
+            rows=rows,
+            vectors=vectors,
+            held=held,
+            fused=target.fused,
+            taps=tuple((td.offset, th.offset, tw.offset) for td, th, tw in gather.taps_by_phase[0]),
+            row_step=h.in_step,
+            column_step=w.in_step,
+            padded=padded,
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
+        self.weights = WeightPacking(
+            layout_of(gather), self.element, target, 1, transposed=False, rank=spec.rank
+        )
+        self._job = Job(self.kernel, target)
+        group_block, missing = share_groups(gather, threads)
+        band_rows, strip_columns = h.columns, w.columns
+        if h.columns >= 2 * rows:
+            band_rows = max(1, h.columns // (missing * rows)) * rows
+            # The last tile of a band begins early: no band may be shorter than a tile.
+            while 0 < h.columns % band_rows < rows:
+                band_rows += rows
+        elif h.columns == 1:
+            strip_columns = -(-w.columns // (missing * vectors * lanes)) * vectors * lanes
+        zero_bytes = aligned(w.in_size * self.element.storage_bytes) if padded else 0
+        self.workspace_bytes = HEADER_BYTES + zero_bytes
+        values = {
+            "groups": gather.groups,
+            "group_block": group_block,
+            "group_blocks": -(-gather.groups // group_block),
+            "multiplier": gather.out_channels,
+            "bands": -(-h.columns // band_rows),
+            "band_rows": band_rows,
+            "strips": -(-w.columns // strip_columns),
+            "strip_columns": strip_columns,
+            "x_batch": x_steps[0],
+            "x_channel": x_steps[1],
+            "x_slice": x_steps[2],
+            "x_row": x_steps[3],
+            "y_batch": y_steps[0],
+            "y_channel": y_steps[1],
+            "y_slice": y_steps[2],
+            "y_row": y_steps[3],
+            "in_depth": d.in_size,
+            "in_height": h.in_size,
+            "in_width": w.in_size,
+            "depth": d.columns,
+            "height": h.columns,
+            "width": w.columns,
+            "depth_step": d.in_step,
+            "zero_words": zero_bytes // 8,
+        }
+        self.tasks = gather.batch * values["group_blocks"] * values["bands"] * values["strips"]
+        self._parameters = fill(DEPTHWISE_ROWS_PARAMETERS, values)
+        self._parameters_at = self._parameters.ctypes.data
+
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
+        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
+        self._job.run(
+            self.tasks,
+            self.threads,
+            self.workspace_bytes,
+            self._parameters_at,
+            x,
+            packed_weights,
+            packed_bias,
+            y,
+        )
+
+    def describe(self) -> str:
+        """Kernel, vectors, tasks, memory: one line."""
+        bits = 8 * self.kernel.lanes * self.element.compute_bytes
+        return (
+            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
+            f"input read in place, {self.workspace_bytes / 1e6:.2f} MB a thread"
+        )
+
+
+def _padded(gather: Gather) -> bool:
+    """Whether any output needs a row or slice that the input lacks."""
+    return any(
+        tap.offset < 0 or tap.offset + (axis.columns - 1) * axis.in_step >= axis.in_size
+        for axis in gather.axes[:2]
+        for tap in axis.phases[0].taps
+    )
+
+
+def _tile(gather: Gather, lanes: int, target: Target) -> tuple[int, int, int]:
+    """(output rows, vectors of columns, weights in registers) of a tile: the fewest cycles for the map.
+
+    A signal has one row, and shares its loads between vectors.
+    """
+    _, h, w = gather.axes
+    taps = len(gather.taps_by_phase[0])
+    room = target.vector_registers - 4 - 2 * (w.in_step > 1)
+    if h.columns == 1:
+        vectors = min(-(-w.columns // lanes), 4)
+        return 1, vectors, max(0, min(taps, room - vectors))
+    # More than 8 rows have more addresses than there are registers.
+    most = min(h.columns, 8, max(1, TILE_LIMIT // taps))
+    tiles = {
+        rows: -(-h.columns // rows) * _tile_cycles(gather, rows, room - rows) for rows in range(1, most + 1)
+    }
+    rows = min(tiles, key=lambda rows: (tiles[rows], rows))
+    return rows, 1, max(0, min(taps, room - rows))
+
+
+def _tile_cycles(gather: Gather, rows: int, held: int) -> float:
+    """Cycles of a tile of one vector of columns (Zen 4, 512 bits, within 10 % for 3x3 to 7x7, 1 to 8 rows).
+
+    A multiply-add takes one, and so does a shuffle; a load 1.65, since most cross cache lines. Rows at the
+    rim of the tile have too few multiply-adds to hide their loads.
+    """
+    _, h, w = gather.axes
+    taps = gather.taps_by_phase[0]
+    lines = {(d.offset, r.offset + i * h.in_step) for d, r, _ in taps for i in range(rows)}
+    columns = len({tap.offset for _, _, tap in taps})
+    loads = 1.65 * (columns if w.in_step == 1 else 2 * -(-columns // 2))
+    shuffles = 0 if w.in_step == 1 else columns
+    rim = len(lines) - rows * len({d.offset for d, _, _ in taps}) * h.in_step
+    computing = rows * (len(taps) + 2) + len(lines) * shuffles + max(0, rim) * loads
+    return max(computing, len(lines) * loads + rows * max(0, len(taps) - held)) + 5
