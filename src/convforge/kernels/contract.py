@@ -26,6 +26,9 @@ LEAKY_SLOPE = 0.01
 
 # How neighbouring columns of a packed row lie in the input: side by side, every second, or at any stride.
 Columns = Literal["unit", "pair", "strided"]
+# What lies side by side in an array that is packed channel by channel: columns, every second column,
+# channels, or nothing.
+Side = Literal["unit", "pair", "channels", "strided"]
 # How neighbouring columns of the flat run lie in the output: all of them side by side ("flat"), those of a
 # row ("unit"), those of two phases in turn ("pair"), at any distance ("strided").
 WayOut = Literal["flat", "unit", "pair", "strided"]
@@ -103,6 +106,22 @@ GRAD_WEIGHT_PARAMETERS = (
     *_PACKING,
     *("slice_rows", "flat", "bands", "band_length", "depth", "height", "width"),
     *("taps", "distances", "w_out", "w_channel", "w_offsets", "g_packed", "g_plane", "mask", "sums"),
+)
+
+GRAD_WEIGHT_OUTER_PARAMETERS = (
+    *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
+    *("parts", "steps", "part_steps", "images", "depths", "heights", "widths"),
+    *("depth", "height", "width", "depth_boxes", "height_boxes", "width_boxes"),
+    *("x_batch", "x_channel", "x_column", "row_residues", "column_residues", "row_table", "total_rows"),
+    *("slice_rows", "column_table", "reach_d", "reach_h", "reach_w", "in_depths", "in_heights", "in_row"),
+    *("tile_channels", "plane", "panel", "g_batch", "g_channel", "g_column", "g_row", "g_slice", "g_panel"),
+    *("runs", "run_table", "run_step", "taps", "w_out", "y_part", "g_packed", "sums", "sums_tile"),
+)
+# A run of taps that lie side by side in a packed row: how far its first reads in a panel, how many there are,
+# which position of the kernel the first is, and the outputs first … stop - 1 of each axis that it reaches.
+OUTER_RUN_FIELDS = (
+    *("distance", "count", "position"),
+    *("first_d", "stop_d", "first_h", "stop_h", "first_w", "stop_w"),
 )
 
 
@@ -315,6 +334,44 @@ class GradWeightKernel:
 
         module = Module(triple)
         emit_grad_weight(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightOuterKernel:
+    """What the machine code of the grad-weight kernel along channels depends on.
+
+    ways: channels side by side in a packed position. picks: (tap of a run, channel of a tile, elements from
+    the run's first) of every row of a tile. nv: vectors of grad-output channels of a tile. x_side, g_side: what
+    lies side by side in the arrays.
+    """
+
+    element: Element
+    lanes: int
+    ways: int
+    picks: tuple[tuple[int, int, int], ...]
+    nv: int
+    fused: bool
+    x_side: Side
+    g_side: Side
+
+    @property
+    def mr(self) -> int:
+        """Grad-output channels of a tile."""
+        return self.nv * self.lanes
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight outer 8x3 float32."""
+        return f"grad-weight outer {len(self.picks)}x{self.nv} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.grad_weight_outer import emit_grad_weight_outer
+
+        module = Module(triple)
+        emit_grad_weight_outer(self, module)
         return str(module)
 
 

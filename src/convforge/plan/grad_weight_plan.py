@@ -22,6 +22,21 @@ from convforge.target import Target
 Array = NDArray[Any]
 
 
+# Measured over its multiply-adds alone: packing, sums across lanes, and masks cost as much again.
+_FLAT_FACTOR = 2.0
+
+
+def flat_cycles(spec: ConvSpec, target: Target) -> float:
+    """Cycles of one core that the gradient should take."""
+    layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
+    gather, tile = layout.gather, grad_weight_schedule(layout, element, target)
+    pairs = gather.in_channels * max(len(gather.taps_by_phase[0]), 1)
+    mr, nk = tile.mr, tile.nk
+    step = max(mr * nk / 2, (mr + 2 * nk + 1) / 2, (mr * nk + 2 * nk + mr + 4) / 5) * _FLAT_FACTOR
+    tiles = -(-gather.out_channels // mr) * -(-pairs // nk)
+    return tiles * step * layout.flat / tile.lanes * gather.batch * gather.groups
+
+
 class GradWeightPlan:
     """How a weight gradient is computed, whatever its precision: by fp32's own arithmetic.
 
