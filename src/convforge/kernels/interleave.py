@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from convforge.ir.emitter import TYPES, Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Side
+from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, Side
 from convforge.kernels.parameters import Parameters
 
 
@@ -177,9 +177,7 @@ def emit_pack_box(
         row = e.add(e.mul(e.add(box.depth, d.index), p.slice_rows), box.height, h.index)
         offset = e.load("i64", rows, e.add(e.mul(row_residue.index, p.total_rows), row))
         record = e.at(columns, "i64", e.mul(residue.index, len(COLUMN_FIELDS)))
-        lead, count, start, patches, patch_count = (
-            e.load("i64", record, i) for i in range(len(COLUMN_FIELDS))
-        )
+        lead, count, start, *margins = (e.load("i64", record, i) for i in range(len(COLUMN_FIELDS)))
         # A row of zeros is a run of length 0; its offset is never used.
         real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
         run = Run(
@@ -192,32 +190,33 @@ def emit_pack_box(
             length=length,
         )
         emit_run(e, v, side, ways, ways, run, out)
-        _emit_patches(
-            e, v, ways, p, run, e.b.inttoptr(patches, x.type), e.select(real, patch_count, 0),
-            e.at(x, storage, e.select(real, offset, 0)), box.width, out,
-        )  # fmt: skip
+        row_line = e.at(x, storage, e.select(real, offset, 0))
+        for i in range(0, len(margins), len(MARGIN_FIELDS)):
+            first_at, stop_at, offsets = margins[i : i + len(MARGIN_FIELDS)]
+            stop_at = e.select(real, stop_at, first_at)
+            margin = (first_at, stop_at, e.b.inttoptr(offsets, x.type))
+            _emit_margin(e, v, ways, run, margin, row_line, box.width, out)
 
 
-def _emit_patches(
+def _emit_margin(
     e: Emitter,
     v: Vectors,
     ways: int,
-    p: Parameters,
     run: Run,
-    patches: Value,
-    count: Int,
+    margin: tuple[Int, Int, Value],
     row: Value,
     first_column: Int,
     out: Value,
 ) -> None:
-    """Columns that a padding mode fills from elsewhere."""
-    with e.loop(0, count, name="patch") as patch:
-        pair = e.at(patches, "i64", e.mul(patch.index, 2))
-        at = e.sub(e.load("i64", pair), first_column)
-        source = e.load("i64", pair, 1)
-        with (
-            e.when(e.b.icmp_unsigned("<", e.i64(at), e.i64(run.length))),
-            e.loop(0, e.minimum(run.channels, ways), name="patch_way") as way,
-        ):
-            value = e.load(v.element.storage, row, e.add(source, e.mul(way.index, p.x_channel)))
-            e.store(v.widen(value), v.element.compute, out, e.add(e.mul(at, ways), way.index))
+    """Columns beside the run that a padding mode fills from elsewhere in the row."""
+    first, stop, offsets = margin
+    begin = e.maximum(first, first_column)
+    end = e.minimum(stop, e.add(first_column, run.length))
+    with (
+        e.loop(begin, end, name="margin") as at,
+        e.loop(0, e.minimum(run.channels, ways), name="margin_way") as way,
+    ):
+        source = e.load("i64", offsets, e.sub(at.index, first))
+        value = e.load(v.element.storage, row, e.add(source, e.mul(way.index, run.channel)))
+        to = e.add(e.mul(e.sub(at.index, first_column), ways), way.index)
+        e.store(v.widen(value), v.element.compute, out, to)
