@@ -108,15 +108,21 @@ GRAD_WEIGHT_PARAMETERS = (
     *("taps", "distances", "w_out", "w_channel", "w_offsets", "g_packed", "g_plane", "mask", "sums"),
 )
 
-GRAD_WEIGHT_OUTER_PARAMETERS = (
-    *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
-    *("parts", "steps", "part_steps", "images", "depths", "heights", "widths"),
+# Boxes of outputs, and how what they read is packed with channels side by side (interleave.py).
+_BOXES = (
+    *("batch", "parts", "steps", "part_steps", "images", "depths", "heights", "widths"),
     *("depth", "height", "width", "depth_boxes", "height_boxes", "width_boxes"),
     *("x_batch", "x_channel", "x_column", "row_residues", "column_residues", "row_table", "total_rows"),
     *("slice_rows", "column_table", "reach_d", "reach_h", "reach_w", "in_depths", "in_heights", "in_row"),
     *("tile_channels", "plane", "panel", "g_batch", "g_channel", "g_column", "g_row", "g_slice", "g_panel"),
-    *("runs", "run_table", "run_step", "taps", "w_out", "y_part", "g_packed", "sums", "sums_tile"),
+    *("taps", "w_out", "y_part", "g_packed", "sums"),
 )
+GRAD_WEIGHT_OUTER_PARAMETERS = (
+    *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
+    *_BOXES,
+    *("runs", "run_table", "run_step", "sums_tile"),
+)
+GRAD_WEIGHT_GROUPS_PARAMETERS = ("groups", "x_group_channel", "g_group_channel", *_BOXES)
 # A run of taps that lie side by side in a packed row: how far its first reads in a panel, how many there are,
 # which position of the kernel the first is, and the outputs first … stop - 1 of each axis that it reaches.
 OUTER_RUN_FIELDS = (
@@ -372,6 +378,43 @@ class GradWeightOuterKernel:
 
         module = Module(triple)
         emit_grad_weight_outer(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightGroupsKernel:
+    """What the machine code of the grad-weight kernel along groups depends on.
+
+    channels, outs: input and grad-output channels of a group. taps: (elements from an output's own position in
+    a panel, position in the kernel) of each. in_row: elements of a packed row. panel, g_panel: elements from a channel's panel to the next, and from a
+    grad-output channel's. tile: (grad-output channels, pairs of a channel and a tap) of a register tile.
+    """
+
+    element: Element
+    lanes: int
+    channels: int
+    outs: int
+    taps: tuple[tuple[int, int], ...]
+    panel: int
+    g_panel: int
+    in_row: int
+    tile: tuple[int, int]
+    fused: bool
+    x_side: Side
+    g_side: Side
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight groups 9 taps float32."""
+        return f"grad-weight groups {len(self.taps)} taps {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.grad_weight_groups import emit_grad_weight_groups
+
+        module = Module(triple)
+        emit_grad_weight_groups(self, module)
         return str(module)
 
 

@@ -29,7 +29,7 @@ from convforge.kernels.contract import (
     OUTER_RUN_FIELDS,
     GradWeightOuterKernel,
 )
-from convforge.kernels.interleave import Box, Run, emit_pack_box, emit_run, interleave
+from convforge.kernels.interleave import Box, Run, box_of, emit_pack_box, emit_run, interleave
 from convforge.kernels.parameters import Parameters
 
 
@@ -90,7 +90,7 @@ class _Outer:
         g_block = e.at(gradient, self.storage, e.mul(out, p.g_channel))
         first_step = e.mul(part, p.part_steps)
         with e.loop(first_step, e.minimum(e.add(first_step, p.part_steps), p.steps), name="step") as step:
-            box = _box(e, p, step.index)
+            box = box_of(e, p, step.index)
             emit_pack_box(e, v, self.kernel.x_side, self.kernel.ways, p, box, x_block, channels, block.x_panels)
             self._emit_pack_gradient(e, v, p, box, g_block, block)
             with (
@@ -184,26 +184,6 @@ class _Outer:
                 row = e.add(first, i)
                 with e.when(e.less(row, block.outs)):
                     v.store_computed(value, target, e.add(e.mul(row, p.w_out), pair.index), mask)
-
-
-def _box(e: Emitter, p: Parameters, step: Int) -> Box:
-    """The box of a step: widths vary fastest, images slowest."""
-    w, rest = e.rem(step, p.width_boxes), e.div(step, p.width_boxes)
-    h, rest = e.rem(rest, p.height_boxes), e.div(rest, p.height_boxes)
-    d, n = e.rem(rest, p.depth_boxes), e.div(rest, p.depth_boxes)
-    image, depth, height, width = (
-        e.mul(n, p.images), e.mul(d, p.depths), e.mul(h, p.heights), e.mul(w, p.widths)
-    )  # fmt: skip
-    return Box(
-        image,
-        e.minimum(p.images, e.sub(p.batch, image)),
-        depth,
-        e.minimum(p.depths, e.sub(p.depth, depth)),
-        height,
-        e.minimum(p.heights, e.sub(p.height, height)),
-        width,
-        e.minimum(p.widths, e.sub(p.width, width)),
-    )
 
 
 def _within(e: Emitter, first: Int, stop: Int, start: Int, size: Int) -> tuple[Int, Int]:

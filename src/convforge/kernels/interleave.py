@@ -146,6 +146,26 @@ class Box:
     widths: Int
 
 
+def box_of(e: Emitter, p: Parameters, step: Int) -> Box:
+    """The box of a step: widths vary fastest, images slowest."""
+    w, rest = e.rem(step, p.width_boxes), e.div(step, p.width_boxes)
+    h, rest = e.rem(rest, p.height_boxes), e.div(rest, p.height_boxes)
+    d, n = e.rem(rest, p.depth_boxes), e.div(rest, p.depth_boxes)
+    image, depth, height, width = (
+        e.mul(n, p.images), e.mul(d, p.depths), e.mul(h, p.heights), e.mul(w, p.widths)
+    )  # fmt: skip
+    return Box(
+        image,
+        e.minimum(p.images, e.sub(p.batch, image)),
+        depth,
+        e.minimum(p.depths, e.sub(p.depth, depth)),
+        height,
+        e.minimum(p.heights, e.sub(p.height, height)),
+        width,
+        e.minimum(p.widths, e.sub(p.width, width)),
+    )
+
+
 def emit_pack_box(
     e: Emitter, v: Vectors, side: Side, ways: int, p: Parameters, box: Box, source: Value, channels: Int, to: Value
 ) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 from convforge.ir.element import Element
+from convforge.plan.grad_weight_boxes import box_of_outputs
 from convforge.plan.tap_runs import tap_runs
 from convforge.schedule import GradWeightOuterSchedule, Layout, why_tile_illegal
 from convforge.target import Target
@@ -157,7 +158,7 @@ def _with_box(
     blocks = gather.groups * -(-gather.in_channels // channels) * -(-gather.out_channels // outs)
     chosen: GradWeightOuterSchedule | None = None
     for length in _LENGTHS:
-        box = _box(gather.batch, tuple(axis.columns for axis in gather.axes), length)
+        box = box_of_outputs(gather.batch, tuple(axis.columns for axis in gather.axes), length)
         steps = prod(
             -(-whole // piece)
             for whole, piece in zip((gather.batch, *(a.columns for a in gather.axes)), box)
@@ -172,20 +173,3 @@ def _with_box(
             break
     assert chosen is not None
     return chosen
-
-
-def _box(batch: int, sizes: tuple[int, ...], length: int) -> tuple[int, int, int, int]:
-    """(images, slices, rows, columns) of about `length` outputs, a contiguous run of every image's outputs."""
-    pieces = [1, 1, 1, 1]
-    inner = 1
-    for axis, size in reversed(list(enumerate((batch, *sizes)))):
-        fits = max(1, length // inner)
-        if size <= fits:
-            pieces[axis] = size
-            inner *= size
-            continue
-        # Boxes of equal size.
-        count = -(-size // fits)
-        pieces[axis] = -(-size // count)
-        break
-    return pieces[0], pieces[1], pieces[2], pieces[3]

@@ -21,12 +21,15 @@ from convforge.target import Target
 
 Array = NDArray[Any]
 
-
-# Measured over its multiply-adds alone: packing, sums across lanes, and masks cost as much again.
-_FLAT_FACTOR = 2.0
+NAME = "flat"
 
 
-def flat_cycles(spec: ConvSpec, target: Target) -> float:
+# Measured over its multiply-adds alone: loads across cache lines, masks and sums across lanes cost as much
+# again; and cycles to pack an element of the input or of grad-output.
+_FLAT_FACTOR, _PACK_CYCLES = 2.0, 0.5
+
+
+def cost_cycles(spec: ConvSpec, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
     layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
     gather, tile = layout.gather, grad_weight_schedule(layout, element, target)
@@ -34,7 +37,8 @@ def flat_cycles(spec: ConvSpec, target: Target) -> float:
     mr, nk = tile.mr, tile.nk
     step = max(mr * nk / 2, (mr + 2 * nk + 1) / 2, (mr * nk + 2 * nk + mr + 4) / 5) * _FLAT_FACTOR
     tiles = -(-gather.out_channels // mr) * -(-pairs // nk)
-    return tiles * step * layout.flat / tile.lanes * gather.batch * gather.groups
+    packing = _PACK_CYCLES * (gather.in_channels * layout.planes + gather.out_channels)
+    return (tiles * step / tile.lanes + packing) * layout.flat * gather.batch * gather.groups
 
 
 class GradWeightPlan:
