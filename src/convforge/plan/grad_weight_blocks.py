@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from convforge.ir.element import Element
@@ -25,6 +26,8 @@ _PACK_CYCLES = 0.4
 _TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_CYCLES = 40.0, 2.0, 8.0
 # Outputs of a step: long enough to repay entering a tile, short enough that a chain of roundings is short.
 _LENGTHS = (1024, 768, 512, 384, 256, 192, 128, 64, 32, 16)
+# Cycles for a vector of grad-output that comes from the second level: wide tiles fetch fewer of them.
+_STREAM_CYCLES = 0.25
 # Taps of a run: beyond, sums of few channels fill the registers anyway.
 _RUN_LIMIT = 13
 
@@ -85,13 +88,14 @@ def sums_elements(positions: int, schedule: GradWeightOuterSchedule) -> int:
     return tiles * schedule.tile_channels * positions * schedule.nv * schedule.lanes
 
 
+@lru_cache(maxsize=256)
 def _best(
     layout: Layout, positions: int, element: Element, target: Target
 ) -> tuple[float, GradWeightOuterSchedule]:
     lanes = target.vector_bytes // element.compute_bytes
     tiles = sorted(_tiles(layout, lanes, target), key=lambda tile: tile.cycles)
     found: list[tuple[float, GradWeightOuterSchedule]] = []
-    for tile in tiles[:4]:
+    for tile in tiles[:3]:
         found += list(_blockings(layout, positions, tile, lanes, element, target))
     return min(found, key=lambda pair: pair[0])
 
@@ -111,6 +115,7 @@ def _tiles(layout: Layout, lanes: int, target: Target) -> Iterator[Tile]:
                 if why_tile_illegal(target, rows * nv, nv + 1) is not None:
                     continue
                 step = max(rows * nv / 2, (nv + rows) / 2, (rows * nv + nv + rows + 4) / 5, 4.0)
+                step += _STREAM_CYCLES * nv
                 count = -(-vectors // nv) * -(-gather.in_channels // channels) * len(runs)
                 ways = 1 << (channels - 1).bit_length()
                 yield Tile(channels, taps, ways, nv, count, count * step)
@@ -125,8 +130,8 @@ def _blockings(
     in_tiles, out_tiles = -(-gather.in_channels // tile.channels), -(-gather.out_channels // mr)
     room = target.l2_bytes / element.compute_bytes
     seen: set[tuple[int, int]] = set()
-    for in_blocks in range(1, min(in_tiles, 64) + 1):
-        for out_blocks in range(1, min(out_tiles, 64) + 1):
+    for in_blocks in _cuts(in_tiles):
+        for out_blocks in _cuts(out_tiles):
             blocks = (-(-in_tiles // in_blocks), -(-out_tiles // out_blocks))
             if blocks in seen:
                 continue
@@ -149,6 +154,11 @@ def _blockings(
             fixed = tile.count * (per_tile + _ROW_CYCLES * rows) / outputs
             cycles = tile.cycles + _PACK_CYCLES * packing + fixed
             yield cycles, schedule
+
+
+def _cuts(tiles: int) -> list[int]:
+    """Numbers of blocks worth a look."""
+    return [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128) if n < tiles] + [tiles]
 
 
 def _with_box(
