@@ -2,13 +2,13 @@
 
     gw[g, m, c, tap]  =  sum over n, q of  gy[n, g, m, q] * x[n, g, c, q * s + offset(tap)]
 
-Groups share nothing, so a lane is a group. A step packs a box of outputs (interleave.py) of as many groups as a
-vector has lanes; then taps stay in registers over the whole box, and nothing is summed across lanes:
+Groups share nothing, so a lane is a group. A step packs a box of outputs (interleave.py) of as many groups
+as a vector has lanes; then taps stay in registers over the whole box, and nothing is summed across lanes:
 
     for each output of the box:   acc[m][c, tap] += gy[m][position] * x[c][position + tap]
 
-A task is a block of `lanes` groups and a part of the steps. Parts follow from the layer alone and are added up
-by the plan. Distances of taps are constants of the code: a box has one shape for images of one width.
+A task is a block of `lanes` groups and a part of the steps. Parts follow from the layer alone and are added
+up by the plan. Distances of taps are constants of the code: a box has one shape for images of one width.
 
 Scratch: header, panels of x [channel][residue][position][lanes], panels of grad-output [m][output][lanes],
 sums [m][channel][tap][lanes].

@@ -91,7 +91,9 @@ class _Outer:
         first_step = e.mul(part, p.part_steps)
         with e.loop(first_step, e.minimum(e.add(first_step, p.part_steps), p.steps), name="step") as step:
             box = box_of(e, p, step.index)
-            emit_pack_box(e, v, self.kernel.x_side, self.kernel.ways, p, box, x_block, channels, block.x_panels)
+            emit_pack_box(
+                e, v, self.kernel.x_side, self.kernel.ways, p, box, x_block, channels, block.x_panels
+            )
             self._emit_pack_gradient(e, v, p, box, g_block, block)
             with (
                 e.loop(0, block.out_tiles, name="out_tile") as m,
@@ -189,5 +191,3 @@ class _Outer:
 def _within(e: Emitter, first: Int, stop: Int, start: Int, size: Int) -> tuple[Int, Int]:
     """Positions first … stop - 1 of an axis, counted from `start` and kept inside `size`."""
     return e.maximum(e.sub(first, start), 0), e.minimum(e.sub(stop, start), size)
-
-

@@ -167,7 +167,15 @@ def box_of(e: Emitter, p: Parameters, step: Int) -> Box:
 
 
 def emit_pack_box(
-    e: Emitter, v: Vectors, side: Side, ways: int, p: Parameters, box: Box, source: Value, channels: Int, to: Value
+    e: Emitter,
+    v: Vectors,
+    side: Side,
+    ways: int,
+    p: Parameters,
+    box: Box,
+    source: Value,
+    channels: Int,
+    to: Value,
 ) -> None:
     """Pack what the outputs of a box read: `channels` channels from `source` on, which is image 0."""
     storage, compute = v.element.storage, v.element.compute
@@ -183,13 +191,13 @@ def emit_pack_box(
         e.loop(0, e.add(box.heights, p.reach_h), name="pack_row") as h,
     ):
         first = e.mul(tile.index, p.tile_channels)
-        at = e.add(
-            e.mul(e.add(box.image, image.index), p.x_batch), e.mul(first, p.x_channel)
-        )
+        at = e.add(e.mul(e.add(box.image, image.index), p.x_batch), e.mul(first, p.x_channel))
         x = e.at(source, storage, at)
         index = e.add(e.mul(row_residue.index, p.column_residues), residue.index)
         line_at = e.add(
-            e.mul(e.add(e.mul(e.add(e.mul(image.index, p.in_depths), d.index), p.in_heights), h.index), p.in_row),
+            e.mul(
+                e.add(e.mul(e.add(e.mul(image.index, p.in_depths), d.index), p.in_heights), h.index), p.in_row
+            ),
             e.mul(tile.index, p.panel),
             e.mul(index, p.plane),
         )

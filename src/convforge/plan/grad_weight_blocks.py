@@ -6,18 +6,16 @@ Nothing here knows threads or strides: the order of the sums follows from the la
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
 from convforge.ir.element import Element
-from convforge.plan.grad_weight_boxes import box_of_outputs
+from convforge.plan.grad_weight_boxes import block_counts, box_of_outputs, deal
 from convforge.plan.tap_runs import tap_runs
 from convforge.schedule import GradWeightOuterSchedule, Layout, why_tile_illegal
 from convforge.target import Target
 
-# Tasks that keep any sensible number of threads busy to the end; more parts would cost more memory.
-_TASKS = 16
 # Shares of the second-level cache for a task's sums and for what a step packs.
 _SUMS_SHARE, _PANEL_SHARE = 0.4, 0.4
 # Cycles to write one element into a panel: a quarter of a shuffle, and loads and stores.
@@ -26,8 +24,8 @@ _PACK_CYCLES = 0.4
 _TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_CYCLES = 40.0, 2.0, 8.0
 # Outputs of a step: long enough to repay entering a tile, short enough that a chain of roundings is short.
 _LENGTHS = (1024, 768, 512, 384, 256, 192, 128, 64, 32, 16)
-# Cycles for a vector of grad-output that comes from the second level: wide tiles fetch fewer of them.
-_STREAM_CYCLES = 0.25
+# Cycles for each operand of a tile that its multiply-adds do not hide.
+_LOAD_CYCLES = 0.15
 # Taps of a run: beyond, sums of few channels fill the registers anyway.
 _RUN_LIMIT = 13
 
@@ -115,7 +113,7 @@ def _tiles(layout: Layout, lanes: int, target: Target) -> Iterator[Tile]:
                 if why_tile_illegal(target, rows * nv, nv + 1) is not None:
                     continue
                 step = max(rows * nv / 2, (nv + rows) / 2, (rows * nv + nv + rows + 4) / 5, 4.0)
-                step += _STREAM_CYCLES * nv
+                step += _LOAD_CYCLES * (rows + nv)
                 count = -(-vectors // nv) * -(-gather.in_channels // channels) * len(runs)
                 ways = 1 << (channels - 1).bit_length()
                 yield Tile(channels, taps, ways, nv, count, count * step)
@@ -130,8 +128,8 @@ def _blockings(
     in_tiles, out_tiles = -(-gather.in_channels // tile.channels), -(-gather.out_channels // mr)
     room = target.l2_bytes / element.compute_bytes
     seen: set[tuple[int, int]] = set()
-    for in_blocks in _cuts(in_tiles):
-        for out_blocks in _cuts(out_tiles):
+    for in_blocks in block_counts(in_tiles):
+        for out_blocks in block_counts(out_tiles):
             blocks = (-(-in_tiles // in_blocks), -(-out_tiles // out_blocks))
             if blocks in seen:
                 continue
@@ -143,40 +141,28 @@ def _blockings(
             schedule = _with_box(layout, tile, lanes, channels, outs, int(_PANEL_SHARE * room))
             images, *sizes = schedule.box
             outputs = prod(schedule.box)
-            read = images * layout.planes * prod(
-                size + axis.reach for size, axis in zip(sizes, gather.axes)
-            )
-            packing = (
-                read / outputs * in_tiles * tile.ways * out_blocks_now + out_tiles * mr * in_blocks_now
-            )
+            read = images * layout.planes * prod(size + axis.reach for size, axis in zip(sizes, gather.axes))
+            packing = read / outputs * in_tiles * tile.ways * out_blocks_now + out_tiles * mr * in_blocks_now
             rows = outputs / sizes[2]
-            per_tile = (_TILE_CYCLES + _ACCUMULATOR_CYCLES * tile.channels * tile.taps * tile.nv)
+            per_tile = _TILE_CYCLES + _ACCUMULATOR_CYCLES * tile.channels * tile.taps * tile.nv
             fixed = tile.count * (per_tile + _ROW_CYCLES * rows) / outputs
+            blocks_now = gather.groups * in_blocks_now * out_blocks_now
+            weights = gather.in_channels * gather.out_channels * positions
             cycles = tile.cycles + _PACK_CYCLES * packing + fixed
-            yield cycles, schedule
-
-
-def _cuts(tiles: int) -> list[int]:
-    """Numbers of blocks worth a look."""
-    return [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128) if n < tiles] + [tiles]
+            parts, cycles = deal(layout, schedule.box, blocks_now, weights, cycles)
+            yield cycles, replace(schedule, parts=parts)
 
 
 def _with_box(
     layout: Layout, tile: Tile, lanes: int, channels: int, outs: int, room: int
 ) -> GradWeightOuterSchedule:
     gather = layout.gather
-    blocks = gather.groups * -(-gather.in_channels // channels) * -(-gather.out_channels // outs)
     chosen: GradWeightOuterSchedule | None = None
     for length in _LENGTHS:
         box = box_of_outputs(gather.batch, tuple(axis.columns for axis in gather.axes), length)
-        steps = prod(
-            -(-whole // piece)
-            for whole, piece in zip((gather.batch, *(a.columns for a in gather.axes)), box)
-        )
         chosen = GradWeightOuterSchedule(
             tile.channels, tile.taps, tile.ways, tile.nv, lanes,
-            min(channels, gather.in_channels), min(outs, gather.out_channels), box,
-            max(1, min(-(-_TASKS // blocks), steps)),
+            min(channels, gather.in_channels), min(outs, gather.out_channels), box, parts=1,
         )  # fmt: skip
         x, g, _ = scratch_elements(layout, 1, chosen)
         if x + g <= room:

@@ -23,6 +23,10 @@ from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.schedule import Layout, layout_of
 
+# Tasks that keep any sensible number of threads busy to the end, and threads that a choice is judged by.
+_TASKS, _JUDGED_THREADS = 16, 8
+# Cycles for each weight of each part: its memory is new, and one thread adds it up while others wait.
+_PART_CYCLES = 3.0
 _COMPUTE = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
 
 Sizes = tuple[int, int, int, int]
@@ -115,7 +119,33 @@ def box_of_outputs(batch: int, sizes: tuple[int, ...], length: int) -> Sizes:
     return pieces[0], pieces[1], pieces[2], pieces[3]
 
 
-def box_values(arrays: GradWeightArrays, box: Sizes, steps: Steps, ways: int, tables: InputTables) -> dict[str, int]:
+def block_counts(tiles: int) -> list[int]:
+    """Numbers of blocks worth a look, for so many tiles of channels."""
+    return [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128) if n < tiles] + [tiles]
+
+
+def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -> tuple[int, float]:
+    """(parts, cycles for each output) when `blocks` blocks of channels share out their steps.
+
+    weights: of one group. A part is one more array of weights to fill and to add, by one thread; too few tasks
+    leave threads without work: judged at four of them, for bits may not depend on how many there are.
+    """
+    outputs = layout.gather.batch * prod(axis.columns for axis in layout.gather.axes)
+    steps = steps_of(layout, box, 1).steps
+
+    def dealt(parts: int) -> float:
+        tasks = blocks * parts
+        adding = _PART_CYCLES * parts * weights / outputs if parts > 1 else 0.0
+        return cycles * (-(-tasks // _JUDGED_THREADS) * _JUDGED_THREADS / tasks) + adding
+
+    choices = sorted({1, 2, 3, 4, 8, max(1, -(-_TASKS // blocks))})
+    parts = min((n for n in choices if n == 1 or n <= steps), key=dealt)
+    return parts, dealt(parts)
+
+
+def box_values(
+    arrays: GradWeightArrays, box: Sizes, steps: Steps, ways: int, tables: InputTables
+) -> dict[str, int]:
     """The parameters that say where boxes lie and how to pack what they read, `ways` channels side by side."""
     layout = arrays.layout
     gather = layout.gather

@@ -31,9 +31,7 @@ def tap_runs(layout: Layout, most: int) -> TapRuns:
     rows: dict[tuple[int, int, int], list[int]] = {}
     for i, (d, h, w) in enumerate(taps):
         rows.setdefault((d.kernel, h.kernel, width.split(w)[0]), []).append(i)
-    runs = [
-        tuple(row[i : i + most]) for row in rows.values() for i in range(0, len(row), most)
-    ]
+    runs = [tuple(row[i : i + most]) for row in rows.values() for i in range(0, len(row), most)]
     offsets = [tap.offset for tap in width.phases[0].taps] if width.phases else []
     dilation = abs(offsets[1] - offsets[0]) if len(offsets) > 1 else 1
     common = gcd(dilation, width.in_step)
