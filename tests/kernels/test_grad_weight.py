@@ -1,4 +1,4 @@
-"""Every family of weight gradients against the oracle, wherever it is legal, whatever the planner would choose."""
+"""Every family of weight gradients against the oracle, wherever it is legal, whatever the planner says."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     gw[g, m, c, tap]  =  sum over n, q of  gy[n, g, m, q] * x[n, g, c, q * s + offset(tap)]
 
-A step packs a box of outputs (interleave.py): grad-output so that the channels of a tile lie side by side, and
-what the box reads of x likewise. Then a tile of `picks` x nv vectors stays in registers over the whole box:
+A step packs a box of outputs (interleave.py): grad-output so that the channels of a tile lie side by side,
+and what the box reads of x likewise. Then a tile of `picks` x nv vectors stays in registers over the whole box:
 
     for each output of the box:   acc[pick][j] += x[position + pick] * gy[position][j]
 

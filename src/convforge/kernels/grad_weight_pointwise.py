@@ -2,8 +2,8 @@
 
     gw[g, m, c]  =  sum over n, q of  gy[n, g, m, q] * x[n, g, c, q * s]
 
-One array is packed with channels side by side (interleave.py) and read as vectors, the other is broadcast from
-where it lies: `rows` pointers, one a channel. Either can be either; packing costs as much as 14 multiply-adds
+One array is packed with channels side by side (interleave.py) and read as vectors, the other is broadcast
+from where it lies: `rows` pointers, one a channel. Either can be either; packing costs as much as 14 multiply-adds
 an element, so the one with fewer channels is packed where lanes allow.
 
     for each output of the box:   acc[row][j] += b[row][position] * v[position][j]

@@ -103,7 +103,7 @@ def steps_of(layout: Layout, box: Sizes, parts: int) -> Steps:
 
 
 def box_of_outputs(batch: int, sizes: tuple[int, ...], length: int) -> Sizes:
-    """(images, slices, rows, columns) of about `length` outputs, a contiguous run of every image's outputs."""
+    """(images, slices, rows, columns) of about `length` outputs: one run of every image's outputs."""
     pieces = [1, 1, 1, 1]
     inner = 1
     for axis, size in reversed(list(enumerate((batch, *sizes)))):
@@ -127,8 +127,8 @@ def block_counts(tiles: int) -> list[int]:
 def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -> tuple[int, float]:
     """(parts, cycles for each output) when `blocks` blocks of channels share out their steps.
 
-    weights: of one group. A part is one more array of weights to fill and to add, by one thread; too few tasks
-    leave threads without work: judged at four of them, for bits may not depend on how many there are.
+    weights: of one group. A part is one more array of weights to fill and to add, by one thread; too few
+    tasks leave threads without work: judged at eight, for bits may not depend on how many there are.
     """
     outputs = layout.gather.batch * prod(axis.columns for axis in layout.gather.axes)
     steps = steps_of(layout, box, 1).steps
@@ -146,7 +146,7 @@ def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -
 def box_values(
     arrays: GradWeightArrays, box: Sizes, steps: Steps, ways: int, tables: InputTables
 ) -> dict[str, int]:
-    """The parameters that say where boxes lie and how to pack what they read, `ways` channels side by side."""
+    """Parameters that say where boxes lie and how what they read is packed, `ways` channels side by side."""
     layout = arrays.layout
     gather = layout.gather
     d, h, w = gather.axes
@@ -192,9 +192,9 @@ def box_values(
 
 
 def distance_in_box(layout: Layout, box: Sizes, tap: int, plane: int, ways: int) -> int:
-    """How far from an output's own position a tap reads in a panel whose planes are `plane` elements apart."""
+    """How far from an output's own position a tap reads in a panel of planes `plane` elements apart."""
     gather = layout.gather
-    d, h, w = gather.axes
+    _, h, w = gather.axes
     taps = gather.taps_by_phase[0][tap]
     (rd, sd), (rh, sh), (rw, sw) = (axis.split(t) for axis, t in zip(gather.axes, taps))
     residue = (rd * len(h.residues) + rh) * len(w.residues) + rw

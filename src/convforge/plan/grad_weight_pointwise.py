@@ -40,8 +40,8 @@ _ROWS = 8
 _SUMS_SHARE, _BOX_SHARE = 0.4, 0.45
 # Outputs of a box.
 _LENGTHS = (1024, 768, 512, 384, 256, 192, 128, 64, 32, 16)
-# Cycles to pack an element of one array, to fetch one of the other; for an operand, which multiply-adds do not
-# hide: 6x4 tiles ran at 84 to 88 % of the peak where 8x2 did at 82 to 84.
+# Cycles to pack an element of one array, to fetch one of the other; for an operand, which multiply-adds do
+# not hide: 6x4 tiles ran at 84 to 88 % of the peak where 8x2 did at 82 to 84.
 _PACK_CYCLES, _FETCH_CYCLES, _LOAD_CYCLES = 0.45, 0.2, 0.15
 # Cycles of a tile besides its multiply-adds.
 _TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_CYCLES = 30.0, 1.5, 8.0
