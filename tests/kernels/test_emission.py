@@ -13,12 +13,14 @@ from convforge.kernels.contract import (
     DepthwiseKernel,
     FingerprintKernel,
     GatherKernel,
-    GradWeightGroupsKernel,
     GradWeightKernel,
-    GradWeightOuterKernel,
-    GradWeightPointwiseKernel,
     WeightPacker,
     WinogradKernel,
+)
+from convforge.kernels.contract_grad_weight import (
+    GradWeightGroupsKernel,
+    GradWeightOuterKernel,
+    GradWeightPointwiseKernel,
 )
 from convforge.plan.heuristic import gather_tile
 from convforge.runtime.compiler import assembly, compile_object

@@ -18,7 +18,13 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import GRAD_WEIGHT_GROUPS_PARAMETERS, HEADER_BYTES, GradWeightGroupsKernel
+from convforge.kernels.contract import (
+    HEADER_BYTES,
+)
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_GROUPS_PARAMETERS,
+    GradWeightGroupsKernel,
+)
 from convforge.kernels.interleave import Box, Run, box_of, emit_pack_box, emit_run
 from convforge.kernels.parameters import Parameters
 

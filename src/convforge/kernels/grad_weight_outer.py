@@ -3,7 +3,7 @@
     gw[g, m, c, tap]  =  sum over n, q of  gy[n, g, m, q] * x[n, g, c, q * s + offset(tap)]
 
 A step packs a box of outputs (interleave.py): grad-output so that the channels of a tile lie side by side,
-and what the box reads of x likewise. Then a tile of `picks` x nv vectors stays in registers over the whole box:
+and what the box reads of x likewise. Then a tile of `picks` x nv vectors stays in registers over the box:
 
     for each output of the box:   acc[pick][j] += x[position + pick] * gy[position][j]
 
@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import (
-    GRAD_WEIGHT_OUTER_PARAMETERS,
     HEADER_BYTES,
+)
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_OUTER_PARAMETERS,
     OUTER_RUN_FIELDS,
     GradWeightOuterKernel,
 )

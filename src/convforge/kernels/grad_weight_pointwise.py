@@ -3,8 +3,8 @@
     gw[g, m, c]  =  sum over n, q of  gy[n, g, m, q] * x[n, g, c, q * s]
 
 One array is packed with channels side by side (interleave.py) and read as vectors, the other is broadcast
-from where it lies: `rows` pointers, one a channel. Either can be either; packing costs as much as 14 multiply-adds
-an element, so the one with fewer channels is packed where lanes allow.
+from where it lies: `rows` pointers, one a channel. Packing an element costs as much as 14 multiply-adds, so
+the array with fewer channels is packed where lanes allow.
 
     for each output of the box:   acc[row][j] += b[row][position] * v[position][j]
 
@@ -19,8 +19,10 @@ from __future__ import annotations
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import (
-    GRAD_WEIGHT_POINTWISE_PARAMETERS,
     HEADER_BYTES,
+)
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_POINTWISE_PARAMETERS,
     GradWeightPointwiseKernel,
 )
 from convforge.kernels.interleave import Box, Run, box_of, emit_run, interleave

@@ -6,10 +6,12 @@ from math import prod
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
-    GRAD_WEIGHT_GROUPS_PARAMETERS,
     HEADER_BYTES,
-    GradWeightGroupsKernel,
     fill,
+)
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_GROUPS_PARAMETERS,
+    GradWeightGroupsKernel,
 )
 from convforge.plan.grad_weight_boxes import (
     GradWeightArrays,

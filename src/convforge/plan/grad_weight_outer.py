@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
-    GRAD_WEIGHT_OUTER_PARAMETERS,
     HEADER_BYTES,
+    fill,
+)
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_OUTER_PARAMETERS,
     OUTER_RUN_FIELDS,
     GradWeightOuterKernel,
-    fill,
 )
 from convforge.plan.grad_weight_blocks import (
     gradient_panel_elements,

@@ -1,4 +1,4 @@
-"""The plan of a weight gradient."""
+"""The plan of a weight gradient along the flat run (kernels/grad_weight.py): serves every layer."""
 
 from __future__ import annotations
 

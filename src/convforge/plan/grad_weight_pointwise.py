@@ -9,10 +9,12 @@ from math import prod
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
-    GRAD_WEIGHT_POINTWISE_PARAMETERS,
     HEADER_BYTES,
-    GradWeightPointwiseKernel,
     fill,
+)
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_POINTWISE_PARAMETERS,
+    GradWeightPointwiseKernel,
 )
 from convforge.plan.grad_weight_boxes import (
     GradWeightArrays,
