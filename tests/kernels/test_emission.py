@@ -20,6 +20,11 @@ from convforge.kernels.contract import (
     WeightPacker,
     WinogradKernel,
 )
+from convforge.kernels.contract_grad_weight import (
+    GradWeightGroupsKernel,
+    GradWeightOuterKernel,
+    GradWeightPointwiseKernel,
+)
 from convforge.plan.tiles import gather_tile
 from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of
@@ -106,6 +111,25 @@ def winograd(
     return WinogradKernel(element, lanes, mr, nv, target.fused, tiling, "unit", False, "unit", True, "none")
 
 
+def grad_weights(
+    target: Target, dtype: str = "float32", rows: int = 4, nv: int = 2
+) -> list[GradWeightOuterKernel | GradWeightPointwiseKernel | GradWeightGroupsKernel]:
+    """One of each family that packs channels side by side, its tile rows x nv."""
+    element = ELEMENTS[dtype]
+    lanes = target.vector_bytes // element.compute_bytes
+    picks = tuple((0, channel, channel) for channel in range(rows))
+    ways = 1 << (rows - 1).bit_length()
+    taps = tuple((i * lanes, i) for i in range(rows * nv))
+    return [
+        GradWeightOuterKernel(element, lanes, min(ways, lanes), picks, nv, target.fused, "pair", "channels"),
+        GradWeightPointwiseKernel(element, lanes, rows, nv, target.fused, False, "unit"),
+        GradWeightPointwiseKernel(element, lanes, rows, nv, target.fused, True, "strided"),
+        GradWeightGroupsKernel(
+            element, lanes, 1, 1, taps, 4096, 4096, 16 * lanes, (1, len(taps)), target.fused, "unit", "unit"
+        ),
+    ]
+
+
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8", "int64"])
 def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
@@ -119,6 +143,7 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         depthwise(target, dtype, 4),
         ChannelsKernel(element, lanes, 4, 2, target.fused, "unit", True, "none"),
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
+        *grad_weights(target, dtype),
         WeightPacker(element, 4),
         FingerprintKernel(target.vector_bytes // 4),
         winograd(target, dtype, (1, 2, 2)) if element.is_float else None,
@@ -210,6 +235,14 @@ def test_large_depthwise_tiles_do_not_spill() -> None:
     loop = _innermost(assembly(kernel.emit(X86.triple), X86))
     assert len(re.findall("vfmadd", loop)) == 16
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
+
+
+@pytest.mark.parametrize(("rows", "nv"), [(6, 4), (8, 3), (8, 2), (4, 4)])
+def test_grad_weight_tiles_do_not_spill(rows: int, nv: int) -> None:
+    for kernel in grad_weights(X86, "float32", rows, nv):
+        loop = _innermost(assembly(kernel.emit(X86.triple), X86))
+        assert len(re.findall("vfmadd", loop)) == rows * nv
+        assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"{kernel.name} spills:\n{loop}"
 
 
 def test_a_tile_that_would_spill_is_refused_with_its_reason() -> None:

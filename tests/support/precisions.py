@@ -10,7 +10,7 @@ import pytest
 
 from convforge import plan
 from convforge.plan import cache, direct, planner
-from convforge.plan.grad_weight_plan import GradWeightPlan
+from convforge.plan.grad_weight_planner import GradWeight, plan_grad_weight
 from convforge.plan.request import GradWeightRequest, OutputPlan, OutputRequest
 
 Asked = list[tuple[str, str, str]]
@@ -27,14 +27,13 @@ def record_requests(monkeypatch: pytest.MonkeyPatch) -> Asked:
             asked.append(("output", request.spec.dtype.name, request.precision))
             return "it only looks on"
 
-    class RecordingPlan(GradWeightPlan):
-        def __init__(self, request: GradWeightRequest, target: Any, threads: int) -> None:
-            asked.append(("grad_weight", request.spec.dtype.name, request.precision))
-            super().__init__(request, target, threads)
+    def recording(request: GradWeightRequest, target: Any, threads: int) -> GradWeight:
+        asked.append(("grad_weight", request.spec.dtype.name, request.precision))
+        return plan_grad_weight(request, target, threads)
 
     plan.clear_plans()
     monkeypatch.setattr(planner, "FAMILIES", (Recorder(), *planner.FAMILIES))
-    monkeypatch.setattr(cache, "GradWeightPlan", RecordingPlan)
+    monkeypatch.setattr(cache, "plan_grad_weight", recording)
     return asked
 
 

@@ -180,6 +180,13 @@ class Vectors:
         function = self.e.module.declare(name, ir.VoidType(), arguments)
         self.e.b.call(function, [value, self.e.at(pointer, kind, offset), I32(width), mask])
 
+    def store_computed(self, value: Value, pointer: Value, offset: Int, mask: Value) -> None:
+        """Store the compute type where the mask is set. Unset lanes touch no memory."""
+        kind, width = self.element.compute, self.element.compute_bytes
+        name = f"llvm.masked.store.v{self.lanes}{kind}.p0"
+        function = self.e.module.declare(name, ir.VoidType(), [self.type, POINTER, I32, self._mask_type()])
+        self.e.b.call(function, [value, self.e.at(pointer, kind, offset), I32(width), mask])
+
     # Conversion; works on scalars and vectors alike.
 
     def widen(self, value: Value) -> Value:

@@ -26,6 +26,9 @@ LEAKY_SLOPE = 0.01
 
 # How neighbouring columns of a packed row lie in the input: side by side, every second, or at any stride.
 Columns = Literal["unit", "pair", "strided"]
+# What lies side by side in an array that is packed channel by channel: columns, every second column,
+# channels, or nothing.
+Side = Literal["unit", "pair", "channels", "strided"]
 # How neighbouring columns of the flat run lie in the output: all of them side by side ("flat"), those of a
 # row ("unit"), those of two phases in turn ("pair"), at any distance ("strided").
 WayOut = Literal["flat", "unit", "pair", "strided"]

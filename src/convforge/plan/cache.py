@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from convforge.plan.grad_weight_plan import GradWeightPlan
+from convforge.plan.grad_weight_planner import GradWeight, plan_grad_weight
 from convforge.plan.planner import plan_output
 from convforge.plan.request import GradWeightRequest, OutputPlan, OutputRequest
 from convforge.runtime import get_num_threads, notes
@@ -18,7 +18,7 @@ def output_plan(request: OutputRequest) -> OutputPlan:
     return _output_plan(request, get_num_threads(), Target.host(), notes.epoch)
 
 
-def grad_weight_plan(request: GradWeightRequest) -> GradWeightPlan:
+def grad_weight_plan(request: GradWeightRequest) -> GradWeight:
     """The plan of a weight gradient for the host and the present number of threads."""
     return _grad_weight_plan(request, get_num_threads(), Target.host())
 
@@ -31,8 +31,8 @@ def _output_plan(request: OutputRequest, threads: int, target: Target, epoch: in
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
-def _grad_weight_plan(request: GradWeightRequest, threads: int, target: Target) -> GradWeightPlan:
-    return GradWeightPlan(request, target, threads)
+def _grad_weight_plan(request: GradWeightRequest, threads: int, target: Target) -> GradWeight:
+    return plan_grad_weight(request, target, threads)
 
 
 def clear_plans() -> None:

@@ -1,4 +1,4 @@
-"""The plan of a weight gradient."""
+"""The plan of a weight gradient along the flat run (kernels/grad_weight.py): serves every layer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,32 @@ from convforge.plan.job import Job
 from convforge.plan.request import GradWeightRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
+from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.schedule import layout_of
 from convforge.target import Target
 
 Array = NDArray[Any]
+
+NAME = "flat"
+
+
+# Measured over its multiply-adds alone: loads across cache lines, masks and sums across lanes cost as much
+# again; and cycles to pack an element of the input or of grad-output.
+_FLAT_FACTOR, _PACK_CYCLES = 2.0, 0.5
+
+
+def cost_cycles(spec: ConvSpec, target: Target) -> float:
+    """Cycles of one core that the gradient should take."""
+    layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
+    gather, tile = layout.gather, grad_weight_schedule(layout, element, target)
+    pairs = gather.in_channels * max(len(gather.taps_by_phase[0]), 1)
+    mr, nk = tile.mr, tile.nk
+    step = max(mr * nk / 2, (mr + 2 * nk + 1) / 2, (mr * nk + 2 * nk + mr + 4) / 5) * _FLAT_FACTOR
+    tiles = -(-gather.out_channels // mr) * -(-pairs // nk)
+    packing = _PACK_CYCLES * (gather.in_channels * layout.planes + gather.out_channels)
+    return (tiles * step / tile.lanes + packing) * layout.flat * gather.batch * gather.groups
 
 
 class GradWeightPlan:

@@ -4,6 +4,7 @@ from convforge.schedule.layout import Layout, layout_of
 from convforge.schedule.schedule import (
     ChannelsSchedule,
     GatherSchedule,
+    GradWeightOuterSchedule,
     GradWeightSchedule,
     Order,
     Schedule,
@@ -13,6 +14,7 @@ from convforge.schedule.schedule import (
 __all__ = [
     "ChannelsSchedule",
     "GatherSchedule",
+    "GradWeightOuterSchedule",
     "GradWeightSchedule",
     "Layout",
     "Order",

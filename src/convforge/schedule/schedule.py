@@ -90,6 +90,27 @@ class GradWeightSchedule:
     band_length: int
 
 
+@dataclass(frozen=True, slots=True)
+class GradWeightOuterSchedule:
+    """Blocking of grad-weight along channels.
+
+    tile_channels, tile_taps: input channels and taps of a tile. ways: channels side by side in a packed
+    position. nv: vectors of grad-output channels of a tile. lanes: elements of a vector.
+    channel_block, output_block: input and grad-output channels of one task.
+    box: images, slices, rows and columns of outputs packed together. parts: tasks that share the steps.
+    """
+
+    tile_channels: int
+    tile_taps: int
+    ways: int
+    nv: int
+    lanes: int
+    channel_block: int
+    output_block: int
+    box: tuple[int, int, int, int]
+    parts: int
+
+
 def why_tile_illegal(target: Target, accumulators: int, operands: int) -> str | None:
     """The reason why a tile of this many live vectors cannot be used, or None.
 

@@ -1,0 +1,145 @@
+"""Contracts of the weight gradients that pack channels side by side; contract.py says what a contract is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convforge.ir.element import Element
+from convforge.kernels.contract import Side
+
+# Boxes of outputs, and how what they read is packed with channels side by side (interleave.py).
+_BOXES = (
+    *("batch", "parts", "steps", "part_steps", "images", "depths", "heights", "widths"),
+    *("depth", "height", "width", "depth_boxes", "height_boxes", "width_boxes"),
+    *("x_batch", "x_channel", "x_column", "row_residues", "column_residues", "row_table", "total_rows"),
+    *("slice_rows", "column_table", "reach_d", "reach_h", "reach_w", "in_depths", "in_heights", "in_row"),
+    *("tile_channels", "plane", "panel", "g_batch", "g_channel", "g_column", "g_row", "g_slice", "g_panel"),
+    *("taps", "w_out", "y_part", "g_packed", "sums"),
+)
+GRAD_WEIGHT_OUTER_PARAMETERS = (
+    *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
+    *_BOXES,
+    *("runs", "run_table", "run_step", "sums_tile"),
+)
+GRAD_WEIGHT_GROUPS_PARAMETERS = ("groups", "x_group_channel", "g_group_channel", *_BOXES)
+# v: the array that is packed as vectors, b: the one that is broadcast from where it lies.
+GRAD_WEIGHT_POINTWISE_PARAMETERS = (
+    *("b_channels", "v_channels", "b_block", "b_blocks", "v_block", "v_blocks", "batch", "parts", "steps"),
+    *("part_steps", "images", "depths", "heights", "widths", "depth", "height", "width", "depth_boxes"),
+    *("height_boxes", "width_boxes", "b_batch", "b_channel", "b_slice", "b_row", "b_column"),
+    *("v_batch", "v_channel", "v_slice", "v_row", "v_column", "v_joined", "v_panel"),
+    *("w_out", "y_part", "sums", "sums_tile"),
+)
+# A run of taps that lie side by side in a packed row: how far its first reads in a panel, how many there are,
+# which position of the kernel the first is, and the outputs first … stop - 1 of each axis that it reaches.
+OUTER_RUN_FIELDS = (
+    *("distance", "count", "position"),
+    *("first_d", "stop_d", "first_h", "stop_h", "first_w", "stop_w"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightOuterKernel:
+    """What the machine code of the grad-weight kernel along channels depends on.
+
+    ways: channels side by side in a packed position. picks: (tap of a run, channel of a tile, elements from
+    the run's first) of every row of a tile. nv: vectors of grad-output channels of a tile. x_side, g_side:
+    what lies side by side in the arrays.
+    """
+
+    element: Element
+    lanes: int
+    ways: int
+    picks: tuple[tuple[int, int, int], ...]
+    nv: int
+    fused: bool
+    x_side: Side
+    g_side: Side
+
+    @property
+    def mr(self) -> int:
+        """Grad-output channels of a tile."""
+        return self.nv * self.lanes
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight outer 8x3 float32."""
+        return f"grad-weight outer {len(self.picks)}x{self.nv} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.grad_weight_outer import emit_grad_weight_outer
+
+        module = Module(triple)
+        emit_grad_weight_outer(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightPointwiseKernel:
+    """What the machine code of the grad-weight kernel of 1x1 kernels depends on.
+
+    rows: channels broadcast to a tile. nv: vectors of a tile. swapped: whether x is packed as vectors and
+    grad-output broadcast, instead of the other way round. v_side: what lies side by side in the packed array.
+    """
+
+    element: Element
+    lanes: int
+    rows: int
+    nv: int
+    fused: bool
+    swapped: bool
+    v_side: Side
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight pointwise 8x3 float32."""
+        return f"grad-weight pointwise {self.rows}x{self.nv} {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.grad_weight_pointwise import emit_grad_weight_pointwise
+
+        module = Module(triple)
+        emit_grad_weight_pointwise(self, module)
+        return str(module)
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightGroupsKernel:
+    """What the machine code of the grad-weight kernel along groups depends on.
+
+    channels, outs: input and grad-output channels of a group. taps: (elements from an output's own position
+    in a panel, position in the kernel) of each. in_row: elements of a packed row. panel, g_panel: elements
+    from a channel's panel to the next, and from a grad-output channel's. tile: (grad-output channels, pairs
+    of a channel and a tap) of a register tile.
+    """
+
+    element: Element
+    lanes: int
+    channels: int
+    outs: int
+    taps: tuple[tuple[int, int], ...]
+    panel: int
+    g_panel: int
+    in_row: int
+    tile: tuple[int, int]
+    fused: bool
+    x_side: Side
+    g_side: Side
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight groups 9 taps float32."""
+        return f"grad-weight groups {len(self.taps)} taps {self.element.name}"
+
+    def emit(self, triple: str) -> str:
+        """The IR of this kernel."""
+        from convforge.ir.emitter import Module
+        from convforge.kernels.grad_weight_groups import emit_grad_weight_groups
+
+        module = Module(triple)
+        emit_grad_weight_groups(self, module)
+        return str(module)

@@ -1,0 +1,284 @@
+"""What the grad-weight families along channels and along groups share: arrays, boxes of outputs, parts.
+
+A box is a stretch of outputs that is packed together; a part is a number of boxes whose sums one task makes.
+Both follow from the layer alone, so the order of every sum does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import ELEMENTS, Element
+from convforge.kernels.contract import Side
+from convforge.plan.job import Job
+from convforge.plan.request import Array, GradWeightRequest
+from convforge.plan.sizes import element_steps
+from convforge.plan.tables import InputTables
+from convforge.problem import ConvSpec
+from convforge.problem.gather import gather_of
+from convforge.runtime import address_of
+from convforge.schedule import Layout, layout_of
+
+# Tasks that keep any sensible number of threads busy to the end, and threads that a choice is judged by.
+_TASKS, _JUDGED_THREADS = 16, 8
+# Cycles for each weight of each part: its memory is new, and one thread adds it up while others wait.
+_PART_CYCLES = 3.0
+_COMPUTE = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
+
+Sizes = tuple[int, int, int, int]
+
+
+def flattened(spec: ConvSpec) -> ConvSpec:
+    """A pointwise convolution as one over a signal: its positions need no rows."""
+    ones = (1,) * spec.rank
+    unpadded = spec.padding == ((0, 0),) * spec.rank and spec.input_size == spec.output_size
+    if spec.rank == 1 or spec.kernel_size != ones or spec.stride != ones or not unpadded:
+        return spec
+    size = (prod(spec.input_size),)
+    return replace(
+        spec, input_size=size, output_size=size, kernel_size=(1,), stride=(1,), padding=((0, 0),),
+        dilation=(1,), output_padding=(0,),
+    )  # fmt: skip
+
+
+class GradWeightArrays:
+    """The arrays of a request as these families see them: pointwise ones flattened, odd ones copied.
+
+    x_steps, g_steps: element strides of five axes.
+    """
+
+    def __init__(self, request: GradWeightRequest) -> None:
+        spec, x_strides, g_strides = request.spec, request.x_strides, request.g_strides
+        assert not spec.transposed
+        flat = flattened(spec)
+        x_shape, g_shape = spec.input_shape, spec.output_shape
+        self.spec = spec
+        self.copies_g = _run_step(g_shape, g_strides) is None
+        if self.copies_g:
+            g_strides = _contiguous(g_shape, spec.dtype.itemsize)
+        g_strides = _flattened_strides(g_shape, g_strides, flat.rank)
+        self.copies_x = flat is not spec and _run_step(x_shape, x_strides) is None
+        if self.copies_x:
+            x_strides = _contiguous(x_shape, spec.dtype.itemsize)
+        if flat is not spec:
+            x_strides = _flattened_strides(x_shape, x_strides, flat.rank)
+        self.element: Element = ELEMENTS[spec.dtype.name]
+        self.layout: Layout = layout_of(gather_of(flat))
+        self.x_steps, self.g_steps = element_steps(x_strides, flat), element_steps(g_strides, flat)
+
+    def sides(self, x_ways: int, g_ways: int, channels: tuple[int, int] = (1, 1)) -> tuple[Side, Side]:
+        """What lies side by side in x and in grad-output, for vectors of this many channels or groups.
+
+        channels: input and grad-output channels from one vector element to the next.
+        """
+        width = self.layout.gather.axes[2]
+        x, g = self.x_steps, self.g_steps
+        return (
+            _side((*x[:1], x[1] * channels[0], *x[2:]), width.in_size, width.in_step, x_ways),
+            _side((*g[:1], g[1] * channels[1], *g[2:]), prod(self.spec.output_size), 1, g_ways),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Boxes of outputs, in order, and how they are dealt out to parts."""
+
+    counts: tuple[int, int, int]
+    steps: int
+    part_steps: int
+    parts: int
+
+
+def steps_of(layout: Layout, box: Sizes, parts: int) -> Steps:
+    """The boxes of a layer, for at most `parts` parts."""
+    gather = layout.gather
+    d, h, w = (-(-axis.columns // size) for axis, size in zip(gather.axes, box[1:]))
+    steps = -(-gather.batch // box[0]) * d * h * w
+    part_steps = -(-steps // parts)
+    return Steps((d, h, w), steps, part_steps, -(-steps // part_steps))
+
+
+def box_of_outputs(batch: int, sizes: tuple[int, ...], length: int) -> Sizes:
+    """(images, slices, rows, columns) of about `length` outputs: one run of every image's outputs."""
+    pieces = [1, 1, 1, 1]
+    inner = 1
+    for axis, size in reversed(list(enumerate((batch, *sizes)))):
+        fits = max(1, length // inner)
+        if size <= fits:
+            pieces[axis] = size
+            inner *= size
+            continue
+        # Boxes of equal size.
+        count = -(-size // fits)
+        pieces[axis] = -(-size // count)
+        break
+    return pieces[0], pieces[1], pieces[2], pieces[3]
+
+
+def block_counts(tiles: int) -> list[int]:
+    """Numbers of blocks worth a look, for so many tiles of channels."""
+    return [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128) if n < tiles] + [tiles]
+
+
+def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -> tuple[int, float]:
+    """(parts, cycles for each output) when `blocks` blocks of channels share out their steps.
+
+    weights: of one group. A part is one more array of weights to fill and to add, by one thread; too few
+    tasks leave threads without work: judged at eight, for bits may not depend on how many there are.
+    """
+    outputs = layout.gather.batch * prod(axis.columns for axis in layout.gather.axes)
+    steps = steps_of(layout, box, 1).steps
+
+    def dealt(parts: int) -> float:
+        tasks = blocks * parts
+        adding = _PART_CYCLES * parts * weights / outputs if parts > 1 else 0.0
+        return cycles * (-(-tasks // _JUDGED_THREADS) * _JUDGED_THREADS / tasks) + adding
+
+    choices = sorted({1, 2, 3, 4, 8, max(1, -(-_TASKS // blocks))})
+    parts = min((n for n in choices if n == 1 or n <= steps), key=dealt)
+    return parts, dealt(parts)
+
+
+def box_values(
+    arrays: GradWeightArrays, box: Sizes, steps: Steps, ways: int, tables: InputTables
+) -> dict[str, int]:
+    """Parameters that say where boxes lie and how what they read is packed, `ways` channels side by side."""
+    layout = arrays.layout
+    gather = layout.gather
+    d, h, w = gather.axes
+    images, depths, heights, widths = box
+    x_steps, g_steps = arrays.x_steps, arrays.g_steps
+    return {
+        "batch": gather.batch,
+        "parts": steps.parts,
+        "steps": steps.steps,
+        "part_steps": steps.part_steps,
+        "images": images,
+        "depths": depths,
+        "heights": heights,
+        "widths": widths,
+        "depth": d.columns,
+        "height": h.columns,
+        "width": w.columns,
+        "depth_boxes": steps.counts[0],
+        "height_boxes": steps.counts[1],
+        "width_boxes": steps.counts[2],
+        "x_batch": x_steps[0],
+        "x_channel": x_steps[1],
+        "x_column": x_steps[4] * w.in_step,
+        "row_residues": layout.row_residues,
+        "column_residues": len(w.residues),
+        "row_table": tables.rows.ctypes.data,
+        "total_rows": layout.total_rows,
+        "slice_rows": layout.slice_rows,
+        "column_table": tables.columns.ctypes.data,
+        "reach_d": d.reach,
+        "reach_h": h.reach,
+        "reach_w": w.reach,
+        "in_depths": depths + d.reach,
+        "in_heights": heights + h.reach,
+        "in_row": (widths + w.reach) * ways,
+        "g_batch": g_steps[0],
+        "g_channel": g_steps[1],
+        "g_column": g_steps[4],
+        "g_row": g_steps[3],
+        "g_slice": g_steps[2],
+        "taps": prod(arrays.spec.kernel_size),
+    }
+
+
+def distance_in_box(layout: Layout, box: Sizes, tap: int, plane: int, ways: int) -> int:
+    """How far from an output's own position a tap reads in a panel of planes `plane` elements apart."""
+    gather = layout.gather
+    _, h, w = gather.axes
+    taps = gather.taps_by_phase[0][tap]
+    (rd, sd), (rh, sh), (rw, sw) = (axis.split(t) for axis, t in zip(gather.axes, taps))
+    residue = (rd * len(h.residues) + rh) * len(w.residues) + rw
+    return residue * plane + ((sd * (box[2] + h.reach) + sh) * (box[3] + w.reach) + sw) * ways
+
+
+def position_in_kernel(spec: ConvSpec, layout: Layout, tap: int) -> int:
+    """Where a tap lies in a contiguous kernel."""
+    sizes = [1] * (3 - spec.rank) + list(spec.kernel_size)
+    d, h, w = layout.gather.taps_by_phase[0][tap]
+    return (d.kernel * sizes[1] + h.kernel) * sizes[2] + w.kernel
+
+
+def run_parts(
+    arrays: GradWeightArrays,
+    job: Job,
+    tasks: int,
+    threads: int,
+    scratch_bytes: int,
+    parts: int,
+    parameters: NDArray[np.int64],
+    x: Array,
+    grad_output: Array,
+    grad_weight: Array,
+) -> None:
+    """Have the parts of a weight gradient computed, and add them up."""
+    if arrays.copies_x:
+        x = np.ascontiguousarray(x)
+    if arrays.copies_g:
+        grad_output = np.ascontiguousarray(grad_output)
+    element, to = arrays.element, grad_weight
+    alone = parts == 1 and element.storage == element.compute
+    if not alone:
+        to = np.empty((parts, *grad_weight.shape), _COMPUTE[element.compute])
+    job.run(
+        tasks,
+        threads,
+        scratch_bytes,
+        address_of(parameters),
+        address_of(x),
+        0,
+        address_of(grad_output),
+        address_of(to),
+    )
+    if not alone:
+        # Part after part, in the type that they were summed in: integers wrap around.
+        total = np.add.reduce(to, axis=0, dtype=to.dtype)
+        grad_weight[...] = total.astype(grad_weight.dtype, copy=False)
+
+
+def _side(steps: tuple[int, ...], columns: int, in_step: int, ways: int) -> Side:
+    """What lies side by side in an array of these element steps."""
+    if (steps[4] == 1 or columns == 1) and in_step <= 2:
+        return "unit" if in_step == 1 else "pair"
+    # Vectors of one or two lanes are not worth a kernel of their own.
+    return "channels" if steps[1] == 1 and ways >= 4 else "strided"
+
+
+def _run_step(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
+    """Bytes from a position to the next if all positions of a channel are equally far apart, else None."""
+    step, size = None, 1
+    for length, stride in zip(reversed(shape[2:]), reversed(strides[2:])):
+        if length == 1:
+            continue
+        if step is None:
+            step = stride
+        elif stride != step * size:
+            return None
+        size *= length
+    return 0 if step is None else step
+
+
+def _flattened_strides(shape: tuple[int, ...], strides: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Strides of batch, channel and `rank` spatial axes, those of length 1 as if they were longer."""
+    step = _run_step(shape, strides)
+    assert step is not None
+    spatial = [step]
+    for length in reversed(shape[-rank + 1 :] if rank > 1 else ()):
+        spatial.insert(0, spatial[0] * length)
+    return (strides[0], strides[1], *spatial)
+
+
+def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    strides = [itemsize]
+    for size in reversed(shape[1:]):
+        strides.insert(0, strides[0] * size)
+    return tuple(strides)

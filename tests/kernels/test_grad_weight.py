@@ -1,0 +1,176 @@
+"""Every family of weight gradients against the oracle, wherever it is legal, whatever the planner says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings, strategies as st
+
+from convforge import reference
+from convforge.plan import grad_weight_groups, grad_weight_outer, grad_weight_pointwise
+from convforge.plan.grad_weight_groups import GradWeightGroupsPlan
+from convforge.plan.grad_weight_outer import GradWeightOuterPlan
+from convforge.plan.grad_weight_planner import grad_weight_costs
+from convforge.plan.grad_weight_pointwise import GradWeightPointwisePlan
+from convforge.plan.request import GradWeightRequest
+from convforge.plan.tap_runs import tap_runs
+from convforge.problem import ConvSpec, normalize_conv
+from convforge.problem.gather import gather_of
+from convforge.schedule import layout_of
+from convforge.target import Target
+from support.convolutions import filled, numpy_dtype, with_layout
+from support.targets import MASKS, masked
+from support.tolerance import assert_close
+
+FAMILIES: dict[str, tuple[Any, Any]] = {
+    "outer": (grad_weight_outer, GradWeightOuterPlan),
+    "groups": (grad_weight_groups, GradWeightGroupsPlan),
+    "pointwise": (grad_weight_pointwise, GradWeightPointwisePlan),
+}
+
+
+def make(
+    shape: tuple[int, ...], weight: tuple[int, ...], dtype: str = "float32", **arguments: Any
+) -> ConvSpec:
+    return normalize_conv(shape, weight, None, rank=len(shape) - 2, dtype=numpy_dtype(dtype), **arguments)[0]
+
+
+def check(family: str, spec: ConvSpec, target: Target, layout: str = "plain", seed: int = 0) -> None:
+    """A family's gradient against the oracle's, output memory full of noise beforehand."""
+    dtype = "bfloat16" if spec.dtype.kind == "V" else spec.dtype.name
+    generator = np.random.default_rng(seed)
+    x, gradient = (
+        with_layout(filled(generator, s, dtype), layout) for s in (spec.input_shape, spec.output_shape)
+    )
+    plan = FAMILIES[family][1](GradWeightRequest(spec, x.strides, gradient.strides), target, 2)
+    found = np.full(spec.weight_shape, 77, spec.dtype)
+    plan(x, gradient, found)
+    wide = np.dtype(np.int64 if spec.dtype.kind in "iu" else np.float64)
+    exact, sizes = replace(spec, dtype=wide), replace(spec, dtype=np.dtype(np.float64))
+    magnitude = reference.grad_weight(
+        sizes, np.abs(x.astype(np.float64)), np.abs(gradient.astype(np.float64))
+    )
+    length = spec.batch * int(np.prod(spec.output_size))
+    assert_close(found, reference.grad_weight(exact, x, gradient), magnitude, length)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=25)
+@given(
+    channels=st.sampled_from((1, 2, 3, 4, 7, 8, 9, 33)),
+    outputs=st.sampled_from((1, 2, 4, 15, 17, 33, 70)),
+    groups=st.sampled_from((1, 2, 17)),
+    size=st.tuples(st.integers(1, 3), st.integers(1, 9), st.sampled_from((1, 7, 15, 16, 17, 33, 50))),
+    rank=st.sampled_from((1, 2, 2, 3)),
+    kernel=st.sampled_from((1, 2, 3, 5)),
+    stride=st.sampled_from((1, 1, 2, 3)),
+    dilation=st.sampled_from((1, 1, 2)),
+    mode=st.sampled_from(("zeros", "zeros", "reflect", "circular")),
+    batch=st.sampled_from((1, 2, 5)),
+    dtype=st.sampled_from(("float32", "float32", "float64", "bfloat16", "int8", "int64")),
+    layout=st.sampled_from(("plain", "plain", "channels_last", "sliced", "broadcast")),
+)
+def test_every_family(
+    mask: str,
+    family: str,
+    channels: int,
+    outputs: int,
+    groups: int,
+    size: tuple[int, int, int],
+    rank: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    mode: str,
+    batch: int,
+    dtype: str,
+    layout: str,
+) -> None:
+    kernel = 1 if family == "pointwise" else kernel
+    if family == "groups":
+        channels, outputs = min(channels, 3), min(outputs, 3)
+    sides = size[-rank:]
+    pads = tuple(min(dilation * (kernel - 1) // 2, n - 1) for n in sides)
+    assume(all(n + 2 * p > dilation * (kernel - 1) for n, p in zip(sides, pads, strict=True)))
+    with masked(mask) as target:
+        spec = make(
+            (batch, channels * groups, *sides), (outputs * groups, channels, *(kernel,) * rank), dtype,
+            stride=stride, padding=pads, dilation=dilation, groups=groups, padding_mode=mode,
+        )  # fmt: skip
+        assume(FAMILIES[family][0].why_illegal(spec, target) is None)
+        check(family, spec, target, layout)
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "weight", "arguments"),
+    [
+        ("outer", (20, 70, 14, 14), (130, 70, 3, 3), {"padding": 1}),
+        ("outer", (3, 3, 61, 130), (40, 3, 7, 7), {"padding": 3, "stride": 2}),
+        ("outer", (2, 20, 6, 40, 40), (33, 20, 3, 3, 3), {"padding": 1}),
+        ("outer", (2, 20, 5000), (33, 20, 3), {"padding": 40, "dilation": 40}),
+        ("groups", (9, 40, 61, 70), (40, 1, 5, 5), {"padding": 2, "groups": 40}),
+        ("groups", (2, 64, 33, 33), (64, 4, 3, 3), {"padding": 1, "groups": 16, "stride": 2}),
+        ("pointwise", (20, 300, 14, 14), (130, 300, 1, 1), {}),
+        ("pointwise", (3, 130, 57, 60), (300, 130, 1, 1), {"stride": 2}),
+    ],
+)
+def test_several_boxes_blocks_and_parts(
+    family: str, shape: tuple[int, ...], weight: tuple[int, ...], arguments: dict[str, Any]
+) -> None:
+    """Sizes that no tile, block, box or part divides."""
+    check(family, make(shape, weight, **arguments), Target.host())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bits_know_neither_threads_nor_layout(family: str) -> None:
+    weight = {"outer": (64, 40, 3, 3), "groups": (40, 1, 3, 3), "pointwise": (64, 40, 1, 1)}[family]
+    spec = make((5, 40, 28, 28), weight, padding=weight[2] // 2, groups=40 // weight[1])
+    generator = np.random.default_rng(0)
+    x, gradient = (
+        generator.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.output_shape)
+    )
+    results = []
+    for threads in (1, 2, 5):
+        for layout in ("plain", "channels_last", "sliced", "reversed"):
+            arrays = with_layout(x, layout), with_layout(gradient, layout)
+            request = GradWeightRequest(spec, arrays[0].strides, arrays[1].strides)
+            found = np.empty(spec.weight_shape, np.float32)
+            FAMILIES[family][1](request, Target.host(), threads)(*arrays, found)
+            results.append(found)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+
+
+def test_taps_of_a_row_are_gathered_into_runs() -> None:
+    layout = layout_of(gather_of(make((1, 3, 20, 20), (8, 3, 1, 7), stride=2, padding=(0, 3))))
+    found = tap_runs(layout, 4)
+    assert found.runs == ((0, 2, 4, 6), (1, 3, 5))
+    assert (found.shift, found.step) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "weight", "groups", "family"),
+    [
+        ((16, 64, 56, 56), (64, 64, 3, 3), 1, "outer"),
+        ((16, 32, 56, 56), (32, 1, 3, 3), 32, "groups"),
+        ((16, 64, 56, 56), (256, 64, 1, 1), 1, "pointwise"),
+    ],
+)
+def test_the_planner_knows_what_each_family_is_for(
+    shape: tuple[int, ...], weight: tuple[int, ...], groups: int, family: str
+) -> None:
+    spec = make(shape, weight, padding=weight[2] // 2, groups=groups)
+    costs = grad_weight_costs(spec, Target.host())
+    assert min(costs, key=lambda name: costs[name]) == family
+
+
+def test_illegal_families_say_why() -> None:
+    target = Target.host()
+    dense, strided = make((1, 64, 9, 9), (64, 64, 3, 3)), make((1, 4, 9, 9), (4, 4, 1, 1), padding=1)
+    assert "weights of a group" in (grad_weight_groups.why_illegal(dense, target) or "")
+    assert "9 positions" in (grad_weight_pointwise.why_illegal(dense, target) or "")
+    assert "padding" in (grad_weight_pointwise.why_illegal(strided, target) or "")
