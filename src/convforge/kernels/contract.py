@@ -85,7 +85,16 @@ DEPTHWISE_PARAMETERS = (
 # lowest: column of the input that the first tile's first is, negative on padding; spacing: the dilation.
 # out_row_table: element offsets of output rows, of out_rows rows of tiles.
 WINOGRAD_PARAMETERS = (
-    *("batch", "groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "channel_block"),
+    *(
+        "batch",
+        "groups",
+        "channels",
+        "out_channels",
+        "out_tiles",
+        "task_tiles",
+        "out_blocks",
+        "channel_block",
+    ),
     *("images", "bands", "band_length", "flat", "run", "out_group", "tile_group"),
     *("distances", "values", "point", "spread", "sums", "sums_point", "leaving", "lines"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "width", "out_rows", "out_row_table"),

@@ -156,7 +156,9 @@ def tile_gather(gather: Gather, tiling: Tiling) -> Gather:
     return replace(gather, axes=(d, h, w), taps_by_phase=(taps,))
 
 
-def output_rows(gather: Gather, tiles: Layout, tiling: Tiling, strides: tuple[int, int], no_row: int) -> Int64s:
+def output_rows(
+    gather: Gather, tiles: Layout, tiling: Tiling, strides: tuple[int, int], no_row: int
+) -> Int64s:
     """Element offset of the output row that each row of tiles makes; no_row where there is none.
 
     tiles: of `tile_gather`'s. strides: of depth and height, in elements.
