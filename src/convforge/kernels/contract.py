@@ -91,21 +91,29 @@ DEPTHWISE_ROWS_PARAMETERS = (
     *("x_batch", "x_channel", "x_slice", "x_row", "y_batch", "y_channel", "y_slice", "y_row"),
     *("in_depth", "in_height", "in_width", "depth", "height", "width", "depth_step", "zero_words"),
 )
-# values, spread, sums, leaving, lines: where these lie in scratch, in bytes. point: elements from the values
-# of one point to those of the next. distances: how far in the planes each input of a tile lies from the tile;
-# reach: the farthest row of them.
+# A task holds a band of up to band_length tiles of each of `images` images, one after the other in a run of
+# `run` elements, a channel's row. The sums of out_group tiles of channels and of
+# tile_group elements of the run are held before they leave. values, spread, sums, leaving, lines: where these
+# lie in scratch, in bytes. point, sums_point: elements from the values, the sums of one point to the next's.
+# distances: how far in the planes each input of a tile lies from the tile; reach: the farthest row of them.
+# lowest: column of the input that the first tile's first is, negative on padding; spacing: the dilation.
+# out_row_table: element offsets of output rows, of out_rows rows of tiles.
 WINOGRAD_PARAMETERS = (
-    *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "phases", "phase_table"),
-    *("bands", "band_length", "flat", "channel_block", "point", "distances", "values", "spread"),
-    *("sums", "leaving", "lines"),
-    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice"),
-    *("pitch", "plane", "planes", "plane_rows", "total_rows", "row_length", "one_row"),
-    *("row_residues", "column_residues", "x_column", "slice_rows", "reach"),
-)
-# What differs from phase to phase of a dilated kernel. lowest: column of the input that the first tile's
-# first is, negative on padding; in_width: columns of the input; x_offset, y_offset: its first input, output.
-WINOGRAD_PHASE_FIELDS = (
-    *("row_table", "column_table", "lowest", "in_width", "x_offset", "y_offset", "depth", "height", "width"),
+    *(
+        "batch",
+        "groups",
+        "channels",
+        "out_channels",
+        "out_tiles",
+        "task_tiles",
+        "out_blocks",
+        "channel_block",
+    ),
+    *("images", "bands", "band_length", "flat", "run", "out_group", "tile_group"),
+    *("distances", "values", "point", "spread", "sums", "sums_point", "leaving", "lines"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "width", "out_rows", "out_row_table"),
+    *_PACKING,
+    *("lowest", "in_width", "spacing", "reach"),
 )
 # offsets: the element offset of each tap in the weight array. lines: where one channel's taps lie in scratch.
 WINOGRAD_WEIGHT_PARAMETERS = (
@@ -210,6 +218,7 @@ class WinogradKernel:
     """What the machine code of Winograd's algorithm depends on.
 
     margins: whether a padding mode fills columns. columns: "unit" where the input's lie side by side.
+    spaced: whether the width is dilated.
     """
 
     element: Element
@@ -220,6 +229,7 @@ class WinogradKernel:
     tiling: Tiling
     columns: Columns
     margins: bool
+    spaced: bool
     way_out: WayOut
     has_bias: bool
     activation: Activation

@@ -29,6 +29,7 @@ finite, and the header's flag tells the plan to have that image computed by a di
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 
@@ -38,21 +39,41 @@ from convforge.kernels.combine import emit_product, emit_transposed_product
 from convforge.kernels.contract import (
     HEADER_BYTES,
     WINOGRAD_PARAMETERS,
-    WINOGRAD_PHASE_FIELDS,
     WinogradKernel,
 )
-from convforge.kernels.epilogue import emit_activation, emit_write_rows
+from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
+from convforge.kernels.pack_spaced import emit_pack_spaced
 from convforge.kernels.pack_tiles import emit_pack_tiles
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import IN_REGISTERS, Pass, emit_separable
 from convforge.kernels.spread import emit_flag, emit_largest, emit_uneven, emit_unfit, window_passes
+from convforge.kernels.write_tiles import emit_write_tiles
 from convforge.schedule.winograd import transforms
 
 
 def emit_winograd(kernel: WinogradKernel, module: Module) -> None:
     """Emit the task of a kernel."""
     _Winograd(kernel).emit(module)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a task computes: the tiles first … stop - 1, `tiles` in number, of each of its images."""
+
+    first: Int
+    stop: Int
+    images: Int
+    tiles: Int
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    """Where a group of channels goes to in the first image, its bias, and how many channels are left."""
+
+    target: Value
+    bias: Value | None
+    channels: Int
 
 
 class _Winograd:
@@ -77,56 +98,80 @@ class _Winograd:
 
         out_block, key = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
         band, rest = e.rem(key, p.bands), e.div(key, p.bands)
-        phase, rest = e.rem(rest, p.phases), e.div(rest, p.phases)
-        group, image = e.rem(rest, p.groups), e.div(rest, p.groups)
-        fields = WINOGRAD_PHASE_FIELDS
-        p.let(fields, e.at(p.pointer("phase_table"), "i64", e.mul(phase, len(fields))))
+        group = e.rem(rest, p.groups)
+        first_image = e.mul(e.div(rest, p.groups), p.images)
         first = e.mul(band, p.band_length)
         stop = e.minimum(e.add(first, p.band_length), p.flat)
-        at = e.add(p.x_offset, e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel))
-        x_group = e.at(x, storage, at)
-        values = e.at(scratch, "i8", p.values)
+        task = _Task(
+            first=first,
+            stop=stop,
+            images=e.minimum(p.images, e.sub(p.batch, first_image)),
+            tiles=e.sub(stop, first),
+        )
 
         stale = e.b.icmp_signed("!=", e.load("i64", scratch), e.i64(e.add(key, 1)))
         with e.when(stale):
             e.store(e.i64(e.add(key, 1)), "i64", scratch)
-            self._emit_values(e, v, p, scratch, x_group, first, stop)
+            at = e.add(e.mul(first_image, p.x_batch), e.mul(group, p.channels, p.x_channel))
+            self._emit_values(e, v, p, scratch, e.at(x, storage, at), task)
 
-        at = e.add(p.y_offset, e.mul(image, p.y_batch), e.mul(group, p.out_channels, p.y_channel))
+        at = e.add(e.mul(first_image, p.y_batch), e.mul(group, p.out_channels, p.y_channel))
         y_group = e.at(y, storage, at)
         group_bias = e.at(bias, compute, e.mul(group, p.out_channels)) if self.kernel.has_bias else None
-        tile_weights = e.mul(p.channels, self.tiling.points * self.mr)
         first_out = e.mul(out_block, p.task_tiles)
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
-        with e.loop(first_out, stop_out, name="out_tile") as out:
-            at = e.mul(e.add(e.mul(group, p.out_tiles), out.index), tile_weights)
-            out_weights = e.at(weights, compute, at)
+        with e.loop(first_out, stop_out, step=p.out_group, name="out_group") as out:
+            outs = e.minimum(p.out_group, e.sub(stop_out, out.index))
+            at = e.mul(e.add(e.mul(group, p.out_tiles), out.index), p.channels, self.tiling.points * self.mr)
             first_channel = e.mul(out.index, self.mr)
-            target = e.at(y_group, storage, e.mul(first_channel, p.y_channel))
-            out_bias = None if group_bias is None else e.at(group_bias, compute, first_channel)
-            rows = e.minimum(e.sub(p.out_channels, first_channel), self.mr)
-            with e.loop(first, stop, step=self.length, name="tile") as tile:
-                here = e.at(values, compute, e.sub(tile.index, first))
-                self._emit_sums(e, v, p, out_weights, here, e.at(scratch, "i8", p.sums))
-                self._emit_outputs(e, v, p, scratch, target, out_bias, tile.index, rows)
+            leave = _Leave(
+                target=e.at(y_group, storage, e.mul(first_channel, p.y_channel)),
+                bias=None if group_bias is None else e.at(group_bias, compute, first_channel),
+                channels=e.sub(p.out_channels, first_channel),
+            )
+            run = e.mul(task.images, task.tiles)
+            with e.loop(0, run, step=p.tile_group, name="tile_group") as tile:
+                behind = e.minimum(run, e.add(tile.index, p.tile_group))
+                u = e.at(weights, compute, at)
+                self._emit_sums(e, v, p, u, scratch, outs, tile.index, behind)
+                with (
+                    e.loop(0, outs, name="leaving_out") as one,
+                    e.loop(tile.index, behind, step=self.length, name="leaving_tile") as some,
+                ):
+                    self._emit_outputs(
+                        e, v, p, scratch, task, leave, one.index, e.sub(some.index, tile.index), some.index
+                    )
         e.done()
 
     # The way in.
 
     def _emit_values(
+        self, e: Emitter, v: Vectors, p: Parameters, scratch: Value, x: Value, task: _Task
+    ) -> None:
+        """V of a task, all channels; one channel's planes at a time stay in the cache.
+
+        Images follow each other without gaps: an image's last vector reaches into the next one's place, and
+        is written before it.
+        """
+        with e.loop(0, task.images, name="image") as image:
+            values = e.at(e.at(scratch, "i8", p.values), self.element.compute, e.mul(image.index, task.tiles))
+            source = e.at(x, self.element.storage, e.mul(image.index, p.x_batch))
+            self._emit_image_values(e, v, p, scratch, source, values, task.first, task.stop)
+
+    def _emit_image_values(
         self,
         e: Emitter,
         v: Vectors,
         p: Parameters,
         scratch: Value,
         x: Value,
+        values: Value,
         first: Int,
         stop: Int,
     ) -> None:
-        """V of the tiles first … stop - 1, all channels; one channel's planes at a time stay in the cache."""
+        """V of the tiles first … stop - 1 of one image."""
         compute = self.element.compute
-        planes, values = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", p.values)
-        spread = e.at(scratch, "i8", p.spread)
+        planes, spread = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", p.spread)
         windows = prod(self.tiling.outputs)
         with e.loop(0, e.mul(p.band_length, windows), step=self.lanes, name="window") as window:
             v.clear_bits(spread, window.index)
@@ -137,19 +182,25 @@ class _Winograd:
         distances = p.pointer("distances")
         with e.loop(0, p.channels, name="channel") as channel:
             source = e.at(x, self.element.storage, e.mul(channel.index, p.x_channel))
-            if self.kernel.columns == "unit":
+            before, behind = e.sub(first, base), e.sub(e.add(stop, p.reach), base)
+            if self.kernel.spaced:
+                emit_pack_spaced(
+                    e, v, p, columns=self.kernel.columns, outputs=self.tiling.outputs[2],
+                    inputs=self.tiling.sizes[2], source=source, target=planes,
+                    first_row=first_row, first_column=first_column, before=before, behind=behind,
+                )  # fmt: skip
+            elif self.kernel.columns == "unit":
                 emit_pack_tiles(
                     e, v, p, outputs=self.tiling.outputs[2], columns=self.tiling.sizes[2],
                     margins=self.kernel.margins, source=source, target=planes,
-                    first_row=first_row, first_column=first_column,
-                    before=e.sub(first, base), behind=e.sub(e.add(stop, p.reach), base),
+                    first_row=first_row, first_column=first_column, before=before, behind=behind,
                 )  # fmt: skip
             else:
                 emit_pack(
                     e, v, "strided", p, source=source, target=planes, channels=1,
                     first_row=first_row, first_column=first_column,
                 )  # fmt: skip
-            to = e.at(values, compute, e.mul(channel.index, p.band_length))
+            to = e.at(values, compute, e.mul(channel.index, p.run))
             with e.loop(first, stop, step=self.lanes, name="some_tiles") as tiles:
                 origin = e.at(planes, compute, e.sub(tiles.index, base))
                 self._emit_transform(e, v, p, scratch, origin, distances, to, e.sub(tiles.index, first))
@@ -200,31 +251,64 @@ class _Winograd:
     # The products.
 
     def _emit_sums(
-        self, e: Emitter, v: Vectors, p: Parameters, weights: Value, values: Value, sums: Value
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        weights: Value,
+        scratch: Value,
+        outs: Int,
+        first: Int,
+        stop: Int,
     ) -> None:
-        """M of mr channels and `length` tiles: for each point a product of matrices, channels in blocks."""
+        """M of `outs` tiles of channels and the elements first … stop - 1 of the run.
+
+        A product of matrices for each point. Of all orders this one passes fewest bytes: a block of channels
+        is fetched once, its values to meet all weights, and its weights all values.
+        """
+        compute, mr = self.element.compute, self.mr
+        values, sums = e.at(scratch, "i8", p.values), e.at(scratch, "i8", p.sums)
+        out_weights = e.mul(p.channels, self.tiling.points * mr)
+        with (
+            e.loop(0, self.tiling.points, name="point") as point,
+            e.loop(0, p.channels, step=p.channel_block, name="block") as block,
+            e.loop(0, outs, name="out_tile") as out,
+            e.loop(first, stop, step=self.length, name="tile") as tile,
+        ):
+            at = e.add(e.mul(out.index, out_weights), e.mul(point.index, p.channels, mr))
+            u = e.at(weights, compute, e.add(at, e.mul(block.index, mr)))
+            at = e.add(e.mul(point.index, p.point), e.mul(block.index, p.run))
+            x = e.at(values, compute, e.add(at, tile.index))
+            at = e.add(e.mul(out.index, p.tile_group), e.sub(tile.index, first))
+            held = e.at(sums, compute, e.add(e.mul(point.index, p.sums_point), e.mul(at, mr)))
+            count = e.minimum(p.channel_block, e.sub(p.channels, block.index))
+            self._emit_product(e, v, u, x, p.run, count, held, e.equal(block.index, 0))
+
+    def _emit_product(
+        self,
+        e: Emitter,
+        v: Vectors,
+        weights: Value,
+        values: Value,
+        run: Int,
+        count: Int,
+        held: Value,
+        fresh: Value,
+    ) -> None:
+        """The sums of `count` channels, mr x nv vectors in registers; added to those held unless fresh."""
         compute, mr, nv = self.element.compute, self.mr, self.nv
-        with e.loop(0, self.tiling.points, name="point") as point:
-            u = e.at(weights, compute, e.mul(point.index, p.channels, mr))
-            x = e.at(values, compute, e.mul(point.index, p.point))
-            held = e.at(sums, compute, e.mul(point.index, mr * self.length))
-            with e.loop(0, p.channels, step=p.channel_block, name="block") as block:
-                count = e.minimum(p.channel_block, e.sub(p.channels, block.index))
-                u_block = e.at(u, compute, e.mul(block.index, mr))
-                x_block = e.at(x, compute, e.mul(block.index, p.band_length))
-                with e.loop(0, count, carried=[v.zero()] * (mr * nv), name="c") as c:
-                    row = e.at(u_block, compute, e.mul(c.index, mr))
-                    line = e.at(x_block, compute, e.mul(c.index, p.band_length))
-                    here = [v.load(line, j * self.lanes) for j in range(nv)]
-                    for m in range(mr):
-                        w = v.load_broadcast(row, m)
-                        c.next += [v.multiply_add(w, here[j], c.carried[m * nv + j]) for j in range(nv)]
-                fresh = e.equal(block.index, 0)
-                with e.loop(0, e.select(fresh, 0, 1), carried=c.results, name="resume") as resume:
-                    before = [v.load(held, i * self.lanes) for i in range(mr * nv)]
-                    resume.next = [v.add(b, a) for b, a in zip(before, resume.carried)]
-                for i, value in enumerate(resume.results):
-                    v.store(value, held, i * self.lanes)
+        with e.loop(0, count, carried=[v.zero()] * (mr * nv), name="c") as c:
+            row = e.at(weights, compute, e.mul(c.index, mr))
+            line = e.at(values, compute, e.mul(c.index, run))
+            here = [v.load(line, j * self.lanes) for j in range(nv)]
+            for m in range(mr):
+                w = v.load_broadcast(row, m)
+                c.next += [v.multiply_add(w, here[j], c.carried[m * nv + j]) for j in range(nv)]
+        with e.loop(0, e.select(fresh, 0, 1), carried=c.results, name="resume") as resume:
+            before = [v.load(held, i * self.lanes) for i in range(mr * nv)]
+            resume.next = [v.add(b, a) for b, a in zip(before, resume.carried)]
+        for i, value in enumerate(resume.results):
+            v.store(value, held, i * self.lanes)
 
     # The way out.
 
@@ -234,16 +318,23 @@ class _Winograd:
         v: Vectors,
         p: Parameters,
         scratch: Value,
-        target: Value,
-        bias: Value | None,
-        tile: Int,
-        rows: Int,
+        task: _Task,
+        leave: _Leave,
+        out: Int,
+        held: Int,
+        place: Int,
     ) -> None:
-        """From M to the output array: transform, bias, activation; columns put in turn; row by row."""
-        compute, length, (md, mh, mw) = self.element.compute, self.length, self.tiling.outputs
-        sums, leaving = e.at(scratch, "i8", p.sums), e.at(scratch, "i8", p.leaving)
-        size = self.mr * length  # of M's point; mw times that, of one row of the tiles on its way out
+        """From M to the output array: transform, bias, activation; columns put in turn; image by image.
+
+        out: which tile of channels of the group. held: its first element in the sums; place: in the run.
+        """
+        compute, length, mw = self.element.compute, self.length, self.tiling.outputs[2]
+        at = e.mul(e.add(e.mul(out, p.tile_group), held), self.mr)
+        sums, leaving = e.at(e.at(scratch, "i8", p.sums), compute, at), e.at(scratch, "i8", p.leaving)
         lines, watched = e.at(scratch, "i8", p.lines), e.at(scratch, "i8", p.spread)
+        first_channel = e.mul(out, self.mr)
+        rows = e.minimum(e.sub(leave.channels, first_channel), self.mr)
+        run = e.mul(task.images, task.tiles)
         passes = [
             Pass(axis, matrix_rows, partial(emit_transposed_product, v, self.matrices[axis].output))
             for axis, matrix_rows in enumerate(self.tiling.outputs)
@@ -251,13 +342,15 @@ class _Winograd:
         ]
         v.clear_bits(watched, 0)
         with e.loop(0, rows, name="channel_out") as m:
-            added = None if bias is None else v.load_broadcast(bias, m.index)
+            added = None
+            if leave.bias is not None:
+                added = v.load_broadcast(leave.bias, e.add(first_channel, m.index))
             with e.loop(0, self.nv, name="vector_out") as j:
                 at = e.add(e.mul(m.index, length), e.mul(j.index, self.lanes))
-                real = v.first(e.sub(p.flat, e.add(tile, e.mul(j.index, self.lanes))))
+                real = v.first(e.sub(run, e.add(place, e.mul(j.index, self.lanes))))
 
-                def load(place: Int, at: Int = at) -> Value:
-                    return v.load(sums, e.add(at, e.mul(place, size)))
+                def load(point: Int, at: Int = at) -> Value:
+                    return v.load(sums, e.add(at, e.mul(point, p.sums_point)))
 
                 def finish(
                     places: list[Int],
@@ -265,41 +358,40 @@ class _Winograd:
                     at: Int = at,
                     real: Value = real,
                     added: Value = added,
+                    j: Int = j.index,
+                    m: Int = m.index,
                 ) -> None:
                     if added is not None:
                         row = [v.add(value, added) for value in row]
                     largest = emit_largest(v, v.load_bits(watched, 0), row, real)
                     v.store_bits(largest, watched, 0)
-                    row = v.interleave([emit_activation(v, self.kernel.activation, value) for value in row])
-                    to = e.add(e.mul(places[0], size), e.mul(at, mw))
+                    row = [emit_activation(v, self.kernel.activation, value) for value in row]
+                    to = e.mul(places[0], self.mr * length)
+                    if self.kernel.spaced:
+                        to, apart = e.add(to, e.mul(m, length * mw), e.mul(j, self.lanes)), length
+                    else:
+                        to, apart, row = e.add(to, e.mul(at, mw)), self.lanes, v.interleave(row)
                     for k, value in enumerate(row):
-                        v.store(value, leaving, e.add(to, k * self.lanes))
+                        v.store(value, leaving, e.add(to, k * apart))
 
                 emit_separable(e, v, self.tiling.sizes, passes, read=load, write=finish, scratch=lines)
         emit_flag(e, scratch, emit_unfit(v, v.load_bits(watched, 0)))
-        with e.loop(0, md * mh, name="tile_row") as i:
-            d, h = e.div(i.index, mh), e.rem(i.index, mh)
-            y_row = e.add(e.mul(p.y_slice, d), e.mul(p.y_row, h))
-            emit_write_rows(
+        target = e.at(leave.target, self.element.storage, e.mul(first_channel, p.y_channel))
+        behind = e.minimum(run, e.add(place, length))
+        images = e.div(e.add(behind, task.tiles, -1), task.tiles)
+        with e.loop(e.div(place, task.tiles), images, name="image_out") as image:
+            begins = e.mul(image.index, task.tiles)
+            low = e.maximum(begins, place)
+            high = e.minimum(e.add(begins, task.tiles), behind)
+            emit_write_tiles(
                 e,
                 v,
-                tile=e.at(leaving, compute, e.mul(i.index, size * mw)),
-                tile_size=0,
-                length=length * mw,
-                flat=e.mul(tile, mw),
+                p,
+                self.kernel,
+                leaving=leaving,
+                skipped=e.sub(low, place),
+                tile=e.add(task.first, e.sub(low, begins)),
+                tiles=e.sub(high, low),
+                target=e.at(target, self.element.storage, e.mul(image.index, p.y_batch)),
                 rows=rows,
-                target=e.at(target, self.element.storage, y_row),
-                channel=p.y_channel,
-                pitch=e.mul(p.pitch, mw),
-                slice_rows=p.slice_rows,
-                size=(
-                    e.div(e.sub(e.add(p.depth, md - 1), d), md),
-                    e.div(e.sub(e.add(p.height, mh - 1), h), mh),
-                    p.width,
-                ),
-                row_stride=e.mul(p.y_row, mh),
-                slice_stride=e.mul(p.y_slice, md),
-                step=p.y_step,
-                out_width=p.width,
-                way=self.kernel.way_out,
             )

@@ -20,24 +20,25 @@ from convforge.kernels.contract import (
     HEADER_BYTES,
     WINOGRAD_FLAG_BYTES,
     WINOGRAD_PARAMETERS,
-    WINOGRAD_PHASE_FIELDS,
     WINOGRAD_WEIGHT_PARAMETERS,
+    ZERO_ROW,
     WayOut,
     WinogradKernel,
     WinogradWeightPacker,
     fill,
 )
-from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, Band, band_of
+from convforge.plan.heuristic import ROW_CYCLES, Band, band_of
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import InputTables, input_tables
+from convforge.plan.tables import input_tables
 from convforge.plan.tiles import tiled_length
+from convforge.plan.winograd_cut import cut_tasks
 from convforge.problem.gather import Gather, gather_of
 from convforge.problem.precision import Precision
 from convforge.runtime import address_of
 from convforge.schedule import Layout, layout_of, why_tile_illegal
-from convforge.schedule.winograd import TilePhase, Tiling, tile_phases, why_no_tiles
+from convforge.schedule.winograd import Tiling, output_rows, tile_gather, why_no_tiles
 from convforge.target import Target
 
 Array = NDArray[Any]
@@ -56,12 +57,8 @@ _OUTPUTS: dict[Precision, dict[int, tuple[int, ...]]] = {
 _POINT_LIMIT = 216
 # Channels of one chain of multiply-adds: 512 in blocks of 128 have 0.6 times the error of one chain.
 _CHAIN = 128
-# The part of the second-level cache that a band's values may take.
-_VALUES_SHARE = 0.6
 # Transformed weights that are written into the last-level cache; larger ones cost three times as much each.
 _CACHED_WEIGHT_BYTES = 8 << 20
-# Transforming a band costs as much as multiplying it for so many output channels.
-_TRANSFORM_CHANNELS = 8
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -108,13 +105,11 @@ class WinogradPlan:
         self.element = element = ELEMENTS[spec.dtype.name]
         gather, lanes = gather_of(spec), target.vector_bytes // element.compute_bytes
         tiling = _best_tiling(request, gather, target, lanes)
-        phases = tile_phases(gather, tiling)
-        layout = layout_of(phases[0].gather)
+        layout = layout_of(tile_gather(gather, tiling))
         mr, nv = _tile(gather, layout, target, lanes)
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
-        step = phases[0].spacing[2]
-        way_out: WayOut = "unit" if y_steps[4] * step == 1 or gather.axes[2].out_size == 1 else "strided"
+        way_out: WayOut = "unit" if y_steps[4] == 1 or gather.axes[2].out_size == 1 else "strided"
         self.kernel = WinogradKernel(
             element=element,
             lanes=lanes,
@@ -122,76 +117,78 @@ class WinogradPlan:
             nv=nv,
             fused=target.fused,
             tiling=tiling,
-            columns="unit" if x_steps[4] * step == 1 or gather.axes[2].in_size == 1 else "strided",
+            columns="unit" if x_steps[4] == 1 or gather.axes[2].in_size == 1 else "strided",
             margins=gather.axes[2].mode != "zeros",
+            spaced=layout.gather.axes[2].spacing > 1,
             way_out=way_out,
             has_bias=request.has_bias,
             activation=request.activation,
         )
         self.weights = WinogradWeights(gather, element, target, mr, tiling, spec.transposed, spec.rank)
         self._job = Job(self.kernel, target)
-        self._fill(gather, phases, target, x_steps, y_steps)
+        self._fill(gather, layout, target, x_steps, y_steps)
 
     def _fill(
         self,
         gather: Gather,
-        phases: list[TilePhase],
+        layout: Layout,
         target: Target,
         x_steps: tuple[int, ...],
         y_steps: tuple[int, ...],
     ) -> None:
         kernel, size = self.kernel, self.element.compute_bytes
-        layout, spacing = layout_of(phases[0].gather), phases[0].spacing
         points, length = kernel.tiling.points, kernel.length
         out_tiles = -(-gather.out_channels // kernel.mr)
-        tiles = -(-layout.flat // length)
-        bands, out_blocks = self._cut(gather, len(phases), target, tiles, out_tiles)
-        band_length = -(-tiles // bands) * length
-        bands = -(-layout.flat // band_length)
-        task_tiles = -(-out_tiles // out_blocks)
-        out_blocks = -(-out_tiles // task_tiles)
-        self.tasks = gather.batch * gather.groups * len(phases) * bands * out_blocks
-        band: Band = band_of(layout, band_length, kernel.lanes, kernel.lanes)
-        records, tables = _phase_records(phases, x_steps, y_steps)
+        cut = cut_tasks(gather, layout, kernel, target, self.threads)
+        self.tasks = cut.tasks
+        band: Band = band_of(layout, cut.band_length, kernel.lanes, kernel.lanes)
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        out_rows = output_rows(gather, layout, kernel.tiling, (y_steps[2], y_steps[3]), ZERO_ROW)
         taps = layout.gather.taps_by_phase[0]
         distances = np.array([layout.distance(tap, band.plane) for tap in taps], np.int64)
         # A line more than whole channels, or the points of a tile would fall on the same sets of the cache.
-        point = gather.in_channels * band_length + kernel.lanes
+        point = gather.in_channels * cut.run + kernel.lanes
+        sums_point = kernel.mr * cut.out_group * cut.tile_group + kernel.lanes
         values = aligned(HEADER_BYTES + layout.planes * band.plane * size)
         spread = aligned(values + points * point * size)
-        sums = aligned(spread + prod(kernel.tiling.outputs) * band_length * size)
-        leaving = aligned(sums + points * kernel.mr * length * size)
+        sums = aligned(spread + prod(kernel.tiling.outputs) * aligned(cut.band_length) * size)
+        leaving = aligned(sums + points * sums_point * size)
         lines = aligned(leaving + prod(kernel.tiling.outputs) * kernel.mr * length * size + 64)
         self.workspace_bytes = aligned(lines + 2 * points * kernel.lanes * size)
         blocks = max(1, -(-gather.in_channels // _CHAIN))
         width = layout.gather.axes[2]
         parameters = {
+            "batch": gather.batch,
             "groups": gather.groups,
             "channels": gather.in_channels,
             "out_channels": gather.out_channels,
             "out_tiles": out_tiles,
-            "task_tiles": task_tiles,
-            "out_blocks": out_blocks,
-            "phases": len(phases),
-            "phase_table": records.ctypes.data,
-            "bands": bands,
-            "band_length": band_length,
-            "flat": layout.flat,
+            "task_tiles": cut.task_tiles,
+            "out_blocks": cut.out_blocks,
             "channel_block": max(1, -(-gather.in_channels // blocks)),
-            "point": point,
+            "images": cut.images,
+            "bands": cut.bands,
+            "band_length": cut.band_length,
+            "flat": layout.flat,
+            "run": cut.run,
+            "out_group": cut.out_group,
+            "tile_group": cut.tile_group,
             "distances": distances.ctypes.data,
             "values": values,
+            "point": point,
             "spread": spread,
             "sums": sums,
+            "sums_point": sums_point,
             "leaving": leaving,
             "lines": lines,
             "x_batch": x_steps[0],
             "x_channel": x_steps[1],
             "y_batch": y_steps[0],
             "y_channel": y_steps[1],
-            "y_step": y_steps[4] * spacing[2],
-            "y_row": y_steps[3] * spacing[1],
-            "y_slice": y_steps[2] * spacing[0],
+            "y_step": y_steps[4],
+            "width": gather.axes[2].out_size,
+            "out_rows": layout.out_rows,
+            "out_row_table": out_rows.ctypes.data,
             "pitch": layout.pitch,
             "plane": band.plane,
             "planes": layout.planes,
@@ -201,41 +198,18 @@ class WinogradPlan:
             "one_row": int(layout.is_one_row),
             "row_residues": layout.row_residues,
             "column_residues": len(width.residues),
-            "x_column": x_steps[4] * spacing[2] * width.in_step,
-            "slice_rows": layout.slice_rows,
+            "row_table": tables.rows.ctypes.data,
+            "column_table": tables.columns.ctypes.data,
+            "x_column": x_steps[4] * (1 if kernel.spaced else width.in_step),
+            "lowest": width.lowest,
+            "in_width": width.in_size,
+            "spacing": width.spacing,
             "reach": layout.reach,
         }
         self._parameters = fill(WINOGRAD_PARAMETERS, parameters)
         self._parameters_at = address_of(self._parameters)
         self._front = c_float if size == 4 else c_double
-        self._keep = (records, tables, distances)
-
-    def _cut(
-        self, gather: Gather, phases: int, target: Target, tiles: int, out_tiles: int
-    ) -> tuple[int, int]:
-        """(bands, blocks of output channels) by which the busiest thread is done first.
-
-        The values of a band stay in the second-level cache. A thread transforms each band that it meets.
-        """
-        tile_bytes = (
-            self.kernel.tiling.points * gather.in_channels * self.kernel.length * self.element.compute_bytes
-        )
-        fewest = -(-tiles // max(1, int(_VALUES_SHARE * target.l2_bytes) // tile_bytes))
-        images = gather.batch * gather.groups * phases
-        transform = _TRANSFORM_CHANNELS / gather.out_channels  # in units of the products
-
-        def busiest(cut: tuple[int, int]) -> float:
-            bands, out_blocks = cut
-            band, block = -(-tiles // bands), -(-out_tiles // out_blocks)
-            bands, out_blocks = -(-tiles // band), -(-out_tiles // block)
-            rounds = -(-images * bands * out_blocks // self.threads)
-            tail = block / out_tiles / 20  # several short tasks even out what the system takes from a thread
-            return band * (rounds * block / out_tiles + tail + min(rounds, images * bands) * transform)
-
-        most = self.threads * TASKS_PER_THREAD
-        every_band = range(fewest, min(tiles, fewest + most) + 1)
-        every_block = range(1, min(out_tiles, most) + 1 if self.threads > 1 else 2)
-        return min(product(every_band, every_block), key=busiest)
+        self._keep = (tables, out_rows, distances)
 
     def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> bool:
         """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive.
@@ -262,32 +236,6 @@ class WinogradPlan:
             f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
             f"input packed, {self.workspace_bytes / 1e6:.2f} MB a thread"
         )
-
-
-def _phase_records(
-    phases: list[TilePhase], x_steps: tuple[int, ...], y_steps: tuple[int, ...]
-) -> tuple[Int64s, list[InputTables]]:
-    """The records of WINOGRAD_PHASE_FIELDS, and the tables that their addresses are of."""
-    records: list[list[int]] = []
-    kept: list[InputTables] = []
-    for phase in phases:
-        d, h, w = (x_steps[2 + i] * phase.spacing[i] for i in range(3))
-        tables = input_tables(layout_of(phase.gather), (d, h, w))
-        kept.append(tables)
-        width = phase.gather.axes[2]
-        values = {
-            "row_table": tables.rows.ctypes.data,
-            "column_table": tables.columns.ctypes.data,
-            "lowest": width.lowest,
-            "in_width": width.in_size,
-            "x_offset": sum(first * step for first, step in zip(phase.x_first, x_steps[2:])),
-            "y_offset": sum(first * step for first, step in zip(phase.first, y_steps[2:])),
-            "depth": phase.out_size[0],
-            "height": phase.out_size[1],
-            "width": phase.out_size[2],
-        }
-        records.append([values[name] for name in WINOGRAD_PHASE_FIELDS])
-    return np.array(records, np.int64), kept
 
 
 def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
@@ -326,8 +274,7 @@ def _product_cycles(gather: Gather, flat: int, mr: int, nv: int, lanes: int) -> 
 
 
 def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
-    phases = tile_phases(gather, tiling)
-    layout = layout_of(phases[0].gather)
+    layout = layout_of(tile_gather(gather, tiling))
     mr, nv = _tile(gather, layout, target, lanes)
     vectors = -(-layout.flat // lanes)
     products = tiling.points * _product_cycles(gather, layout.flat, mr, nv, lanes)
@@ -335,7 +282,7 @@ def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float
     rows_out = layout.out_rows * tiling.outputs[0] * tiling.outputs[1] * gather.out_channels
     transforms = 3.0 * tiling.points * vectors * (gather.in_channels + gather.out_channels)
     total = products + transforms + ROW_CYCLES * (rows_in + rows_out)
-    return total * gather.batch * gather.groups * len(phases)
+    return total * gather.batch * gather.groups
 
 
 class WinogradWeights:

@@ -45,6 +45,10 @@ class Axis:
     """One spatial axis of a gather. planes_apart: every tap has its own residue, even where two read the same
     inputs some steps apart: then no row needs more columns than it has outputs.
 
+    spacing: outputs come in blocks of so many neighbours that read neighbours, and only from block to block
+    do inputs advance by in_step, of blocks: output q reads from (q // spacing) * in_step * spacing +
+    q % spacing on. More than 1 with planes_apart only.
+
     Without slots, for what is derived is looked up once per tap: 10 ms of a 3x3x3 layer's first call.
     """
 
@@ -56,6 +60,7 @@ class Axis:
     padding: tuple[int, int]
     mode: PaddingMode
     planes_apart: bool = False
+    spacing: int = 1
 
     @cached_property
     def lowest(self) -> int:
@@ -93,7 +98,8 @@ class Axis:
 
     def sources_at(self, residue: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Input index that packed positions of a residue hold; -1 for a zero."""
-        at = positions * self.in_step + self.residues[residue] + self.lowest
+        begins = positions + positions // self.spacing * self.spacing * (self.in_step - 1)
+        at = begins + self.residues[residue] + self.lowest
         inside = (at >= 0) & (at < self.in_size)
         if self.mode == "zeros" or self.in_size == 0:
             return np.where(inside, at, -1)

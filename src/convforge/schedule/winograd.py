@@ -13,17 +13,19 @@ along each axis in turn. Tiles overlap by r - 1 inputs:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convforge.problem.gather import Axis, Gather, Phase, Tap
+from convforge.schedule.layout import Layout
 
-T = TypeVar("T")
+Int64s = NDArray[np.int64]
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 # Points of interpolation, by how many are needed beside infinity. Those of F(2, 3) cost additions only.
@@ -119,67 +121,62 @@ def _spacing(axis: Axis) -> int:
     return offsets[1] - offsets[0] if len(offsets) > 1 else 1
 
 
-@dataclass(frozen=True, slots=True)
-class TilePhase:
-    """Outputs first + spacing * q along each axis, and the gather of their tiles.
+def tile_gather(gather: Gather, tiling: Tiling) -> Gather:
+    """The gather whose outputs are tiles, and whose taps are the inputs of a tile.
 
-    Its inputs are the positions x_first + spacing * i: `gather` counts i. All phases of a gather have tiles
-    in the same places.
-    """
+    A kernel of dilation s reads inputs s apart, so outputs s apart share a tile, and tiles come in blocks of
+    s neighbours: F(2, 3) of dilation 3
 
-    gather: Gather
-    spacing: tuple[int, int, int]
-    first: tuple[int, int, int]
-    x_first: tuple[int, int, int]
-    out_size: tuple[int, int, int]
+        outputs   0 1 2 3 4 5  6 7 8 9 10 11        tile   0: 0 and 3,  1: 1 and 4,  2: 2 and 5,  3: 6 and 9 …
 
-
-def tile_phases(gather: Gather, tiling: Tiling) -> list[TilePhase]:
-    """The gathers whose outputs are tiles, and whose taps are the inputs of a tile: one for each phase.
-
-    A kernel of dilation s reads inputs s apart, so its outputs fall into s phases along an axis, each a
-    convolution of neighbours. Columns have planes of their own for each tap of a tile, so that rows of tiles
+    Columns, and all that is dilated, have planes of their own for each input of a tile, so that rows of tiles
     follow each other without gaps.
     """
-    spacing = [_spacing(axis) for axis in gather.axes]
-    starts = (range(min(s, axis.out_size)) for s, axis in zip(spacing, gather.axes))
-    return [_phase(gather, tiling, spacing, first) for first in product(*starts)]
-
-
-def _phase(gather: Gather, tiling: Tiling, spacing: list[int], first: tuple[int, ...]) -> TilePhase:
     axes: list[Axis] = []
-    x_first: list[int] = []
-    out_size: list[int] = []
-    for i, axis in enumerate(gather.axes):
-        step, m, r = spacing[i], tiling.outputs[i], tiling.taps[i]
-        lowest, residue = divmod(first[i] + axis.lowest, step)
-        longest = -(-axis.out_size // step)  # the first phase's outputs
-        tiles = -(-longest // m)
-        inputs = tuple(Tap(k, lowest + k) for k in range(m + r - 1))
+    for axis, m, r, columns in zip(gather.axes, tiling.outputs, tiling.taps, (False, False, True)):
+        step = _spacing(axis)
+        blocks, rest = divmod(axis.out_size, m * step)
+        tiles = blocks * step + min(step, rest)
+        inputs = tuple(Tap(k, axis.lowest + k * step) for k in range(m + r - 1))
         axes.append(
             Axis(
-                in_size=max(0, -(-(axis.in_size - residue) // step)),
+                in_size=axis.in_size,
                 out_size=tiles,
                 in_step=m,
                 out_step=1,
                 phases=(Phase(0, tiles, inputs),),
                 padding=axis.padding,
                 mode=axis.mode,
-                planes_apart=i == 2,
+                planes_apart=columns or step > 1,
+                spacing=step,
             )
         )
-        x_first.append(residue)
-        out_size.append(-(-(axis.out_size - first[i]) // step))
+    d, h, w = axes
     taps = tuple(product(*(axis.phases[0].taps for axis in axes)))
-    return TilePhase(
-        replace(gather, axes=_three(axes), taps_by_phase=(tuple(_three(triple) for triple in taps),)),
-        _three(spacing),
-        _three(first),
-        _three(x_first),
-        _three(out_size),
-    )
+    return replace(gather, axes=(d, h, w), taps_by_phase=(taps,))
 
 
-def _three(items: Sequence[T]) -> tuple[T, T, T]:
-    first, second, third = items
-    return first, second, third
+def output_rows(
+    gather: Gather, tiles: Layout, tiling: Tiling, strides: tuple[int, int], no_row: int
+) -> Int64s:
+    """Element offset of the output row that each row of tiles makes; no_row where there is none.
+
+    tiles: of `tile_gather`'s. strides: of depth and height, in elements.
+    -> [outputs of a tile along depth * height, rows of tiles]
+    """
+    rows = np.arange(tiles.out_rows, dtype=np.int64)
+    depth, height = np.divmod(rows, max(tiles.slice_rows, 1))
+    found: list[Int64s] = []
+    for kd in range(tiling.outputs[0]):
+        ds = _output_of(tiles.gather.axes[0], depth, kd)
+        for kh in range(tiling.outputs[1]):
+            hs = _output_of(tiles.gather.axes[1], height, kh)
+            real = (ds < gather.axes[0].out_size) & (hs < gather.axes[1].out_size)
+            real &= height < tiles.gather.axes[1].columns
+            found.append(np.where(real, ds * strides[0] + hs * strides[1], no_row))
+    return np.stack(found)
+
+
+def _output_of(axis: Axis, tile: Int64s, which: int) -> Int64s:
+    """The output that is number `which` of a tile."""
+    return tile + tile // axis.spacing * axis.spacing * (axis.in_step - 1) + which * axis.spacing
