@@ -146,9 +146,9 @@ def _products(axis: Axis) -> int:
 
 def _verdict(verdict: Verdict, chosen: str) -> str:
     if verdict.cycles is None:
-        return f"{verdict.family:<12}illegal     {verdict.reason}"
+        return f"{verdict.family:<17}illegal     {verdict.reason}"
     word = "chosen" if verdict.family == chosen else "not chosen"
-    return f"{verdict.family:<12}{word:<12}{verdict.cycles:,.0f} cycles"
+    return f"{verdict.family:<17}{word:<12}{verdict.cycles:,.0f} cycles"
 
 
 def _metric(value: float) -> str:
