@@ -109,7 +109,7 @@ WINOGRAD_PARAMETERS = (
         "out_blocks",
         "channel_block",
     ),
-    *("images", "bands", "band_length", "flat", "run", "out_group", "tile_group"),
+    *("images", "bands", "band_length", "flat", "run", "value_block", "out_group", "tile_group"),
     *("distances", "values", "point", "spread", "sums", "sums_point", "leaving", "lines"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "width", "out_rows", "out_row_table"),
     *_PACKING,

@@ -139,7 +139,9 @@ class WinogradPlan:
         kernel, size = self.kernel, self.element.compute_bytes
         points, length = kernel.tiling.points, kernel.length
         out_tiles = -(-gather.out_channels // kernel.mr)
-        cut = cut_tasks(gather, layout, kernel, target, self.threads)
+        blocks = -(-gather.in_channels // _CHAIN)
+        channel_block = -(-gather.in_channels // blocks)
+        cut = cut_tasks(gather, layout, kernel, target, self.threads, channel_block)
         self.tasks = cut.tasks
         band: Band = band_of(layout, cut.band_length, kernel.lanes, kernel.lanes)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
@@ -147,15 +149,14 @@ class WinogradPlan:
         taps = layout.gather.taps_by_phase[0]
         distances = np.array([layout.distance(tap, band.plane) for tap in taps], np.int64)
         # A line more than whole channels, or the points of a tile would fall on the same sets of the cache.
-        point = gather.in_channels * cut.run + kernel.lanes
+        point = cut.value_block * cut.run + kernel.lanes
         sums_point = kernel.mr * cut.out_group * cut.tile_group + kernel.lanes
         values = aligned(HEADER_BYTES + layout.planes * band.plane * size)
         spread = aligned(values + points * point * size)
-        sums = aligned(spread + prod(kernel.tiling.outputs) * aligned(cut.band_length) * size)
+        sums = aligned(spread + cut.images * prod(kernel.tiling.outputs) * cut.band_length * size)
         leaving = aligned(sums + points * sums_point * size)
         lines = aligned(leaving + prod(kernel.tiling.outputs) * kernel.mr * length * size + 64)
         self.workspace_bytes = aligned(lines + 2 * points * kernel.lanes * size)
-        blocks = max(1, -(-gather.in_channels // _CHAIN))
         width = layout.gather.axes[2]
         parameters = {
             "batch": gather.batch,
@@ -165,12 +166,13 @@ class WinogradPlan:
             "out_tiles": out_tiles,
             "task_tiles": cut.task_tiles,
             "out_blocks": cut.out_blocks,
-            "channel_block": max(1, -(-gather.in_channels // blocks)),
+            "channel_block": channel_block,
             "images": cut.images,
             "bands": cut.bands,
             "band_length": cut.band_length,
             "flat": layout.flat,
             "run": cut.run,
+            "value_block": cut.value_block,
             "out_group": cut.out_group,
             "tile_group": cut.tile_group,
             "distances": distances.ctypes.data,
