@@ -75,9 +75,7 @@ def emit_winograd(kernel: WinogradKernel, module: Module) -> None:
             values.emit(x_group, channels)
         with e.loop(first_out, stop_out, step=p.out_group, name="out_group") as out:
             outs = e.minimum(p.out_group, e.sub(stop_out, out.index))
-            at = e.mul(
-                e.add(e.mul(group, p.out_tiles), out.index), p.channels, kernel.tiling.points * kernel.mr
-            )
+            at = e.mul(e.add(e.mul(group, p.out_tiles), out.index), p.weights_step)
             first_channel = e.mul(out.index, kernel.mr)
             leaving = Leaving(
                 target=e.at(y_group, storage, e.mul(first_channel, p.y_channel)),
@@ -102,14 +100,13 @@ def _emit_sums(task: Task, weights: Value, channels: Channels, outs: Int, first:
     e, p, kernel = task.e, task.p, task.kernel
     compute, mr, points = kernel.element.compute, kernel.mr, kernel.tiling.points
     values, sums = e.at(task.scratch, "i8", p.values), e.at(task.scratch, "i8", p.sums)
-    out_weights = e.mul(p.channels, points * mr)
     with (
         e.loop(0, points, name="point") as point,
         e.loop(channels.first, channels.stop, step=p.channel_block, name="block") as block,
         e.loop(first, stop, step=kernel.length, name="tile") as tile,
         e.loop(0, outs, name="out_tile") as out,
     ):
-        at = e.add(e.mul(out.index, out_weights), e.mul(point.index, p.channels, mr))
+        at = e.add(e.mul(out.index, p.weights_step), e.mul(point.index, p.channels, mr))
         u = e.at(weights, compute, e.add(at, e.mul(block.index, mr)))
         at = e.add(e.mul(point.index, p.point), e.mul(e.sub(block.index, channels.first), p.run))
         x = e.at(values, compute, e.add(at, tile.index))

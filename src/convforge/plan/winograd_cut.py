@@ -11,15 +11,21 @@ from convforge.problem.gather import Gather
 from convforge.schedule import Layout
 from convforge.target import Target
 
-# The part of the second-level cache that the values of a task may take, if they are of so many tiles at
-# least: with fewer, the weights' way from memory would cost too much.
-_NEAR_SHARE, _NEAR_TILES = 0.6, 64
-# Otherwise the values of some channels and all sums share the last-level cache.
-_VALUE_BYTES, _SUM_BYTES = 3 << 20, 6 << 20
-# Fetching the weights costs as much as multiplying so many tiles by them.
-_WEIGHT_TILES = 6.0
+# Bytes of values and sums in the last-level cache: values of all channels; or of some, and sums of all tiles.
+_VALUE_BYTES, _SOME_VALUE_BYTES, _SUM_BYTES = 8 << 20, 3 << 20, 6 << 20
+# Values that fill the second-level cache so many times slow products down so much, and sums of all tiles as
+# much as the last: 512 channels of 33x33 took 14.9 ms by 1 MB of values, 16.0 by 2 MB, 16.4 by blocks of
+# channels; 1024 channels 28.5 by 2 MB, 33.4 by 4 MB, 30.5; 2048 channels 41 by 6 MB, 33.
+_NEAR = 1.25
+_SLOWER = ((_NEAR, 1.0), (2.5, 1.05), (float("inf"), 1.13))
+_BLOCKED_SLOWER = 1.17
+# Fetching the weights takes as long as multiplying so many tiles by them: from the last-level cache, and from
+# memory if there are more bytes of them.
+_FETCH_TILES, _FAR_FETCH_TILES, _FAR_FETCH_BYTES = 1.0, 6.0, 24 << 20
 # Transforming a tile's inputs costs as much as multiplying it for so many output channels.
 _TRANSFORM_CHANNELS = 8
+# Images of a task: more fill no more vectors.
+_IMAGES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +81,31 @@ class _Cutter:
         """Cuts whose values stay in a cache."""
         length, flat, batch = self.kernel.length, self.layout.flat, self.gather.batch
         vectors, most = -(-flat // length), self.threads * TASKS_PER_THREAD
-        near = int(_NEAR_SHARE * self.target.l2_bytes) // self.tile_bytes
-        fewest = -(-vectors // max(1, near // length))
+        near = int(_NEAR * self.target.l2_bytes) // self.tile_bytes
         for out_blocks in range(1, min(self.out_tiles, most) + 1 if self.threads > 1 else 2):
-            for bands in range(fewest, min(vectors, fewest + most) + 1):
-                yield self._near(1, -(-vectors // bands) * length, out_blocks)
-            for images in range(2, min(batch, near // flat) + 1):
-                yield self._near(images, vectors * length, out_blocks)
-            if near < _NEAR_TILES:
-                sums = self.kernel.tiling.points * self.kernel.mr * self.kernel.element.compute_bytes
-                far = _SUM_BYTES // (sums * -(-self.out_tiles // out_blocks))
-                fewest_far = -(-vectors // max(1, far // length))
-                for bands in range(fewest_far, min(vectors, fewest_far + most) + 1):
-                    yield self._far(1, -(-vectors // bands) * length, out_blocks)
-                for images in range(2, min(batch, far // flat) + 1):
-                    yield self._far(images, vectors * length, out_blocks)
+            for whole, tiles in ((True, _VALUE_BYTES // self.tile_bytes), (False, self._summed(out_blocks))):
+                make = self._whole if whole else self._blocked
+                fewest = -(-vectors // max(1, tiles // length))
+                nearest = -(-vectors // max(1, near // length)) if whole else fewest
+                for bands in range(fewest, min(vectors, nearest + most) + 1):
+                    yield make(1, -(-vectors // bands) * length, out_blocks)
+                for images in range(2, min(batch, tiles // flat, _IMAGES) + 1):
+                    yield make(images, vectors * length, out_blocks)
 
-    def _near(self, images: int, band_length: int, out_blocks: int) -> Cut:
+    def _summed(self, out_blocks: int) -> int:
+        """Tiles whose sums are held, if there are so many blocks of output channels."""
+        channels = self.kernel.mr * -(-self.out_tiles // out_blocks)
+        return _SUM_BYTES // (self.kernel.tiling.points * channels * self.kernel.element.compute_bytes)
+
+    def _whole(self, images: int, band_length: int, out_blocks: int) -> Cut:
         """Values of all channels are held, and sums of one tile."""
         return self._cut(images, band_length, out_blocks, self.gather.in_channels, 1, self.kernel.length)
 
-    def _far(self, images: int, band_length: int, out_blocks: int) -> Cut:
+    def _blocked(self, images: int, band_length: int, out_blocks: int) -> Cut:
         """Values of some channels are held, and all sums of the task."""
         run = self._run(images, band_length)
         tile_bytes = self.tile_bytes // self.gather.in_channels * self.channel_block
-        blocks = max(1, _VALUE_BYTES // (run * tile_bytes))
+        blocks = max(1, _SOME_VALUE_BYTES // (run * tile_bytes))
         held = min(blocks * self.channel_block, self.gather.in_channels)
         task_tiles = -(-self.out_tiles // out_blocks)
         return self._cut(images, band_length, out_blocks, held, task_tiles, _rounded(run, self.kernel.length))
@@ -137,17 +143,27 @@ class _Cutter:
 
         A thread transforms each band that it meets, and fetches the weights anew for each task.
         """
+        gather, kernel = self.gather, self.kernel
         tiles = min(cut.band_length, self.layout.flat)
-        products = _rounded(cut.images * tiles, self.kernel.length) + _WEIGHT_TILES
-        inputs = cut.images * _rounded(tiles, self.kernel.lanes)
+        products = float(_rounded(cut.images * tiles, kernel.length))
+        whole = cut.value_block == gather.in_channels
+        filled = cut.run * self.tile_bytes / self.target.l2_bytes
+        if cut.tile_group > kernel.length or not whole:
+            products *= _BLOCKED_SLOWER
+        else:
+            products *= next(slower for times, slower in _SLOWER if filled <= times)
+        weight_bytes = self.tile_bytes * gather.out_channels
+        products += _FETCH_TILES if weight_bytes <= _FAR_FETCH_BYTES else _FAR_FETCH_TILES
         share = cut.task_tiles / self.out_tiles
         rounds = -(-cut.tasks // self.threads)
-        # Values of all channels are kept for the next task, if that has the same tiles.
-        kept = cut.value_block == self.gather.in_channels
-        transformed = min(rounds, cut.tasks // cut.out_blocks) if kept else rounds
         tail = share / 20  # several short tasks even out what the system takes from a thread
-        transform = _TRANSFORM_CHANNELS / self.gather.out_channels * inputs
-        return products * (rounds * share + tail) + transformed * transform
+        # Values of all channels are kept for the next task, if that has the same tiles.
+        transformed = min(rounds, cut.tasks // cut.out_blocks) if whole else rounds
+        inputs = cut.images * _rounded(tiles, kernel.lanes)
+        return (
+            products * (rounds * share + tail)
+            + transformed * inputs * _TRANSFORM_CHANNELS / gather.out_channels
+        )
 
 
 def _rounded(size: int, step: int) -> int:
