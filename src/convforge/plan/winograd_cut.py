@@ -53,13 +53,15 @@ class Cut:
 def cut_tasks(
     gather: Gather, layout: Layout, kernel: WinogradKernel, target: Target, threads: int, channel_block: int
 ) -> Cut:
-    """The cut by which the busiest thread is done first. channel_block: channels of one chain of sums."""
-    cutter = _Cutter(gather, layout, kernel, target, threads, channel_block)
+    """The cut by which the busiest thread is done first; arguments as of `Cutter`."""
+    cutter = Cutter(gather, layout, kernel, target, threads, channel_block)
     return min(cutter.candidates(), key=cutter.cost)
 
 
 @dataclass(frozen=True, slots=True)
-class _Cutter:
+class Cutter:
+    """The ways to cut one plan's work. channel_block: channels of one chain of sums."""
+
     gather: Gather
     layout: Layout
     kernel: WinogradKernel
@@ -84,7 +86,7 @@ class _Cutter:
         near = int(_NEAR * self.target.l2_bytes) // self.tile_bytes
         for out_blocks in range(1, min(self.out_tiles, most) + 1 if self.threads > 1 else 2):
             for whole, tiles in ((True, _VALUE_BYTES // self.tile_bytes), (False, self._summed(out_blocks))):
-                make = self._whole if whole else self._blocked
+                make = self.whole if whole else self.blocked
                 fewest = -(-vectors // max(1, tiles // length))
                 nearest = -(-vectors // max(1, near // length)) if whole else fewest
                 for bands in range(fewest, min(vectors, nearest + most) + 1):
@@ -97,11 +99,11 @@ class _Cutter:
         channels = self.kernel.mr * -(-self.out_tiles // out_blocks)
         return _SUM_BYTES // (self.kernel.tiling.points * channels * self.kernel.element.compute_bytes)
 
-    def _whole(self, images: int, band_length: int, out_blocks: int) -> Cut:
+    def whole(self, images: int, band_length: int, out_blocks: int) -> Cut:
         """Values of all channels are held, and sums of one tile."""
         return self._cut(images, band_length, out_blocks, self.gather.in_channels, 1, self.kernel.length)
 
-    def _blocked(self, images: int, band_length: int, out_blocks: int) -> Cut:
+    def blocked(self, images: int, band_length: int, out_blocks: int) -> Cut:
         """Values of some channels are held, and all sums of the task."""
         run = self._run(images, band_length)
         tile_bytes = self.tile_bytes // self.gather.in_channels * self.channel_block
