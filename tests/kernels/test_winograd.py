@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import winograd
+from convforge.plan import winograd, winograd_cut
 from convforge.plan.describe import plan_of
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.schedule.winograd import transforms
@@ -45,6 +45,7 @@ CASES: dict[str, dict[str, Any]] = {
     "far dilated": {"shape": (2, 5, 20, 23), "weight": (7, 5, 3, 3), "padding": (6, 3), "dilation": (6, 3)},
     "aspp": {"shape": (1, 20, 33, 33), "weight": (9, 20, 3, 3), "padding": 6, "dilation": 6},
     "dilated batch": {"shape": (3, 9, 17, 15), "weight": (7, 9, 3, 3), "padding": 3, "dilation": 3},
+    "images": {"shape": (5, 270, 9, 7), "weight": (30, 270, 3, 3), "padding": 1},
     "small maps": {"shape": (5, 40, 5, 7), "weight": (30, 40, 3, 3), "padding": 1},
     "dilated signal": {"shape": (1, 5, 500), "weight": (7, 5, 3), "padding": 16, "dilation": 16},
     "dilated volume": {"shape": (1, 3, 8, 9, 10), "weight": (4, 3, 3, 3, 3), "dilation": (3, 2, 1)},
@@ -218,3 +219,48 @@ def test_pictures_of_eight_bits_are_not_taken_for_hard(monkeypatch: pytest.Monke
     x[0, :, :6] = 1.0
     monkeypatch.setattr(plan.Prepared, "_compute_plainly", lambda *_: pytest.fail("taken for hard"))
     assert error(plan.output(spec, x, weight, bias), spec, x, weight, bias) < 6e-7
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "dilation"),
+    [
+        ((5, 40, 5, 7), (30, 40, 3, 3), 1),
+        ((3, 20, 17, 15), (9, 20, 3, 3), 3),
+        ((3, 300, 7, 7), (40, 300, 3, 3), 1),
+    ],
+    ids=["small maps", "dilated", "many channels"],
+)
+def test_images_that_share_a_task_have_the_bits_that_each_has_alone(
+    shape: tuple[int, ...], kernel: tuple[int, ...], dilation: int
+) -> None:
+    x, weight = (RNG.standard_normal(s).astype(np.float32) for s in (shape, kernel))
+
+    def output(images: Array, threads: int) -> Array:
+        runtime.set_num_threads(threads)
+        spec, _ = normalize_conv(
+            images.shape, kernel, None, 1, dilation, dilation, rank=2, dtype=np.dtype(np.float32)
+        )
+        assert serves(spec)
+        return plan.output(spec, images, weight)
+
+    alone = np.concatenate([output(x[i : i + 1], 1) for i in range(len(x))])
+    for threads in (1, 2, 3):
+        np.testing.assert_array_equal(output(x, threads), alone)
+
+
+@pytest.mark.parametrize("blocked", [False, True], ids=["values of all channels", "of some"])
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_cuts_do_not_change_a_bit(blocked: bool, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands, images of a task, blocks of channels held together: every way to cut has the same bits."""
+    spec, x, weight, bias = make("images")
+    expected = plan.output(spec, x, weight, bias)
+
+    def cut(*arguments: Any) -> winograd_cut.Cut:
+        cutter = winograd_cut.Cutter(*arguments)
+        make_cut = cutter.blocked if blocked else cutter.whole
+        length = cutter.kernel.length
+        return make_cut(images, -(-cutter.layout.flat // length) * length if images > 1 else length, 2)
+
+    monkeypatch.setattr(winograd, "cut_tasks", cut)
+    plan.clear_plans()
+    np.testing.assert_array_equal(plan.output(spec, x, weight, bias), expected)

@@ -97,7 +97,8 @@ DEPTHWISE_ROWS_PARAMETERS = (
 # lie in scratch, in bytes. point, sums_point: elements from the values, the sums of one point to the next's.
 # distances: how far in the planes each input of a tile lies from the tile; reach: the farthest row of them.
 # lowest: column of the input that the first tile's first is, negative on padding; spacing: the dilation.
-# out_row_table: element offsets of output rows, of out_rows rows of tiles.
+# out_row_table: element offsets of output rows, of out_rows rows of tiles. weights_step: elements from the
+# weights of a tile of output channels to the next one's.
 WINOGRAD_PARAMETERS = (
     *(
         "batch",
@@ -109,16 +110,17 @@ WINOGRAD_PARAMETERS = (
         "out_blocks",
         "channel_block",
     ),
-    *("images", "bands", "band_length", "flat", "run", "out_group", "tile_group"),
+    *("images", "bands", "band_length", "flat", "run", "value_block", "out_group", "tile_group"),
     *("distances", "values", "point", "spread", "sums", "sums_point", "leaving", "lines"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "width", "out_rows", "out_row_table"),
     *_PACKING,
-    *("lowest", "in_width", "spacing", "reach"),
+    *("lowest", "in_width", "spacing", "reach", "weights_step"),
 )
 # offsets: the element offset of each tap in the weight array. lines: where one channel's taps lie in scratch.
+# tile_step: elements from the packed weights of a tile of output channels to the next one's.
 WINOGRAD_WEIGHT_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
-    "lines",
+    *("lines", "tile_step"),
 )
 GRAD_WEIGHT_PARAMETERS = (
     *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),

@@ -45,7 +45,7 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
     first = e.mul(tile, kernel.mr)
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
     point = e.mul(p.channels, kernel.mr)
-    target = e.at(packed, compute, e.mul(index, point, tiling.points))
+    target = e.at(packed, compute, e.mul(index, p.tile_step))
     with e.loop(0, kernel.mr * taps, name="tap") as tap:
         stored.clear_bits(largest, tap.index)
     with (

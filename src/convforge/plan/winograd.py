@@ -139,7 +139,7 @@ class WinogradPlan:
         kernel, size = self.kernel, self.element.compute_bytes
         points, length = kernel.tiling.points, kernel.length
         out_tiles = -(-gather.out_channels // kernel.mr)
-        cut = cut_tasks(gather, layout, kernel, target, self.threads)
+        cut = cut_tasks(gather, layout, kernel, target, self.threads, _channel_block(gather))
         self.tasks = cut.tasks
         band: Band = band_of(layout, cut.band_length, kernel.lanes, kernel.lanes)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
@@ -147,15 +147,14 @@ class WinogradPlan:
         taps = layout.gather.taps_by_phase[0]
         distances = np.array([layout.distance(tap, band.plane) for tap in taps], np.int64)
         # A line more than whole channels, or the points of a tile would fall on the same sets of the cache.
-        point = gather.in_channels * cut.run + kernel.lanes
+        point = cut.value_block * cut.run + kernel.lanes
         sums_point = kernel.mr * cut.out_group * cut.tile_group + kernel.lanes
         values = aligned(HEADER_BYTES + layout.planes * band.plane * size)
         spread = aligned(values + points * point * size)
-        sums = aligned(spread + prod(kernel.tiling.outputs) * aligned(cut.band_length) * size)
+        sums = aligned(spread + cut.images * prod(kernel.tiling.outputs) * cut.band_length * size)
         leaving = aligned(sums + points * sums_point * size)
         lines = aligned(leaving + prod(kernel.tiling.outputs) * kernel.mr * length * size + 64)
         self.workspace_bytes = aligned(lines + 2 * points * kernel.lanes * size)
-        blocks = max(1, -(-gather.in_channels // _CHAIN))
         width = layout.gather.axes[2]
         parameters = {
             "batch": gather.batch,
@@ -165,12 +164,14 @@ class WinogradPlan:
             "out_tiles": out_tiles,
             "task_tiles": cut.task_tiles,
             "out_blocks": cut.out_blocks,
-            "channel_block": max(1, -(-gather.in_channels // blocks)),
+            "channel_block": _channel_block(gather),
+            "weights_step": self.weights.step,
             "images": cut.images,
             "bands": cut.bands,
             "band_length": cut.band_length,
             "flat": layout.flat,
             "run": cut.run,
+            "value_block": cut.value_block,
             "out_group": cut.out_group,
             "tile_group": cut.tile_group,
             "distances": distances.ctypes.data,
@@ -238,6 +239,12 @@ class WinogradPlan:
         )
 
 
+def _channel_block(gather: Gather) -> int:
+    """Input channels of one chain of multiply-adds."""
+    blocks = -(-gather.in_channels // _CHAIN)
+    return -(-gather.in_channels // blocks)
+
+
 def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
     """The ways to cut a gather into tiles that keep a precision and save products."""
     d, h, w = (len(axis.phases[0].taps) for axis in gather.axes)
@@ -301,7 +308,10 @@ class WinogradWeights:
         self._gather, self._element, self._mr, self._tiling = gather, element, mr, tiling
         self._transposed, self._rank = transposed, rank
         self._out_tiles = -(-gather.out_channels // mr)
-        self._size = gather.groups * self._out_tiles * mr * gather.in_channels * tiling.points
+        # Weights of one block of channels and one point are read together, of many tiles: were these a power
+        # of two apart, they would fall on the same sets of the cache.
+        self.step = mr * (gather.in_channels * tiling.points + _channel_block(gather))
+        self._size = gather.groups * self._out_tiles * self.step
         self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
         self._job = Job(WinogradWeightPacker(element, mr, tiling), target)
 
@@ -326,6 +336,7 @@ class WinogradWeights:
             "channels": gather.in_channels,
             "out_channels": gather.out_channels,
             "out_tiles": self._out_tiles,
+            "tile_step": self.step,
             "w_group": first * per_group,
             "w_out": second if self._transposed else first,
             "w_channel": first if self._transposed else second,

@@ -11,16 +11,21 @@ from convforge.problem.gather import Gather
 from convforge.schedule import Layout
 from convforge.target import Target
 
-# The part of the second-level cache that the values of a task may take.
-_NEAR_SHARE = 0.6
-# Tiles whose values must fit there; with fewer, the weights' way from memory would cost too much.
-_NEAR_TILES = 64
-# Then values may take so much of the last-level cache, of no more than so many tiles, and sums so much.
-_FAR_BYTES, _FAR_TILES, _SUMS_BYTES = 11 << 20, 320, 4 << 20
-# Fetching the weights costs as much as multiplying so many tiles by them.
-_WEIGHT_TILES = 6.0
+# Bytes of values and sums in the last-level cache: values of all channels; or of some, and sums of all tiles.
+_VALUE_BYTES, _SOME_VALUE_BYTES, _SUM_BYTES = 8 << 20, 3 << 20, 6 << 20
+# Values that fill the second-level cache so many times slow products down so much, and sums of all tiles as
+# much as the last: 512 channels of 33x33 took 14.9 ms by 1 MB of values, 16.0 by 2 MB, 16.4 by blocks of
+# channels; 1024 channels 28.5 by 2 MB, 33.4 by 4 MB, 30.5; 2048 channels 41 by 6 MB, 33.
+_NEAR = 1.25
+_SLOWER = ((_NEAR, 1.0), (2.5, 1.05), (float("inf"), 1.13))
+_BLOCKED_SLOWER = 1.17
+# Fetching the weights takes as long as multiplying so many tiles by them: from the last-level cache, and from
+# memory if there are more bytes of them.
+_FETCH_TILES, _FAR_FETCH_TILES, _FAR_FETCH_BYTES = 1.0, 6.0, 24 << 20
 # Transforming a tile's inputs costs as much as multiplying it for so many output channels.
 _TRANSFORM_CHANNELS = 8
+# Images of a task: more fill no more vectors.
+_IMAGES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +33,16 @@ class Cut:
     """The tasks of a plan.
 
     A task holds `images` images, or one of `bands` bands of up to band_length tiles of one image, and
-    task_tiles tiles of output channels. run: elements for the values of a channel. Sums of out_group tiles
-    of channels and tile_group elements of the run are held together.
+    task_tiles tiles of output channels. run: elements for the values of a channel, of which value_block
+    channels are held together. Sums of out_group tiles of channels and tile_group elements of the run are
+    held together.
     """
 
     images: int
     bands: int
     band_length: int
     run: int
+    value_block: int
     task_tiles: int
     out_blocks: int
     out_group: int
@@ -43,19 +50,24 @@ class Cut:
     tasks: int
 
 
-def cut_tasks(gather: Gather, layout: Layout, kernel: WinogradKernel, target: Target, threads: int) -> Cut:
-    """The cut by which the busiest thread is done first."""
-    cutter = _Cutter(gather, layout, kernel, target, threads)
+def cut_tasks(
+    gather: Gather, layout: Layout, kernel: WinogradKernel, target: Target, threads: int, channel_block: int
+) -> Cut:
+    """The cut by which the busiest thread is done first; arguments as of `Cutter`."""
+    cutter = Cutter(gather, layout, kernel, target, threads, channel_block)
     return min(cutter.candidates(), key=cutter.cost)
 
 
 @dataclass(frozen=True, slots=True)
-class _Cutter:
+class Cutter:
+    """The ways to cut one plan's work. channel_block: channels of one chain of sums."""
+
     gather: Gather
     layout: Layout
     kernel: WinogradKernel
     target: Target
     threads: int
+    channel_block: int
 
     @property
     def tile_bytes(self) -> int:
@@ -69,53 +81,91 @@ class _Cutter:
 
     def candidates(self) -> Iterator[Cut]:
         """Cuts whose values stay in a cache."""
-        length, flat = self.kernel.length, self.layout.flat
-        near = int(_NEAR_SHARE * self.target.l2_bytes) // self.tile_bytes
-        most = near if near >= _NEAR_TILES else min(_FAR_TILES, max(near, _FAR_BYTES // self.tile_bytes))
-        vectors = -(-flat // length)
-        fewest = -(-vectors // max(1, most // length))
-        several = self.threads * TASKS_PER_THREAD
-        blocks = range(1, min(self.out_tiles, several) + 1 if self.threads > 1 else 2)
-        nearest = -(-vectors // max(1, near // length))
-        for out_blocks in blocks:
-            for bands in range(fewest, min(vectors, max(nearest, fewest + several)) + 1):
-                yield self._cut(1, -(-vectors // bands) * length, out_blocks)
-            for images in range(2, min(self.gather.batch, most // flat) + 1):
-                yield self._cut(images, vectors * length, out_blocks)
+        length, flat, batch = self.kernel.length, self.layout.flat, self.gather.batch
+        vectors, most = -(-flat // length), self.threads * TASKS_PER_THREAD
+        near = int(_NEAR * self.target.l2_bytes) // self.tile_bytes
+        for out_blocks in range(1, min(self.out_tiles, most) + 1 if self.threads > 1 else 2):
+            for whole, tiles in ((True, _VALUE_BYTES // self.tile_bytes), (False, self._summed(out_blocks))):
+                make = self.whole if whole else self.blocked
+                fewest = -(-vectors // max(1, tiles // length))
+                nearest = -(-vectors // max(1, near // length)) if whole else fewest
+                for bands in range(fewest, min(vectors, nearest + most) + 1):
+                    yield make(1, -(-vectors // bands) * length, out_blocks)
+                for images in range(2, min(batch, tiles // flat, _IMAGES) + 1):
+                    yield make(images, vectors * length, out_blocks)
 
-    def _cut(self, images: int, band_length: int, out_blocks: int) -> Cut:
-        gather, kernel, flat = self.gather, self.kernel, self.layout.flat
-        run = band_length
-        if images > 1:
-            # The last image's last vector reaches beyond its tiles.
-            ends = images * flat + kernel.lanes - 1
-            run = max(_rounded(images * flat, kernel.length), _rounded(ends, kernel.lanes))
-        bands = -(-flat // band_length)
+    def _summed(self, out_blocks: int) -> int:
+        """Tiles whose sums are held, if there are so many blocks of output channels."""
+        channels = self.kernel.mr * -(-self.out_tiles // out_blocks)
+        return _SUM_BYTES // (self.kernel.tiling.points * channels * self.kernel.element.compute_bytes)
+
+    def whole(self, images: int, band_length: int, out_blocks: int) -> Cut:
+        """Values of all channels are held, and sums of one tile."""
+        return self._cut(images, band_length, out_blocks, self.gather.in_channels, 1, self.kernel.length)
+
+    def blocked(self, images: int, band_length: int, out_blocks: int) -> Cut:
+        """Values of some channels are held, and all sums of the task."""
+        run = self._run(images, band_length)
+        tile_bytes = self.tile_bytes // self.gather.in_channels * self.channel_block
+        blocks = max(1, _SOME_VALUE_BYTES // (run * tile_bytes))
+        held = min(blocks * self.channel_block, self.gather.in_channels)
+        task_tiles = -(-self.out_tiles // out_blocks)
+        return self._cut(images, band_length, out_blocks, held, task_tiles, _rounded(run, self.kernel.length))
+
+    def _run(self, images: int, band_length: int) -> int:
+        if images == 1:
+            return band_length
+        # The last image's last vector reaches beyond its tiles.
+        tiles = images * self.layout.flat
+        ends = _rounded(tiles + self.kernel.lanes - 1, self.kernel.lanes)
+        return max(_rounded(tiles, self.kernel.length), ends)
+
+    def _cut(
+        self, images: int, band_length: int, out_blocks: int, held: int, out_group: int, tile_group: int
+    ) -> Cut:
+        gather = self.gather
+        bands = -(-self.layout.flat // band_length)
         task_tiles = -(-self.out_tiles // out_blocks)
         out_blocks = -(-self.out_tiles // task_tiles)
-        out_group, tile_group = 1, kernel.length
-        if run * self.tile_bytes > _NEAR_SHARE * self.target.l2_bytes:
-            tile_group = _rounded(run, kernel.length)
-            sums = kernel.tiling.points * kernel.mr * tile_group * kernel.element.compute_bytes
-            groups = -(-task_tiles // max(1, _SUMS_BYTES // sums))
-            out_group = -(-task_tiles // groups)
-        tasks = -(-gather.batch // images) * gather.groups * bands * out_blocks
-        return Cut(images, bands, band_length, run, task_tiles, out_blocks, out_group, tile_group, tasks)
+        return Cut(
+            images=images,
+            bands=bands,
+            band_length=band_length,
+            run=self._run(images, band_length),
+            value_block=held,
+            task_tiles=task_tiles,
+            out_blocks=out_blocks,
+            out_group=out_group,
+            tile_group=tile_group,
+            tasks=-(-gather.batch // images) * gather.groups * bands * out_blocks,
+        )
 
     def cost(self, cut: Cut) -> float:
         """When the busiest thread is done, in products of a tile with all output channels.
 
         A thread transforms each band that it meets, and fetches the weights anew for each task.
         """
+        gather, kernel = self.gather, self.kernel
         tiles = min(cut.band_length, self.layout.flat)
-        products = _rounded(cut.images * tiles, self.kernel.length) + _WEIGHT_TILES
-        inputs = cut.images * _rounded(tiles, self.kernel.lanes)
+        products = float(_rounded(cut.images * tiles, kernel.length))
+        whole = cut.value_block == gather.in_channels
+        filled = cut.run * self.tile_bytes / self.target.l2_bytes
+        if cut.tile_group > kernel.length or not whole:
+            products *= _BLOCKED_SLOWER
+        else:
+            products *= next(slower for times, slower in _SLOWER if filled <= times)
+        weight_bytes = self.tile_bytes * gather.out_channels
+        products += _FETCH_TILES if weight_bytes <= _FAR_FETCH_BYTES else _FAR_FETCH_TILES
         share = cut.task_tiles / self.out_tiles
         rounds = -(-cut.tasks // self.threads)
-        bands = cut.tasks // cut.out_blocks
         tail = share / 20  # several short tasks even out what the system takes from a thread
-        transform = _TRANSFORM_CHANNELS / self.gather.out_channels * inputs
-        return products * (rounds * share + tail) + min(rounds, bands) * transform
+        # Values of all channels are kept for the next task, if that has the same tiles.
+        transformed = min(rounds, cut.tasks // cut.out_blocks) if whole else rounds
+        inputs = cut.images * _rounded(tiles, kernel.lanes)
+        return (
+            products * (rounds * share + tail)
+            + transformed * inputs * _TRANSFORM_CHANNELS / gather.out_channels
+        )
 
 
 def _rounded(size: int, step: int) -> int:
