@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 import convforge
 from convforge import nn, plan, runtime
 from convforge.plan import direct, planner, tuned, tuner
-from convforge.plan.describe import _request as _keeping_request
+from convforge.plan.describe import _request
 from convforge.plan.planner import Choice
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.target import Target
@@ -60,11 +59,6 @@ def spec_of(name: str, batch: int | None = None) -> ConvSpec:
     shape = (batch or shape[0], *shape[1:])
     spec, _ = normalize_conv(shape, weight, None, rank=len(shape) - 2, dtype=np.dtype(np.float32), **given)
     return spec
-
-
-def _request(spec: ConvSpec, has_bias: bool, precision: Any) -> Any:
-    """What `plan.output` asks for: weights for one call."""
-    return replace(_keeping_request(spec, has_bias, precision), keeps_weights=False)
 
 
 def arrays(spec: ConvSpec) -> tuple[Any, Any]:
@@ -228,7 +222,7 @@ def test_layers_that_have_their_plan_follow_and_forget(clock: Any) -> None:
     with convforge.no_grad():
         before = layer(x)
         clock(lambda choice: 0.5 if choice.schedule is not None and choice != default else 1.0)
-        default = planner.choices(_keeping_request(layer_spec(layer, x), True, None), Target.host(), 2)[0]
+        default = planner.choices(_request(layer_spec(layer, x), True, None), Target.host(), 2)[0]
         with convforge.tuning() as log:
             layer(x)
         assert len(log.entries) == 1

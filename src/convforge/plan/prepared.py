@@ -90,7 +90,6 @@ class Prepared:
             self._activation,
             self._precision,
             self._plain_request,
-            keeps_weights=key is not None,
         )
         tune_if_asked(request, x, weight, bias, y)
         plan = output_plan(request)

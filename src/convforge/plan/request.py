@@ -19,8 +19,7 @@ class OutputRequest:
     """An output product of arrays of these strides (bytes); grad-input is one too.
 
     x and y are aligned and do not overlap. precision: what must be kept at least; "highest" for all dtypes
-    but float32. plain: no algorithm that adds inputs before it multiplies them. keeps_weights: whether packed
-    weights will serve many calls, and not this one alone.
+    but float32. plain: no algorithm that adds inputs before it multiplies them.
     """
 
     spec: ConvSpec
@@ -30,7 +29,6 @@ class OutputRequest:
     activation: Activation
     precision: Precision = "highest"
     plain: bool = False
-    keeps_weights: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def _choice_key(request: OutputRequest, target: Target, threads: int) -> str:
 
 def _order_key(request: OutputRequest, target: Target) -> str:
     sizes = replace(request.spec, batch=1)
-    kind = f"{request.precision}|plain {request.plain}|keeps weights {request.keeps_weights}"
+    kind = f"{request.precision}|plain {request.plain}"
     return f"order|{sizes!r}|{kind}|{_machine(target)}"
 
 

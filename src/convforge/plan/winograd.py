@@ -57,8 +57,6 @@ _OUTPUTS: dict[Precision, dict[int, tuple[int, ...]]] = {
 _POINT_LIMIT = 216
 # Channels of one chain of multiply-adds: 512 in blocks of 128 have 0.6 times the error of one chain.
 _CHAIN = 128
-# Transformed weights that are written into the last-level cache; larger ones cost three times as much each.
-_CACHED_WEIGHT_BYTES = 8 << 20
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -77,18 +75,14 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
-    """Cycles of one core: products, transforms of inputs and outputs, and of weights that are not kept."""
+    """Cycles of one core: products, and the transforms of inputs and outputs.
+
+    Those of weights are left out, for a layer keeps them; a function pays them in each call, but must not
+    choose another family, or it would give other bits than a layer.
+    """
     gather = gather_of(request.spec)
-    element = ELEMENTS[request.spec.dtype.name]
-    lanes = target.vector_bytes // element.compute_bytes
-    tiling = _best_tiling(request, gather, target, lanes)
-    cycles = _cycles(gather, tiling, target, lanes)
-    if not request.keeps_weights:
-        weights = tiling.points * gather.groups * gather.in_channels * gather.out_channels
-        in_cache = weights * element.compute_bytes <= _CACHED_WEIGHT_BYTES
-        # The choice may not depend on the batch, or bits would: it is made for one of 4.
-        cycles += weights * (3.0 if in_cache else 10.0) * request.spec.batch / 4
-    return cycles
+    lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
+    return _cycles(gather, _best_tiling(request, gather, target, lanes), target, lanes)
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan:
