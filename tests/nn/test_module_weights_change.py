@@ -131,3 +131,82 @@ def test_the_same_bytes_in_another_shape(shapes: tuple[tuple[int, ...], tuple[in
             x = S.tensor(rng.normal(size=(1, shape[1], 7, 7)).astype(np.float32))
             expected = S.nn.functional.conv2d(x, weight).numpy()
             np.testing.assert_allclose(m(x).numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def a_large_layer() -> tuple[Any, Any]:
+    m = S.nn.Conv2d(64, 64, 3, bias=False)
+    x = S.tensor(np.random.default_rng(3).normal(size=(1, 64, 6, 6)).astype(np.float32))
+    return m, x
+
+
+def count_fingerprints(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    from convforge import plan
+
+    taken: list[int] = []
+    real = plan.fingerprint
+
+    def counted(array: Any) -> Any:
+        taken.append(array.nbytes)
+        return real(array)
+
+    monkeypatch.setattr(plan, "fingerprint", counted)
+    return taken
+
+
+def test_weights_that_nobody_else_holds_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = count_fingerprints(monkeypatch)
+    m, x = a_large_layer()
+    with S.root.no_grad():
+        for _ in range(5):
+            m(x)
+        assert len(taken) == 1
+        m.weight.mul_(2)
+        m(x)
+        m(x)
+    assert len(taken) == 2
+
+
+def test_weights_that_someone_holds_are_read_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = count_fingerprints(monkeypatch)
+    for hold in (
+        lambda w: w.detach().numpy(),
+        lambda w: w.detach(),
+        lambda w: w.data[3],
+        lambda w: memoryview(w.detach().numpy()),
+        lambda w: w.data_ptr(),
+    ):
+        m, x = a_large_layer()
+        held = hold(m.weight)
+        taken.clear()
+        with S.root.no_grad():
+            for _ in range(3):
+                m(x)
+        assert len(taken) == 3
+        del held
+
+
+def test_writes_between_calls_through_what_is_dropped_at_once() -> None:
+    m, x = a_large_layer()
+
+    def through_an_address() -> None:
+        import ctypes
+
+        ctypes.memset(m.weight.data_ptr(), 0, 4 * 64 * 64 * 9)
+
+    with S.root.no_grad():
+        for write in (
+            lambda: m.weight.detach().numpy().fill(0),
+            lambda: m.weight.data.zero_(),
+            lambda: m.weight.data.numpy().fill(0),
+            lambda: np.from_dlpack(m.weight.detach()).fill(0),
+            lambda: np.asarray(m.weight.detach()).fill(0),
+            lambda: m.weight.detach()[:].zero_(),
+            lambda: setattr(m.weight, "data", S.root.zeros_like(m.weight)),
+            lambda: setattr(m, "weight", S.nn.Parameter(S.root.zeros_like(m.weight))),
+            through_an_address,
+        ):
+            m.reset_parameters()
+            for _ in range(3):
+                assert np.abs(m(x).numpy()).max() > 0.1
+            write()
+            assert np.abs(m(x).numpy()).max() == 0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .dtype import BY_NUMPY, bfloat16
-from .tensor import Tensor, from_data
+from .tensor import Tensor, from_data, handed_out
 
 
 def numpy(input: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
@@ -19,6 +19,7 @@ def numpy(input: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
+    handed_out(input)
     return input._data
 
 
@@ -116,6 +117,7 @@ def dlpack(
     """A DLPack capsule on the memory. Raises BufferError where grad is required, as PyTorch does."""
     if input.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    handed_out(input)
     data = input._data
     if data.dtype == bfloat16.numpy:
         raise BufferError("NumPy exports no bfloat16: use tensor.float(), or tensor.view(convforge.int16)")
@@ -234,6 +236,7 @@ def element_size(input: Tensor) -> int:
 
 def data_ptr(input: Tensor) -> int:
     """The address of the first element."""
+    handed_out(input, for_good=True)
     return input._data.ctypes.data
 
 

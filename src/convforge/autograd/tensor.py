@@ -3,7 +3,7 @@
 _data    the memory; views of a tensor are NumPy views of it
 _req     requires_grad        grad      the accumulated gradient of a leaf
 _grad_fn the node that made it, or None       _nr   which of the node's outputs it is
-_vbox    [number of in-place changes], one list for all views of a memory
+_vbox    [number of in-place changes, `handed_out`s], one list for all views of a memory
 _view    None, or (base, ((function, arguments), …), version): how to make it from its base
 _hooks   None, or the hooks of a leaf
 """
@@ -21,6 +21,8 @@ from .grad_mode import enable_grad, mode
 from .node import Node, RemovableHandle
 from .size import Size
 
+# `_vbox[1]` from here on: somebody knows the address of the memory.
+KNOWN_ADDRESS = 1 << 60
 _new = object.__new__
 _ndarray = np.ndarray
 
@@ -155,6 +157,7 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same memory off the tape, with a version of its own. Setting it swaps the memory."""
+        handed_out(self)
         return from_data(self._data)
 
     @data.setter
@@ -250,8 +253,16 @@ def from_data(data: Any) -> Tensor:
     made._req = False
     made.grad = made._grad_fn = made._view = made._hooks = None
     made._nr = 0
-    made._vbox = [0]
+    made._vbox = [0, 0]
     return made
+
+
+def handed_out(tensor: Tensor, *, for_good: bool = False) -> None:
+    """Note that others can write to the memory from now on without counting a change.
+
+    As long as they can, they hold a reference to its array; unless they know its address: for_good.
+    """
+    tensor._vbox[1] += KNOWN_ADDRESS if for_good else 1
 
 
 def view_of(parent: Tensor, data: np.ndarray[Any, Any], function: Any, *arguments: Any) -> Tensor:

@@ -41,8 +41,15 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
-    layout = layout_of(gather_of(request.spec))
-    return direct_cycles(layout, ELEMENTS[request.spec.dtype.name], target)
+    spec = request.spec
+    layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
+    return direct_cycles(
+        layout,
+        element,
+        target,
+        in_place=_reads_in_place(layout, element, element_steps(request.x_strides, spec)),
+        flat_output=_way_out(layout, element_steps(request.y_strides, spec)) == "flat",
+    )
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[GatherSchedule]:

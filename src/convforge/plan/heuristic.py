@@ -26,6 +26,8 @@ BAND_LIMIT_BYTES = 8 << 20
 _SHORT_STEPS, _SHORT_RUN_BYTES = 150, 1024
 # Cycles for a row to be packed, or to leave a tile by way of scratch.
 ROW_CYCLES = 15.0
+# For one to be fetched where it lies.
+_ROW_IN_PLACE_CYCLES = 3.0
 
 
 def gather_schedule(
@@ -134,16 +136,24 @@ def assemble(
     )
 
 
-def direct_cycles(layout: Layout, element: Element, target: Target) -> float:
-    """Cycles of one core for an output product by the best tile, and for its rows on the way in and out."""
+def direct_cycles(
+    layout: Layout, element: Element, target: Target, *, in_place: bool, flat_output: bool
+) -> float:
+    """Cycles of one core for an output product by the best tile, and for its rows on the way in and out.
+
+    Rows that leave side by side from registers cost nothing of their own. With them, and with rows in place
+    as dear as packed ones, 1x1 layers on 14x14 maps were predicted 12 % slower than by channels, and ran 7 to
+    23 % faster.
+    """
     gather = layout.gather
     total = 0.0
     for taps in gather.taps_by_phase:
         tile = gather_tile(layout, element, target, len(taps))
         total += TileCost.of(layout, element, target, len(taps)).cycles(tile)
     rows_in = layout.total_rows * layout.row_residues * gather.in_channels
-    rows_out = layout.out_rows * gather.out_channels
-    return (total + ROW_CYCLES * (rows_in + rows_out)) * gather.batch * gather.groups
+    rows_out = 0 if flat_output else layout.out_rows * gather.out_channels
+    rows = (_ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES) * rows_in + ROW_CYCLES * rows_out
+    return (total + rows) * gather.batch * gather.groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from convforge.plan import WeightStore
 from convforge.problem import ConvSpec, Precision, get_float32_matmul_precision, normalize_conv
 from convforge.problem.arguments import listed
 
-from .ready import Ready, WeightWatch, ready
+from .ready import Ready, WeightWatch, ready, references
 
 Array = npt.NDArray[Any]
 Key = tuple[Any, ...]
@@ -105,7 +105,8 @@ class Convolution:
         if watch is None:
             weight_key = None
         else:
-            weight_key = watch.key(wa, ba)
+            holders = references(wa)  # before a call's arguments hold it too
+            weight_key = watch.key(wa, ba, weight._vbox if isinstance(weight, Tensor) else None, holders)
             if weight_key != self._key:
                 self._renew(weight_key)
         try:

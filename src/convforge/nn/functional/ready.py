@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convforge import plan, reference
+from convforge.autograd.tensor import KNOWN_ADDRESS, from_data
 from convforge.plan.fallback import executable_memory_refused
 from convforge.problem import ConvSpec, Precision
 
@@ -18,8 +21,8 @@ Array = npt.NDArray[Any]
 # (x, weight, bias, weight key) -> output; `out=` keyword for an array to write it to.
 Run = Callable[..., Array]
 
-# Up to here a copy into bytes and their comparison (0.2 µs for 432 bytes) beat a fingerprint (5 µs).
-SMALL_BYTES = 1 << 15
+# Up to here a copy into bytes and their comparison (0.2 µs for 432 bytes) beat all else.
+_COPIED_BYTES = 1 << 11
 
 _next_key = count(1).__next__
 
@@ -90,30 +93,90 @@ def _in_native_order(native: Run, dtype: np.dtype[Any]) -> Run:
 
 
 class WeightWatch:
-    """Tells by their values whether weight and bias are those of the last call.
+    """Tells whether weight and bias still have the values of the last call.
 
-    By values, since memory may change without notice: through `.data`, `.numpy()`, a shared array. A
-    fingerprint of 9 MB takes 0.1 ms where packing them takes 1.5 ms.
+    By the count of changes, where nobody else can have written to the weight since. Else by its values, since
+    memory may change without notice: through `.data`, `.numpy()`, a shared array. A fingerprint of 9 MB
+    takes 0.1 ms, and drives the packed weights out of the cache; packing them takes 1.5 ms.
     """
 
-    __slots__ = ("_last",)
+    __slots__ = ("_last", "_own")
 
     def __init__(self) -> None:
         self._last: tuple[bytes | None, bytes | None, int] = (None, None, 0)
+        self._own: _Own | None = None
 
-    def key(self, weight: Array, bias: Array | None) -> int | None:
-        """The same number while the values stay the same; None for a large weight that is not contiguous."""
-        seen, seen_bias, key = self._last
+    def key(
+        self, weight: Array, bias: Array | None, box: list[int] | None = None, holders: int = 0
+    ) -> int | None:
+        """The same number while the values stay the same; None for a large weight that is not contiguous.
+
+        box: `_vbox` of the Tensor whose memory `weight` is. holders: `references(weight)` where a local
+        variable holds it.
+        """
         bias_now = None if bias is None else bias.tobytes()
-        now = weight.tobytes() if weight.nbytes <= SMALL_BYTES else _fingerprint(weight)
+        own: tuple[weakref.ref[Array], list[int], int, int] | None = None
+        if holders == _ALONE and box is not None and weight.nbytes > _COPIED_BYTES:
+            last = self._own
+            if last is not None and last.is_still(weight, box, bias_now):
+                return last.key
+            if weight.flags.owndata and box[1] < KNOWN_ADDRESS:
+                own = (weakref.ref(weight), box, box[0], box[1])  # counted before the values are read
+        seen, seen_bias, key = self._last
+        now = weight.tobytes() if weight.nbytes <= _COPIED_BYTES else _fingerprint(weight)
         if now is None:
             return None
-        if now == seen and bias_now == seen_bias:
-            return key
-        key = _next_key()
-        # One assignment, so that no thread sees the values of one call with the key of another.
-        self._last = (now, bias_now, key)
+        if now != seen or bias_now != seen_bias:
+            key = _next_key()
+            # One assignment, so that no thread sees the values of one call with the key of another.
+            self._last = (now, bias_now, key)
+        self._own = None if own is None else _Own(*own, bias_now, key)
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A Tensor's memory to which nothing else refers, how often it was changed and handed out, and its key.
+
+    The weak reference tells the array from a later one at its address.
+    """
+
+    array: weakref.ref[Array]
+    box: list[int]
+    changes: int
+    handed_out: int
+    bias: bytes | None
+    key: int
+
+    def is_still(self, weight: Array, box: list[int], bias: bytes | None) -> bool:
+        """Whether nobody can have changed it since."""
+        return (
+            self.array() is weight
+            and self.box is box
+            and box[0] == self.changes
+            and box[1] == self.handed_out
+            and bias == self.bias
+        )
+
+
+def _no_references(array: Array) -> int:
+    del array
+    return 0
+
+
+# How many refer to an object, the call itself included; 0 where that is not known for certain.
+_counts = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+references: Callable[[Array], int] = sys.getrefcount if _counts else _no_references
+
+
+def _references_alone() -> int:
+    tensor = from_data(np.empty(1, np.float32))
+    array = tensor._data
+    return references(array) or -1
+
+
+# Those of an array that a Tensor and one local variable hold.
+_ALONE = _references_alone()
 
 
 def _fingerprint(weight: Array) -> bytes | None:
