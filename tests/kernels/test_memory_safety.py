@@ -14,6 +14,7 @@ import pytest
 from convforge import plan, reference
 from convforge.plan import winograd
 from convforge.problem import ConvSpec, normalize_conv
+from support.convolutions import numpy_dtype
 from support.families import costing
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
@@ -116,6 +117,27 @@ def test_nothing_outside_the_arrays_is_touched(name: str, transforms: bool, mask
         check(back, reference.grad_input, spec, gradient, weight)
         found = plan.grad_weight(spec, x, gradient)
         check(found, reference.grad_weight, spec, x, gradient)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8", "int16", "float64"])
+@pytest.mark.parametrize("width", [1, 5, 9, 17, 33])
+def test_one_lane_of_a_vector_is_one_element(width: int, dtype: str, mask: str) -> None:
+    """A masked store of a single narrowed element was once as wide as before it was narrowed."""
+    kind, guarded = numpy_dtype(dtype), Guarded()
+    spec, _ = normalize_conv((1, 3, 6, width), (3, 1, 3, 3), None, 1, 1, 1, 3, rank=2, dtype=kind)
+    generator = np.random.default_rng(0)
+    x, weight = (
+        guarded.array(generator.integers(-3, 4, s).astype(kind), at_end=True)
+        for s in (spec.input_shape, spec.weight_shape)
+    )
+    out = guarded.array(np.zeros(spec.output_shape, kind), at_end=True)
+    with masked(mask):
+        plan.output(spec, x, weight, out=out)
+    exact = replace(spec, dtype=np.dtype(np.float64))
+    expected = reference.output(exact, x.astype(np.float64), weight.astype(np.float64))
+    np.testing.assert_array_equal(out.astype(np.float64), expected)
 
 
 @pytest.mark.parametrize("transforms", [True, False], ids=["winograd", "plain"])

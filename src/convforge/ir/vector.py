@@ -172,6 +172,18 @@ class Vectors:
         else:
             self._masked_store(self.narrow(value), kind, width, pointer, offset, mask)
 
+    def store_leading(self, value: Value, pointer: Value, offset: Int, count: int) -> None:
+        """Narrow to storage and store the first `count` lanes, a number known now.
+
+        One lane is stored as a scalar: LLVM 22 makes a masked store of one truncated lane as wide as it was
+        before (vmovd for a bfloat16), which overwrites its neighbour.
+        """
+        if count > 1:
+            self.store_stored(value, pointer, offset, self.span(0, count))
+        else:
+            lane = self.e.b.extract_element(value, I32(0))
+            self.e.store(self.narrow(lane), self.element.storage, pointer, offset)
+
     def _masked_store(
         self, value: Value, kind: str, width: int, pointer: Value, offset: Int, mask: Value
     ) -> None:

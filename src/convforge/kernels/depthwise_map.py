@@ -92,4 +92,4 @@ def _emit_part(
         result = emit_activation(v, kernel.activation, biased)
         if column_step == 2:
             result = v.in_order(result)
-        v.store_stored(result, target, r * kernel.y_row + at, v.span(0, width - at))
+        v.store_leading(result, target, r * kernel.y_row + at, width - at)
