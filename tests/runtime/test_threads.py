@@ -127,8 +127,8 @@ def test_a_worker_is_seen_asleep_while_the_interpreter_is_busy() -> None:
     that come 0.1 ms or more after the last).
     """
     runtime.set_num_threads(2)
-    plan.output(SPEC, *arrays(0))
     pool = threads.pool()
+    pool.call(1)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(60)  # seconds for which the interpreter's lock stays here
     try:
