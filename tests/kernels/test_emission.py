@@ -150,6 +150,7 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         gather(target, dtype, columns="pair", way_out="pair"),
         depthwise(target, dtype, 4),
         ChannelsKernel(element, lanes, 4, 2, target.fused, "unit", True, "none"),
+        ChannelsKernel(element, lanes, 4, 2, target.fused, None, True, "none"),
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
         *grad_weights(target, dtype),
         WeightPacker(element, 4),

@@ -46,6 +46,7 @@ CASES = {
     "depthwise large": {"shape": (1, 3, 21, 37), "weight": (3, 1, 13, 11), "padding": 5, "groups": 3},
     "depthwise volume": {"shape": (1, 3, 4, 9, 20), "weight": (3, 1, 2, 3, 3), "padding": 1, "groups": 3},
     "small map": {"shape": (1, 9, 5, 7), "weight": (37, 9, 3, 3), "padding": 1},
+    "small map, in place": {"shape": (2, 40, 3, 3), "weight": (128, 20, 1, 1), "groups": 2},
     "small map, transposed": {
         "shape": (1, 20, 4, 4),
         "weight": (20, 33, 4, 4),

@@ -58,14 +58,17 @@ class _Channels:
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
         planes = e.at(scratch, "i8", HEADER_BYTES)
         source = e.at(x, storage, e.add(e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel)))
-        # Tasks of one image and group follow each other: the input may be packed already.
-        key = e.add(rest, 1)
-        with e.when(e.b.icmp_signed("!=", e.load("i64", scratch), e.i64(key))):
-            e.store(e.i64(key), "i64", scratch)
-            emit_pack(
-                e, v, self.kernel.columns, p, source=source, target=planes, channels=p.channels,
-                first_row=0, first_column=0,
-            )  # fmt: skip
+        if self.kernel.columns is None:
+            planes = source
+        else:
+            # Tasks of one image and group follow each other: the input may be packed already.
+            key = e.add(rest, 1)
+            with e.when(e.b.icmp_signed("!=", e.load("i64", scratch), e.i64(key))):
+                e.store(e.i64(key), "i64", scratch)
+                emit_pack(
+                    e, v, self.kernel.columns, p, source=source, target=planes, channels=p.channels,
+                    first_row=0, first_column=0,
+                )  # fmt: skip
         with (
             e.loop(0, p.phases, name="phase") as phase,
             e.loop(first_out, stop_out, name="out_tile") as out,

@@ -180,14 +180,17 @@ class GatherKernel:
 
 @dataclass(frozen=True, slots=True)
 class ChannelsKernel:
-    """What the machine code of the small-map kernel depends on: pixels x nv vectors of channels a tile."""
+    """What the machine code of the small-map kernel depends on: pixels x nv vectors of channels a tile.
+
+    columns None: the input is read where it lies.
+    """
 
     element: Element
     lanes: int
     pixels: int
     nv: int
     fused: bool
-    columns: Columns
+    columns: Columns | None
     has_bias: bool
     activation: Activation
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel, fill
-from convforge.plan.heuristic import ROW_CYCLES, TASKS_PER_THREAD, band_of
+from convforge.plan.heuristic import ROW_CYCLES, ROW_IN_PLACE_CYCLES, TASKS_PER_THREAD, band_of
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import needed_taps
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, distances, input_tables, weight_rows
+from convforge.plan.tables import column_kind, distances, input_tables, reads_in_place, weight_rows
 from convforge.plan.tiles import chain_block
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
@@ -56,7 +56,10 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     layout = layout_of(gather)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
     pixels, nv = _tiles(gather, target, lanes, threads=1)[0]
-    total = ROW_CYCLES * layout.total_rows * layout.row_residues * gather.in_channels
+    x_steps = element_steps(request.x_strides, request.spec)
+    in_place = reads_in_place(layout, ELEMENTS[request.spec.dtype.name], x_steps)
+    row = ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES
+    total = row * layout.total_rows * layout.row_residues * gather.in_channels
     total += sum(_phase_cycles(gather, i, pixels, nv, lanes) for i in range(len(gather.taps_by_phase)))
     return total * gather.batch * gather.groups
 
@@ -96,6 +99,7 @@ class ChannelsPlan:
             element_steps(request.x_strides, spec),
             element_steps(request.y_strides, spec),
         )
+        in_place = reads_in_place(layout, self.element, x_steps)
         lanes = target.vector_bytes // size
         if schedule is None:
             schedule = _schedule(gather, lanes, _tiles(gather, target, lanes, threads)[0], threads)
@@ -107,7 +111,7 @@ class ChannelsPlan:
             pixels=pixels,
             nv=schedule.nv,
             fused=target.fused,
-            columns=column_kind(layout, x_steps[4]),
+            columns=None if in_place else column_kind(layout, x_steps[4]),
             has_bias=request.has_bias,
             activation=request.activation,
         )
@@ -119,14 +123,13 @@ class ChannelsPlan:
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         self.tasks = gather.batch * gather.groups * out_blocks
-        band = band_of(layout, layout.flat, lanes, 0)
+        plane = x_steps[1] if in_place else band_of(layout, layout.flat, lanes, 0).plane
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         self._keep: list[Any] = [tables]
-        phases = np.array(
-            [self._phase_record(i, band.plane) for i in range(len(gather.taps_by_phase))], np.int64
-        )
+        phases = np.array([self._phase_record(i, plane) for i in range(len(gather.taps_by_phase))], np.int64)
         self._keep.append(phases)
-        accumulators = aligned(HEADER_BYTES + gather.in_channels * layout.planes * band.plane * size)
+        packed = 0 if in_place else gather.in_channels * layout.planes * plane * size
+        accumulators = aligned(HEADER_BYTES + packed)
         outputs = max(int(record[2]) for record in phases) * pixels
         self.workspace_bytes = aligned(accumulators + outputs * mr * size + 64)
         values = {
@@ -142,7 +145,7 @@ class ChannelsPlan:
             "y_batch": self._y_steps[0],
             "y_channel": self._y_steps[1],
             "pitch": layout.pitch,
-            "plane": band.plane,
+            "plane": plane,
             "planes": layout.planes,
             "plane_rows": layout.total_rows,
             "total_rows": layout.total_rows,
@@ -216,9 +219,10 @@ class ChannelsPlan:
     def describe(self) -> str:
         """Kernel, vectors, tasks, memory: one line."""
         bits = 8 * self.kernel.lanes * self.element.compute_bytes
+        way = "input packed" if self.kernel.columns else "input read in place"
         return (
             f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
-            f"input packed, {self.workspace_bytes / 1e6:.2f} MB a thread"
+            f"{way}, {self.workspace_bytes / 1e6:.2f} MB a thread"
         )
 
 

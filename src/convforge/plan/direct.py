@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convforge.ir.element import ELEMENTS, Element
+from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
@@ -24,7 +24,7 @@ from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import select_taps
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, distances, input_tables, weight_rows
+from convforge.plan.tables import column_kind, distances, input_tables, reads_in_place, weight_rows
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import gather_of
 from convforge.schedule import GatherSchedule, Layout, layout_of
@@ -47,7 +47,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
         layout,
         element,
         target,
-        in_place=_reads_in_place(layout, element, element_steps(request.x_strides, spec)),
+        in_place=reads_in_place(layout, element, element_steps(request.x_strides, spec)),
         flat_output=_way_out(layout, element_steps(request.y_strides, spec)) == "flat",
     )
 
@@ -59,7 +59,7 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
     """
     layout = layout_of(gather_of(request.spec))
     element = ELEMENTS[request.spec.dtype.name]
-    in_place = _reads_in_place(layout, element, element_steps(request.x_strides, request.spec))
+    in_place = reads_in_place(layout, element, element_steps(request.x_strides, request.spec))
     return gather_candidates(layout, element, target, threads, in_place=in_place)
 
 
@@ -84,7 +84,7 @@ class DirectPlan:
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
         if schedule is None:
-            in_place = _reads_in_place(layout, element, x_steps)
+            in_place = reads_in_place(layout, element, x_steps)
             schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
         self.schedule = schedule
         self.kernel = GatherKernel(
@@ -236,25 +236,6 @@ class DirectPlan:
             f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, {way}, "
             f"{self.workspace_bytes / 1e6:.2f} MB a thread"
         )
-
-
-def _reads_in_place(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:
-    """Whether the input as it lies is the packed plane: one tap, no padding, rows without gaps."""
-    if element.storage != element.compute:
-        return False
-    gather = layout.gather
-    d, h, w = gather.axes
-    whole = all(
-        axis.in_step == 1 and axis.in_size == axis.columns and axis.reach == 0 for axis in gather.axes
-    )
-    one_tap = all(len(taps) <= 1 for taps in gather.taps_by_phase) and layout.planes == 1
-    centred = all(axis.lowest == 0 for axis in gather.axes)
-    dense = (
-        (w.in_size == 1 or steps[4] == 1)
-        and (h.in_size == 1 or steps[3] == w.in_size)
-        and (d.in_size == 1 or steps[2] == w.in_size * h.in_size)
-    )
-    return whole and one_tap and centred and dense and layout.pitch == w.in_size
 
 
 def _way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:

@@ -27,7 +27,7 @@ _SHORT_STEPS, _SHORT_RUN_BYTES = 150, 1024
 # Cycles for a row to be packed, or to leave a tile by way of scratch.
 ROW_CYCLES = 15.0
 # For one to be fetched where it lies.
-_ROW_IN_PLACE_CYCLES = 3.0
+ROW_IN_PLACE_CYCLES = 3.0
 
 
 def gather_schedule(
@@ -152,7 +152,7 @@ def direct_cycles(
         total += TileCost.of(layout, element, target, len(taps)).cycles(tile)
     rows_in = layout.total_rows * layout.row_residues * gather.in_channels
     rows_out = 0 if flat_output else layout.out_rows * gather.out_channels
-    rows = (_ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES) * rows_in + ROW_CYCLES * rows_out
+    rows = (ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES) * rows_in + ROW_CYCLES * rows_out
     return (total + rows) * gather.batch * gather.groups
 
 

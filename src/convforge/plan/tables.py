@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convforge.ir.element import Element
 from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns
 from convforge.problem.gather import Axis
 from convforge.schedule import Layout
@@ -38,6 +39,28 @@ def input_tables(layout: Layout, strides: tuple[int, int, int]) -> InputTables:
         keep += [left.offsets, right.offsets]
         records[residue] = (lead, count, start * strides[2], *left.record(), *right.record())
     return InputTables(rows, records, tuple(keep))
+
+
+def reads_in_place(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:
+    """Whether the input as it lies is the packed plane: one tap, no padding, rows without gaps.
+
+    steps: of the input, in elements: batch, channel, depth, height, width.
+    """
+    if element.storage != element.compute:
+        return False
+    gather = layout.gather
+    d, h, w = gather.axes
+    whole = all(
+        axis.in_step == 1 and axis.in_size == axis.columns and axis.reach == 0 for axis in gather.axes
+    )
+    one_tap = all(len(taps) <= 1 for taps in gather.taps_by_phase) and layout.planes == 1
+    centred = all(axis.lowest == 0 for axis in gather.axes)
+    dense = (
+        (w.in_size == 1 or steps[4] == 1)
+        and (h.in_size == 1 or steps[3] == w.in_size)
+        and (d.in_size == 1 or steps[2] == w.in_size * h.in_size)
+    )
+    return whole and one_tap and centred and dense and layout.pitch == w.in_size
 
 
 def column_kind(layout: Layout, column_stride: int) -> Columns:
