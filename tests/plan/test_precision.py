@@ -124,7 +124,8 @@ def test_a_family_may_serve_one_precision(monkeypatch: pytest.MonkeyPatch) -> No
     (first,) = (line.split() for line in lines if line.startswith("families"))
     assert first[1:3] == ["doubling", "chosen"]
     (refused,) = (line for line in str(plan.explain(spec)).splitlines() if "doubling" in line)
-    assert refused.split()[-3:] == ["illegal", "another", "precision"]
+    assert "illegal" in refused
+    assert "another precision" in refused
 
 
 def test_packed_weights_of_one_precision_do_not_serve_another(monkeypatch: pytest.MonkeyPatch) -> None:
