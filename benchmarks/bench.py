@@ -66,10 +66,10 @@ class Bench:
         row.allowed_errors = [error for error in allowed if error is not None]
         turns: list[tuple[WorkerProcess, str]] = []
         for worker in self.workers:
-            with noting_failure(row, worker.library):
+            with noting_failure(row, worker.name):
                 answer = worker.ask("prepare", **what)
                 if "unsupported" in answer:
-                    row.missing[worker.library] = answer["unsupported"]
+                    row.missing[worker.name] = answer["unsupported"]
                 for variant, facts in answer.get("variants", {}).items():
                     row.timings[variant] = Timing(**facts)
                     turns.append((worker, variant))
@@ -77,12 +77,12 @@ class Bench:
             # Each round starts with another library, so that none always follows the same neighbour.
             start = number % max(1, len(turns))
             for worker, variant in turns[start:] + turns[:start]:
-                if worker.library not in row.missing:
-                    with noting_failure(row, worker.library):
+                if worker.name not in row.missing:
+                    with noting_failure(row, worker.name):
                         answer = worker.ask("time", variant=variant, budget_s=self.budget_s / self.rounds)
                         row.timings[variant].samples_s += answer["samples_s"]
         for worker, variant in turns:
-            if worker.library in row.missing:
+            if worker.name in row.missing:
                 del row.timings[variant]
         return row
 

@@ -21,8 +21,8 @@ class WorkerError(Exception):
 class WorkerProcess:
     """One long-lived `python -m benchmarks.worker`; a context manager that ends it."""
 
-    def __init__(self, library: str, settings: Settings) -> None:
-        self.library = library
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
         self.settings = settings
         self.process: subprocess.Popen[str] | None = None
 
@@ -47,10 +47,10 @@ class WorkerProcess:
             line = ""
         if not line:
             status = self.end(process)
-            raise WorkerError(f"the process of {self.library} died with status {status}")
+            raise WorkerError(f"the process of {self.name} died with status {status}")
         answer = json.loads(line)
         if not answer.pop("asleep"):
-            print(f"{self.library}: its threads do not sleep and disturb the next library", file=sys.stderr)
+            print(f"{self.name}: its threads do not sleep and disturb the next library", file=sys.stderr)
         if "failure" in answer:
             raise WorkerError(answer["failure"])
         return answer
@@ -59,7 +59,7 @@ class WorkerProcess:
         """Starts the process; the library is imported while this returns."""
         flags = [f"--{key}={value}" for key, value in asdict(self.settings).items()]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", self.library, *flags],
+            [sys.executable, "-m", "benchmarks.worker", self.name, *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
