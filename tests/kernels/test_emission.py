@@ -10,21 +10,23 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
     ACTIVATIONS,
     ChannelsKernel,
+    FingerprintKernel,
+    GatherKernel,
+    WeightPacker,
+)
+from convforge.kernels.contract_depthwise import (
     DepthwiseKernel,
     DepthwiseLargeKernel,
     DepthwiseMapKernel,
     DepthwiseRowsKernel,
-    FingerprintKernel,
-    GatherKernel,
-    GradWeightKernel,
-    WeightPacker,
-    WinogradKernel,
 )
 from convforge.kernels.contract_grad_weight import (
     GradWeightGroupsKernel,
+    GradWeightKernel,
     GradWeightOuterKernel,
     GradWeightPointwiseKernel,
 )
+from convforge.kernels.contract_winograd import WinogradKernel
 from convforge.plan.tiles import gather_tile
 from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of

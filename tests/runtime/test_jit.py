@@ -7,12 +7,7 @@ import ctypes
 import numpy as np
 
 from convforge.ir.layout_of_pool import CALL_POINTERS
-from convforge.kernels.contract import (
-    FINGERPRINT_CHAINS,
-    FINGERPRINT_PARAMETERS,
-    FingerprintKernel,
-    fill,
-)
+from convforge.kernels.contract import FINGERPRINT_CHAINS, FINGERPRINT_PARAMETERS, FingerprintKernel, fill
 from convforge.plan.fingerprint import fingerprint
 from convforge.runtime.compiler import compile_object
 from convforge.runtime.jit import start_object

@@ -1,12 +1,20 @@
-"""Contracts of the weight gradients that pack channels side by side; contract.py says what a contract is."""
+"""Contracts of the weight gradients; contract.py says what a contract is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import Side
+from convforge.kernels.contract import PACKING, Columns, Emitted, Side
 
+GRAD_WEIGHT_PARAMETERS = (
+    *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
+    *("x_batch", "x_channel", "g_batch", "g_channel", "g_step", "g_row", "g_slice"),
+    *PACKING,
+    *("slice_rows", "flat", "bands", "band_length", "depth", "height", "width"),
+    *("taps", "distances", "w_out", "w_channel", "w_offsets", "g_packed", "g_plane", "mask", "sums"),
+)
 # Boxes of outputs, and how what they read is packed with channels side by side (interleave.py).
 _BOXES = (
     *("batch", "parts", "steps", "part_steps", "images", "depths", "heights", "widths"),
@@ -39,7 +47,26 @@ OUTER_RUN_FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class GradWeightOuterKernel:
+class GradWeightKernel(Emitted):
+    """What the machine code of the grad-weight kernel depends on."""
+
+    file: ClassVar[str] = "grad_weight"
+    element: Element
+    lanes: int
+    mr: int
+    nk: int
+    fused: bool
+    columns: Columns
+    unit_step: bool
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight 4x5 float32."""
+        return f"grad-weight {self.mr}x{self.nk} {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightOuterKernel(Emitted):
     """What the machine code of the grad-weight kernel along channels depends on.
 
     ways: channels side by side in a packed position. picks: (tap of a run, channel of a tile, elements from
@@ -47,6 +74,7 @@ class GradWeightOuterKernel:
     what lies side by side in the arrays.
     """
 
+    file: ClassVar[str] = "grad_weight_outer"
     element: Element
     lanes: int
     ways: int
@@ -66,24 +94,16 @@ class GradWeightOuterKernel:
         """A short name: grad-weight outer 8x3 float32."""
         return f"grad-weight outer {len(self.picks)}x{self.nv} {self.element.name}"
 
-    def emit(self, triple: str) -> str:
-        """The IR of this kernel."""
-        from convforge.ir.emitter import Module
-        from convforge.kernels.grad_weight_outer import emit_grad_weight_outer
-
-        module = Module(triple)
-        emit_grad_weight_outer(self, module)
-        return str(module)
-
 
 @dataclass(frozen=True, slots=True)
-class GradWeightPointwiseKernel:
+class GradWeightPointwiseKernel(Emitted):
     """What the machine code of the grad-weight kernel of 1x1 kernels depends on.
 
     rows: channels broadcast to a tile. nv: vectors of a tile. swapped: whether x is packed as vectors and
     grad-output broadcast, instead of the other way round. v_side: what lies side by side in the packed array.
     """
 
+    file: ClassVar[str] = "grad_weight_pointwise"
     element: Element
     lanes: int
     rows: int
@@ -97,18 +117,9 @@ class GradWeightPointwiseKernel:
         """A short name: grad-weight pointwise 8x3 float32."""
         return f"grad-weight pointwise {self.rows}x{self.nv} {self.element.name}"
 
-    def emit(self, triple: str) -> str:
-        """The IR of this kernel."""
-        from convforge.ir.emitter import Module
-        from convforge.kernels.grad_weight_pointwise import emit_grad_weight_pointwise
-
-        module = Module(triple)
-        emit_grad_weight_pointwise(self, module)
-        return str(module)
-
 
 @dataclass(frozen=True, slots=True)
-class GradWeightGroupsKernel:
+class GradWeightGroupsKernel(Emitted):
     """What the machine code of the grad-weight kernel along groups depends on.
 
     channels, outs: input and grad-output channels of a group. taps: (elements from an output's own position
@@ -117,6 +128,7 @@ class GradWeightGroupsKernel:
     of a channel and a tap) of a register tile.
     """
 
+    file: ClassVar[str] = "grad_weight_groups"
     element: Element
     lanes: int
     channels: int
@@ -134,12 +146,3 @@ class GradWeightGroupsKernel:
     def name(self) -> str:
         """A short name: grad-weight groups 9 taps float32."""
         return f"grad-weight groups {len(self.taps)} taps {self.element.name}"
-
-    def emit(self, triple: str) -> str:
-        """The IR of this kernel."""
-        from convforge.ir.emitter import Module
-        from convforge.kernels.grad_weight_groups import emit_grad_weight_groups
-
-        module = Module(triple)
-        emit_grad_weight_groups(self, module)
-        return str(module)

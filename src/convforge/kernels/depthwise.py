@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import DepthwiseKernel
+from convforge.kernels.contract_depthwise import DepthwiseKernel
 from convforge.kernels.depthwise_packed import emit_bands
 from convforge.kernels.depthwise_tile import Factors, Place, emit_tile
 from convforge.kernels.parameters import Parameters

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import DepthwiseLargeKernel
+from convforge.kernels.contract_depthwise import DepthwiseLargeKernel
 from convforge.kernels.depthwise_packed import emit_bands
 from convforge.kernels.parameters import Parameters
 

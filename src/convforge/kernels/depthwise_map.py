@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
+from convforge.kernels.contract_depthwise import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
 from convforge.kernels.depthwise_tile import Factors, Place, Rows, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters

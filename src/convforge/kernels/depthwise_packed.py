@@ -10,12 +10,8 @@ from collections.abc import Callable
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import (
-    DEPTHWISE_PARAMETERS,
-    HEADER_BYTES,
-    DepthwiseKernel,
-    DepthwiseLargeKernel,
-)
+from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_depthwise import DEPTHWISE_PARAMETERS, DepthwiseKernel, DepthwiseLargeKernel
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters

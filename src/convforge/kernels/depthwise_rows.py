@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import DEPTHWISE_ROWS_PARAMETERS, HEADER_BYTES, DepthwiseRowsKernel
+from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, DepthwiseRowsKernel
 from convforge.kernels.depthwise_tile import Factors, Place, Rows, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel
+from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_grad_weight import GRAD_WEIGHT_PARAMETERS, GradWeightKernel
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 

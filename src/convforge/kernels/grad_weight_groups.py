@@ -18,9 +18,7 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import (
-    HEADER_BYTES,
-)
+from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_GROUPS_PARAMETERS,
     GradWeightGroupsKernel,

@@ -23,9 +23,7 @@ from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import (
-    HEADER_BYTES,
-)
+from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_OUTER_PARAMETERS,
     OUTER_RUN_FIELDS,

@@ -18,7 +18,7 @@ import numpy as np
 
 from convforge.ir.emitter import Emitter, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import WINOGRAD_FLAG_BYTES
+from convforge.kernels.contract_winograd import WINOGRAD_FLAG_BYTES
 from convforge.kernels.separable import Pass
 from convforge.schedule.winograd import Tiling
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import WINOGRAD_PARAMETERS, WinogradKernel
+from convforge.kernels.contract_winograd import WINOGRAD_PARAMETERS, WinogradKernel
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.winograd_outputs import Leaving, WinogradOutputs
 from convforge.kernels.winograd_task import Channels, Task

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import WinogradKernel
+from convforge.kernels.contract_winograd import WinogradKernel
 from convforge.kernels.parameters import Parameters
 
 

@@ -20,7 +20,8 @@ from convforge.ir.element import ELEMENTS
 from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.combine import emit_product
-from convforge.kernels.contract import HEADER_BYTES, WINOGRAD_WEIGHT_PARAMETERS, WinogradWeightPacker
+from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_winograd import WINOGRAD_WEIGHT_PARAMETERS, WinogradWeightPacker
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
 from convforge.kernels.spread import emit_flag, emit_uneven

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import ZERO_ROW, WinogradKernel
+from convforge.kernels.contract import ZERO_ROW
+from convforge.kernels.contract_winograd import WinogradKernel
 from convforge.kernels.parameters import Parameters
 
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import (
-    DEPTHWISE_PARAMETERS,
-    HEADER_BYTES,
-    DepthwiseKernel,
-    DepthwiseLargeKernel,
-    fill,
-)
+from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract_depthwise import DEPTHWISE_PARAMETERS, DepthwiseKernel, DepthwiseLargeKernel
 from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT
 from convforge.plan.heuristic import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.job import Job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import DepthwiseLargeKernel
+from convforge.kernels.contract_depthwise import DepthwiseLargeKernel
 from convforge.plan.depthwise import DepthwisePlan, lanes_of, why_not_packed
 from convforge.plan.depthwise_common import MEASURED
 from convforge.plan.heuristic import ROW_CYCLES

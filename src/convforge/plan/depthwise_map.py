@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel, fill
+from convforge.kernels.contract import fill
+from convforge.kernels.contract_depthwise import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
 from convforge.plan.depthwise_common import MEASURED, share_groups, why_not_in_place
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest

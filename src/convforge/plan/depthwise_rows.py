@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import DEPTHWISE_ROWS_PARAMETERS, HEADER_BYTES, DepthwiseRowsKernel, fill
+from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, DepthwiseRowsKernel
 from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, share_groups, why_not_in_place
 from convforge.plan.job import Job
 from convforge.plan.request import OutputRequest

@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.kernels.contract import (
-    FINGERPRINT_CHAINS,
-    FINGERPRINT_PARAMETERS,
-    FingerprintKernel,
-    fill,
-)
+from convforge.kernels.contract import FINGERPRINT_CHAINS, FINGERPRINT_PARAMETERS, FingerprintKernel, fill
 from convforge.plan.job import Job
 from convforge.runtime import address_of, get_num_threads
 from convforge.target import Target

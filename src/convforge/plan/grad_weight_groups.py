@@ -5,10 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import (
-    HEADER_BYTES,
-    fill,
-)
+from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_GROUPS_PARAMETERS,
     GradWeightGroupsKernel,

@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import (
-    HEADER_BYTES,
-    fill,
-)
+from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_OUTER_PARAMETERS,
     OUTER_RUN_FIELDS,

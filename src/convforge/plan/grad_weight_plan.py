@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import GRAD_WEIGHT_PARAMETERS, HEADER_BYTES, GradWeightKernel, fill
+from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract_grad_weight import GRAD_WEIGHT_PARAMETERS, GradWeightKernel
 from convforge.plan.heuristic import band_of, grad_weight_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import GradWeightRequest

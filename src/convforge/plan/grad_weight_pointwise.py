@@ -8,10 +8,7 @@ from functools import lru_cache
 from math import prod
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import (
-    HEADER_BYTES,
-    fill,
-)
+from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_POINTWISE_PARAMETERS,
     GradWeightPointwiseKernel,

@@ -16,16 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS, Element
-from convforge.kernels.contract import (
-    HEADER_BYTES,
+from convforge.kernels.contract import HEADER_BYTES, ZERO_ROW, WayOut, fill
+from convforge.kernels.contract_winograd import (
     WINOGRAD_FLAG_BYTES,
     WINOGRAD_PARAMETERS,
     WINOGRAD_WEIGHT_PARAMETERS,
-    ZERO_ROW,
-    WayOut,
     WinogradKernel,
     WinogradWeightPacker,
-    fill,
 )
 from convforge.plan.heuristic import ROW_CYCLES, Band, band_of
 from convforge.plan.job import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from convforge.kernels.contract import WinogradKernel
+from convforge.kernels.contract_winograd import WinogradKernel
 from convforge.plan.heuristic import TASKS_PER_THREAD
 from convforge.problem.gather import Gather
 from convforge.schedule import Layout

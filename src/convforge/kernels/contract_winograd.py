@@ -1,0 +1,94 @@
+"""Contracts of Winograd's kernels; contract.py says what a contract is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convforge.ir.element import Element
+from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
+from convforge.schedule.winograd import Tiling
+
+# A task holds a band of up to band_length tiles of each of `images` images, one after the other in a run of
+# `run` elements, a channel's row. The sums of out_group tiles of channels and of
+# tile_group elements of the run are held before they leave. values, spread, sums, leaving, lines: where these
+# lie in scratch, in bytes. point, sums_point: elements from the values, the sums of one point to the next's.
+# distances: how far in the planes each input of a tile lies from the tile; reach: the farthest row of them.
+# lowest: column of the input that the first tile's first is, negative on padding; spacing: the dilation.
+# out_row_table: element offsets of output rows, of out_rows rows of tiles. weights_step: elements from the
+# weights of a tile of output channels to the next one's.
+WINOGRAD_PARAMETERS = (
+    *(
+        "batch",
+        "groups",
+        "channels",
+        "out_channels",
+        "out_tiles",
+        "task_tiles",
+        "out_blocks",
+        "channel_block",
+    ),
+    *("images", "bands", "band_length", "flat", "run", "value_block", "out_group", "tile_group"),
+    *("distances", "values", "point", "spread", "sums", "sums_point", "leaving", "lines"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "width", "out_rows", "out_row_table"),
+    *PACKING,
+    *("lowest", "in_width", "spacing", "reach", "weights_step"),
+)
+# offsets: the element offset of each tap in the weight array. lines: where one channel's taps lie in scratch.
+# tile_step: elements from the packed weights of a tile of output channels to the next one's.
+WINOGRAD_WEIGHT_PARAMETERS = (
+    *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
+    *("lines", "tile_step"),
+)
+# Where in its header a Winograd kernel says that a plain one must do its work again: an int64, not 0.
+WINOGRAD_FLAG_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradKernel(Emitted):
+    """What the machine code of Winograd's algorithm depends on.
+
+    margins: whether a padding mode fills columns. columns: "unit" where the input's lie side by side.
+    spaced: whether the width is dilated.
+    """
+
+    file: ClassVar[str] = "winograd"
+    element: Element
+    lanes: int
+    mr: int
+    nv: int
+    fused: bool
+    tiling: Tiling
+    columns: Columns
+    margins: bool
+    spaced: bool
+    way_out: WayOut
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def length(self) -> int:
+        """Winograd tiles that are multiplied together."""
+        return self.nv * self.lanes
+
+    @property
+    def name(self) -> str:
+        """A short name: winograd F(2x2, 3x3) 6x4 float32."""
+        pairs = [(m, r) for m, r in zip(self.tiling.outputs, self.tiling.taps) if m + r > 2]
+        outputs, taps = ("x".join(map(str, sizes)) for sizes in zip(*pairs))
+        return f"winograd F({outputs}, {taps}) {self.mr}x{self.nv} {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradWeightPacker(Emitted):
+    """What the machine code that transforms and packs weights depends on (winograd_weights.py)."""
+
+    file: ClassVar[str] = "winograd_weights"
+    element: Element
+    mr: int
+    tiling: Tiling
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return f"winograd weights {self.mr} {self.element.name}"
