@@ -35,7 +35,6 @@ ANYWHERE = frozenset(LEVELS) | {"__init__", "__main__"}
 AT_THE_TOP = {
     "numpy": ANYWHERE,
     "ml_dtypes": ANYWHERE,
-    "llvmlite.ir": {"ir"},
     "llvmlite.binding": {"runtime", "target"},
 }
 INSIDE_FUNCTIONS = {

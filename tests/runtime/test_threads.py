@@ -128,13 +128,20 @@ def test_a_worker_is_seen_asleep_while_the_interpreter_is_busy() -> None:
     """
     runtime.set_num_threads(2)
     pool = threads.pool()
+    spin = pool._field(pool._at.SPIN)
+    rounds, spin.value = spin.value, 1 << 60
     pool.call(1)
+    while pool._asleep[0]:
+        time.sleep(0.01)
+    time.sleep(0.1)  # it is in the emitted code by now, and stays there
     interval = sys.getswitchinterval()
     sys.setswitchinterval(60)  # seconds for which the interpreter's lock stays here
     try:
+        spin.value = rounds
         stop = time.monotonic() + 30
         while not pool._asleep[0] and time.monotonic() < stop:
             sum(range(1000))
         assert pool._asleep[0]
     finally:
+        spin.value = rounds
         sys.setswitchinterval(interval)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .dtype import BY_NUMPY, bfloat16
+from .dtype import bfloat16
 from .tensor import Tensor, from_data, handed_out
 
 
@@ -193,11 +193,6 @@ def rebuild(kind: type, array: np.ndarray[Any, Any], requires_grad: bool, state:
 def reduce_ex(input: Tensor, protocol: int) -> tuple[Any, ...]:
     """Pickling: the class, the array, requires_grad and attributes. Raises RuntimeError for hooks' owners."""
     return (rebuild, (type(input), input._data, input.requires_grad, dict(input.__dict__) or None))
-
-
-def same_dtype_name(input: Tensor) -> str:
-    """'float32', for messages."""
-    return BY_NUMPY[input._data.dtype]._name
 
 
 def size(input: Tensor, dim: int | None = None) -> Any:

@@ -1,1 +1,1 @@
-"""Loops, vectors and memory as Python writes them; the only rooms that touch `llvmlite.ir`."""
+"""Loops, vectors and memory as Python writes them; what is emitted is text."""

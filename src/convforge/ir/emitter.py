@@ -11,19 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from llvmlite import ir
+from convforge.ir.builder import Builder, Function, Phi
+from convforge.ir.text import DOUBLE, FLOAT, HALF, I8, I16, I32, I64, POINTER, VOID, Type, Value
 
-Value = Any  # an llvmlite value; llvmlite ships no types
-Int = Any  # a Python int or an emitted i64
+Int = int | Value  # an emitted one is an i64
 
-POINTER = ir.PointerType()
-I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
-TYPES: dict[str, Any] = {
-    "f16": ir.HalfType(),
-    "f32": ir.FloatType(),
-    "f64": ir.DoubleType(),
+TYPES: dict[str, Type] = {
+    "f16": HALF,
+    "f32": FLOAT,
+    "f64": DOUBLE,
     "bf16": I16,
     "i8": I8,
     "i16": I16,
@@ -37,24 +34,23 @@ class Module:
     """One LLVM module under construction: the functions that are compiled and cached together."""
 
     def __init__(self, triple: str) -> None:
-        self.llvm = ir.Module(name="convforge")
-        self.llvm.triple = triple
-        self._declared: dict[str, Any] = {}
+        self._triple = triple
+        self._functions: dict[str, Function] = {}
 
-    def declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+    def declare(self, name: str, result: Type, arguments: Sequence[Type]) -> Function:
         """Declare an intrinsic once and return it."""
-        if name not in self._declared:
-            self._declared[name] = ir.Function(self.llvm, ir.FunctionType(result, arguments), name)
-        return self._declared[name]
+        if name not in self._functions:
+            self._functions[name] = Function(name, result, arguments)
+        return self._functions[name]
 
-    def function(self, name: str, arguments: str, result: Any = None) -> Emitter:
+    def function(self, name: str, arguments: str, result: Type = VOID) -> Emitter:
         """Open a function; `arguments` is one letter each: p pointer, i 64-bit integer, w 32-bit integer."""
         kinds = {"p": POINTER, "i": I64, "w": I32}
-        kind = ir.FunctionType(result or ir.VoidType(), [kinds[a] for a in arguments])
-        return Emitter(self, ir.Function(self.llvm, kind, name))
+        return Emitter(self, self.declare(name, result, [kinds[a] for a in arguments]))
 
     def __str__(self) -> str:
-        return str(self.llvm)
+        parts = [f'target triple = "{self._triple}"\n', *map(str, self._functions.values())]
+        return "\n".join(parts)
 
 
 class Loop:
@@ -70,11 +66,11 @@ class Loop:
 class Emitter:
     """Emits one function. Offsets count elements of the type that is loaded or stored."""
 
-    def __init__(self, module: Module, function: Any) -> None:
+    def __init__(self, module: Module, function: Function) -> None:
         self.module = module
         self.function = function
-        self.arguments = list(function.args)
-        self.b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        self.arguments = function.arguments
+        self.b = Builder(function)
 
     # Integers: fold what is known now.
 
@@ -132,6 +128,18 @@ class Emitter:
         """a == b, as one bit."""
         return self.b.icmp_signed("==", self.i64(a), self.i64(b))
 
+    def differ(self, a: Int, b: Int) -> Value:
+        """a != b, as one bit."""
+        return self.b.icmp_signed("!=", self.i64(a), self.i64(b))
+
+    def no_less(self, a: Int, b: Int) -> Value:
+        """a >= b, signed, as one bit."""
+        return self.b.icmp_signed(">=", self.i64(a), self.i64(b))
+
+    def below(self, a: Int, b: Int) -> Value:
+        """0 <= a < b where b is positive, as one bit: one unsigned comparison."""
+        return self.b.icmp_unsigned("<", self.i64(a), self.i64(b))
+
     def minimum(self, a: Int, b: Int) -> Int:
         """The smaller of two signed integers."""
         if isinstance(a, int) and isinstance(b, int):
@@ -168,11 +176,6 @@ class Emitter:
         """Load a pointer from an array of pointers."""
         return self.b.load(self.at(pointer, "i64", offset), typ=POINTER, align=8)
 
-    def load_index(self, kind: str, pointer: Value, offset: Int = 0) -> Value:
-        """Load an i32 or i64 and widen it to i64."""
-        value = self.load(kind, pointer, offset)
-        return value if kind == "i64" else self.b.sext(value, I64)
-
     def forget_loads(self) -> None:
         """Have the compiler load again what it loaded before, not keep it and spill it. No code."""
         self.b.fence("acq_rel", "singlethread")
@@ -188,21 +191,21 @@ class Emitter:
         `carried` values enter as phis; set `loop.next` before the block ends, read `loop.results` after it.
         """
         before = self.b.block
-        head = self.function.append_basic_block(name)
-        body = self.function.append_basic_block(f"{name}.body")
-        done = self.function.append_basic_block(f"{name}.end")
+        head = self.function.block(name)
+        body = self.function.block(f"{name}.body")
+        done = self.function.block(f"{name}.end")
         self.b.branch(head)
         self.b.position_at_end(head)
-        index = self.b.phi(I64, name=name)
+        index = self.b.phi(I64)
         index.add_incoming(self.i64(start), before)
-        phis: list[Value] = []
+        phis: list[Phi] = []
         for value in carried:
             phi = self.b.phi(value.type)
             phi.add_incoming(value, before)
             phis.append(phi)
         self.b.cbranch(self.less(index, stop), body, done)
         self.b.position_at_end(body)
-        loop = Loop(index, phis)
+        loop = Loop(index, list(phis))
         yield loop
         assert len(loop.next) == len(phis), f"loop {name}: {len(phis)} carried, {len(loop.next)} passed on"
         latch = self.b.block
@@ -211,7 +214,7 @@ class Emitter:
             phi.add_incoming(value, latch)
         self.b.branch(head)
         self.b.position_at_end(done)
-        loop.results = phis
+        loop.results = list(phis)
 
     @contextmanager
     def when(self, condition: Value) -> Generator[None]:
@@ -219,7 +222,7 @@ class Emitter:
         with self.b.if_then(condition):
             yield
 
-    def done(self, value: Value = None) -> None:
+    def done(self, value: Value | None = None) -> None:
         """Return from the function."""
         if value is None:
             self.b.ret_void()

@@ -16,9 +16,7 @@ interpreter's lock: a caller that holds that lock would take it for awake and do
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from convforge.ir.emitter import I1, I32, I64, Emitter, Module, Value
+from convforge.ir.emitter import Emitter, Module
 from convforge.ir.layout_of_pool import (
     ACTIVE,
     ASLEEP,
@@ -36,6 +34,7 @@ from convforge.ir.layout_of_pool import (
     TOTAL,
     YIELD,
 )
+from convforge.ir.text import I1, I32, I64, POINTER, VOID, Value
 
 # Rounds of waiting for workers (about 100 µs) before the caller lets others have its core.
 YIELD_AFTER = 3000
@@ -60,47 +59,37 @@ def _atomic_load(e: Emitter, at: Value) -> Value:
 
 def _pause(e: Emitter, pause: str | None) -> None:
     if pause:
-        e.b.call(e.module.declare(pause, ir.VoidType(), []), [])
+        e.b.call(e.module.declare(pause, VOID, []), [])
 
 
 def _drain(e: Emitter, pool: Value, task: Value, call: Value, scratch: Value, total: Value) -> None:
     """while (i = next++) < total: task(call, i, scratch)."""
-    kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), I64, ir.PointerType()])
-    head, body, done = (e.function.append_basic_block(n) for n in ("draw", "drawn", "drained"))
+    head, body, done = (e.function.block(n) for n in ("draw", "drawn", "drained"))
     e.b.branch(head)
     e.b.position_at_end(head)
     index = e.b.atomic_rmw("add", _field(e, pool, NEXT), e.i64(1), "monotonic")
     e.b.cbranch(e.less(index, total), body, done)
     e.b.position_at_end(body)
-    _call(e, kind, task, [call, index, scratch])
+    e.b.call_pointer(VOID, task, [call, index, scratch])
     e.b.branch(head)
     e.b.position_at_end(done)
-
-
-def _call(e: Emitter, kind: Value, function: Value, arguments: list[Value]) -> None:
-    # llvmlite reads the signature of an indirect call off the pointer's type, and IRBuilder.bitcast would
-    # drop a cast between pointers: so the cast is written out.
-    typed = ir.instructions.CastInstr(e.b.block, "bitcast", function, ir.PointerType(kind))
-    e.b._insert(typed)
-    e.b.call(typed, arguments)
 
 
 def _emit_work(module: Module, pause: str | None) -> None:
     e = module.function("work", "pi", I64)
     pool, slot = e.arguments
     wait, look, rest, join, draw, leave, stop, sleep = (
-        e.function.append_basic_block(n)
-        for n in ("wait", "look", "rest", "join", "draw", "leave", "stop", "sleep")
+        e.function.block(n) for n in ("wait", "look", "rest", "join", "draw", "leave", "stop", "sleep")
     )
     b, job_at, active_at = e.b, _field(e, pool, JOB), _field(e, pool, ACTIVE)
     entry = b.block
     b.branch(wait)
     b.position_at_end(wait)
-    done = b.phi(I64, name="done")  # the last job that this worker has seen to the end
+    done = b.phi(I64)  # the last job that this worker has seen to the end
     done.add_incoming(I64(0), entry)
     b.branch(look)
     b.position_at_end(look)
-    rounds = b.phi(I64, name="rounds")
+    rounds = b.phi(I64)
     rounds.add_incoming(I64(0), wait)
     job = _atomic_load(e, job_at)
     is_open = b.trunc(job, I1)
@@ -109,13 +98,12 @@ def _emit_work(module: Module, pause: str | None) -> None:
     _pause(e, pause)
     stopping = _atomic_load(e, _field(e, pool, STOP))
     more = b.add(rounds, I64(1))
-    rounds.add_incoming(more, rest)
     tired = b.icmp_signed(">", more, _atomic_load(e, _field(e, pool, SPIN)))
-    check = e.function.append_basic_block("check")
+    check = e.function.block("check")
     b.cbranch(b.icmp_signed("!=", stopping, I64(0)), stop, check)
     b.position_at_end(check)
     b.cbranch(tired, sleep, look)
-    rounds.incomings[-1] = (more, check)
+    rounds.add_incoming(more, check)
     b.position_at_end(join)
     b.atomic_rmw("add", active_at, I64(1), "seq_cst")
     again = _atomic_load(e, job_at)
@@ -154,19 +142,18 @@ def _emit_run(module: Module, pause: str | None) -> None:
     e = module.function("run", "ppiipippppp")
     task, pool, total, threads, scratch, scratch_bytes, *pointers = e.arguments
     b = e.b
-    call = b.alloca(ir.PointerType(), size=CALL_POINTERS)
+    call = b.alloca(POINTER, size=CALL_POINTERS)
     for i, pointer in enumerate(pointers):
-        b.store(pointer, b.gep(call, [I64(i)], source_etype=ir.PointerType()), align=8)
+        b.store(pointer, b.gep(call, [I64(i)], source_etype=POINTER), align=8)
     e.store(e.i64(0), "i64", scratch)
     alone, shared, offer, close, done = (
-        e.function.append_basic_block(n) for n in ("alone", "shared", "offer", "close", "done")
+        e.function.block(n) for n in ("alone", "shared", "offer", "close", "done")
     )
     many = b.and_(b.icmp_signed(">", total, I64(1)), b.icmp_signed(">", threads, I64(1)))
     b.cbranch(many, shared, alone)
     b.position_at_end(shared)
     # One job at a time: a second Python thread that convolves meanwhile runs its own job alone.
-    taken = b.cmpxchg(_field(e, pool, BUSY), I64(0), I64(1), "seq_cst", "seq_cst")
-    b.cbranch(b.extract_value(taken, 1), offer, alone)
+    b.cbranch(b.compare_exchange(_field(e, pool, BUSY), I64(0), I64(1)), offer, alone)
     b.position_at_end(offer)
     b.store(task, _field(e, pool, TASK), align=8)
     b.store(call, _field(e, pool, CALL), align=8)
@@ -181,23 +168,22 @@ def _emit_run(module: Module, pause: str | None) -> None:
     offered = b.block
     b.branch(close)
     b.position_at_end(close)
-    rounds = b.phi(I64, name="rounds")
+    rounds = b.phi(I64)
     rounds.add_incoming(I64(0), offered)
     _pause(e, pause)
     # A worker that the system took off its core in mid-task needs one to finish on: offer it ours.
     with e.when(b.icmp_signed(">", rounds, I64(YIELD_AFTER))):
-        _call(e, ir.FunctionType(I32, []), e.load_pointer(_field(e, pool, YIELD)), [])
+        b.call_pointer(I32, e.load_pointer(_field(e, pool, YIELD)), [])
     left = _atomic_load(e, _field(e, pool, ACTIVE))
-    free = e.function.append_basic_block("free")
+    free = e.function.block("free")
     rounds.add_incoming(b.add(rounds, I64(1)), b.block)
     b.cbranch(b.icmp_signed("==", left, I64(0)), free, close)
     b.position_at_end(free)
     b.atomic_rmw("xchg", _field(e, pool, BUSY), I64(0), "seq_cst")
     b.branch(done)
     b.position_at_end(alone)
-    kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), I64, ir.PointerType()])
     with e.loop(0, total, name="task") as i:
-        _call(e, kind, task, [call, i.index, scratch])
+        b.call_pointer(VOID, task, [call, i.index, scratch])
     b.branch(done)
     b.position_at_end(done)
     b.ret_void()

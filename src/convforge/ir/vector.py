@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llvmlite import ir
-
 from convforge.ir.element import Element
-from convforge.ir.emitter import BYTES, I1, I16, I32, I64, POINTER, TYPES, Emitter, Int, Value
+from convforge.ir.emitter import TYPES, Emitter, Int
+from convforge.ir.text import (
+    I1,
+    I32,
+    POINTER,
+    VOID,
+    Type,
+    Value,
+    anything,
+    constant,
+    integer,
+    splat,
+    vector,
+    zeros,
+)
 
 
 class Vectors:
@@ -19,29 +31,29 @@ class Vectors:
         self.lanes = lanes
         self.fused = fused
         self.scalar = TYPES[element.compute]
-        self.type = ir.VectorType(self.scalar, lanes)
-        self.stored_type = ir.VectorType(TYPES[element.storage], lanes)
+        self.type = vector(self.scalar, lanes)
+        self.stored_type = vector(TYPES[element.storage], lanes)
 
     # Making.
 
     def zero(self) -> Value:
         """All lanes zero."""
-        return ir.Constant(self.type, [0.0 if self.element.is_float else 0] * self.lanes)
+        return zeros(self.type)
 
     def constant(self, value: float) -> Value:
         """All lanes one number."""
-        return ir.Constant(self.type, [value] * self.lanes)
+        return splat(self.type, value)
 
     def broadcast(self, scalar: Value) -> Value:
         """All lanes one emitted scalar of the compute type."""
-        kind = ir.VectorType(scalar.type, self.lanes)
-        first = self.e.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
-        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return self.e.b.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+        kind = vector(scalar.type, self.lanes)
+        first = self.e.b.insert_element(anything(kind), scalar, I32(0))
+        first_lane = zeros(vector(I32, self.lanes))
+        return self.e.b.shuffle_vector(first, anything(kind), first_lane)
 
     def iota(self) -> Value:
         """0, 1, 2, … as 32-bit integers: lane numbers."""
-        return ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
+        return constant(vector(I32, self.lanes), list(range(self.lanes)))
 
     def first(self, count: Int) -> Value:
         """Mask of the lanes below `count` (an i64, may be negative or above `lanes`)."""
@@ -59,11 +71,11 @@ class Vectors:
         at = self.e.b.add(self.iota(), self.broadcast(self.e.b.trunc(self.e.i64(start), I32)))
         return self.e.b.icmp_unsigned("<", at, self.broadcast(self.e.b.trunc(self.e.i64(count), I32)))
 
-    def span(self, start: int, stop: int) -> Value:
+    def span(self, start: int, stop: int) -> Value | None:
         """Mask of the lanes start … stop - 1, known now; None where that is all of them."""
         if start <= 0 and stop >= self.lanes:
             return None
-        return ir.Constant(self._mask_type(), [int(start <= i < stop) for i in range(self.lanes)])
+        return constant(self._mask_type(), [int(start <= i < stop) for i in range(self.lanes)])
 
     # Memory in the compute type: packed buffers and scratch.
 
@@ -95,24 +107,20 @@ class Vectors:
 
     def load_bits(self, pointer: Value, offset: Int) -> Value:
         """Load a mask: all bits of a lane set, or none."""
-        kind = ir.VectorType(TYPES[self.bits], self.lanes)
+        kind = vector(TYPES[self.bits], self.lanes)
         return self.e.b.load(
             self.e.at(pointer, self.bits, offset), typ=kind, align=self.element.compute_bytes
         )
 
     def clear_bits(self, pointer: Value, offset: Int) -> None:
         """Store an empty mask."""
-        kind = ir.VectorType(TYPES[self.bits], self.lanes)
+        kind = vector(TYPES[self.bits], self.lanes)
         at = self.e.at(pointer, self.bits, offset)
-        self.e.b.store(ir.Constant(kind, [0] * self.lanes), at, align=self.element.compute_bytes)
-
-    def no_bits(self) -> Value:
-        """Integers as wide as the compute type, all zero."""
-        return ir.Constant(ir.VectorType(TYPES[self.bits], self.lanes), [0] * self.lanes)
+        self.e.b.store(zeros(kind), at, align=self.element.compute_bytes)
 
     def bits_constant(self, value: int) -> Value:
         """Integers as wide as the compute type, all one number."""
-        return ir.Constant(ir.VectorType(TYPES[self.bits], self.lanes), [value] * self.lanes)
+        return splat(vector(TYPES[self.bits], self.lanes), value)
 
     def store_bits(self, value: Value, pointer: Value, offset: Int) -> None:
         """Store integers as wide as the compute type."""
@@ -121,9 +129,9 @@ class Vectors:
 
     def magnitude(self, value: Value) -> Value:
         """The bits of |value| as integers: larger for larger floats, infinity above all, NaN beyond it."""
-        kind = ir.VectorType(TYPES[self.bits], self.lanes)
+        kind = vector(TYPES[self.bits], self.lanes)
         sign = 1 << (8 * self.element.compute_bytes - 1)
-        return self.e.b.and_(self.e.b.bitcast(value, kind), _splat(kind, sign - 1))
+        return self.e.b.and_(self.e.b.bitcast(value, kind), splat(kind, sign - 1))
 
     def larger(self, a: Value, b: Value) -> Value:
         """The larger of unsigned integers, lane by lane."""
@@ -135,7 +143,7 @@ class Vectors:
 
     def any(self, mask: Value) -> Value:
         """Whether a lane of a mask is set: one bit."""
-        bits = ir.IntType(self.lanes)
+        bits = integer(self.lanes)
         return self.e.b.icmp_unsigned("!=", self.e.b.bitcast(mask, bits), bits(0))
 
     def keep(self, value: Value, mask: Value) -> Value:
@@ -147,7 +155,7 @@ class Vectors:
 
     # Memory in the storage type: the user's arrays.
 
-    def load_stored(self, pointer: Value, offset: Int, mask: Value = None) -> Value:
+    def load_stored(self, pointer: Value, offset: Int, mask: Value | None = None) -> Value:
         """Load storage where the mask is set, zero elsewhere, and widen. Unset lanes touch no memory.
 
         No mask: all lanes.
@@ -159,9 +167,9 @@ class Vectors:
         name = f"llvm.masked.load.v{self.lanes}{_suffix(self.element.storage)}.p0"
         function = self.e.module.declare(name, kind, [POINTER, I32, self._mask_type(), kind])
         at = self.e.at(pointer, self.element.storage, offset)
-        return self.widen(self.e.b.call(function, [at, I32(width), mask, ir.Constant(kind, None)]))
+        return self.widen(self.e.b.call(function, [at, I32(width), mask, zeros(kind)]))
 
-    def store_stored(self, value: Value, pointer: Value, offset: Int, mask: Value = None) -> None:
+    def store_stored(self, value: Value, pointer: Value, offset: Int, mask: Value | None = None) -> None:
         """Narrow to storage and store where the mask is set. Unset lanes touch no memory.
 
         No mask: all lanes.
@@ -189,14 +197,14 @@ class Vectors:
     ) -> None:
         name = f"llvm.masked.store.v{self.lanes}{_suffix(kind)}.p0"
         arguments = [value.type, POINTER, I32, self._mask_type()]
-        function = self.e.module.declare(name, ir.VoidType(), arguments)
+        function = self.e.module.declare(name, VOID, arguments)
         self.e.b.call(function, [value, self.e.at(pointer, kind, offset), I32(width), mask])
 
     def store_computed(self, value: Value, pointer: Value, offset: Int, mask: Value) -> None:
         """Store the compute type where the mask is set. Unset lanes touch no memory."""
         kind, width = self.element.compute, self.element.compute_bytes
         name = f"llvm.masked.store.v{self.lanes}{kind}.p0"
-        function = self.e.module.declare(name, ir.VoidType(), [self.type, POINTER, I32, self._mask_type()])
+        function = self.e.module.declare(name, VOID, [self.type, POINTER, I32, self._mask_type()])
         self.e.b.call(function, [value, self.e.at(pointer, kind, offset), I32(width), mask])
 
     # Conversion; works on scalars and vectors alike.
@@ -209,7 +217,7 @@ class Vectors:
         target = self._like(value, TYPES[compute])
         if storage == "bf16":
             bits = self.e.b.zext(value, self._like(value, I32))
-            return self.e.b.bitcast(self.e.b.shl(bits, _splat(bits.type, 16)), target)
+            return self.e.b.bitcast(self.e.b.shl(bits, splat(bits.type, 16)), target)
         if storage == "f16":
             return self.e.b.fpext(value, target)
         return self.e.b.zext(value, target) if self.element.unsigned else self.e.b.sext(value, target)
@@ -226,13 +234,13 @@ class Vectors:
             return self._narrow_bf16(value, target)
         return self.e.b.trunc(value, target)
 
-    def _narrow_bf16(self, value: Value, target: Value) -> Value:
+    def _narrow_bf16(self, value: Value, target: Type) -> Value:
         b = self.e.b
         bits = b.bitcast(value, self._like(value, I32))
-        odd = b.and_(b.lshr(bits, _splat(bits.type, 16)), _splat(bits.type, 1))
-        rounded = b.lshr(b.add(bits, b.add(odd, _splat(bits.type, 0x7FFF))), _splat(bits.type, 16))
+        odd = b.and_(b.lshr(bits, splat(bits.type, 16)), splat(bits.type, 1))
+        rounded = b.lshr(b.add(bits, b.add(odd, splat(bits.type, 0x7FFF))), splat(bits.type, 16))
         # Rounding a NaN's bits could carry into infinity: set its quiet bit instead.
-        quiet = b.or_(b.lshr(bits, _splat(bits.type, 16)), _splat(bits.type, 0x40))
+        quiet = b.or_(b.lshr(bits, splat(bits.type, 16)), splat(bits.type, 0x40))
         is_nan = b.fcmp_unordered("uno", value, value)
         return b.trunc(b.select(is_nan, quiet, rounded), target)
 
@@ -266,7 +274,7 @@ class Vectors:
 
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """Pick lanes of a (0 …) and b (lanes …)."""
-        picks = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
+        picks = constant(vector(I32, len(lanes)), list(lanes))
         return self.e.b.shuffle_vector(a, b, picks)
 
     def deinterleave(self, vectors: Sequence[Value]) -> list[Value]:
@@ -334,19 +342,12 @@ class Vectors:
             value = self.add(low, high)
         return self.e.b.extract_element(value, I32(0))
 
-    def _mask_type(self) -> Value:
-        return ir.VectorType(I1, self.lanes)
+    def _mask_type(self) -> Type:
+        return vector(I1, self.lanes)
 
-    def _like(self, value: Value, scalar: Value) -> Value:
-        return ir.VectorType(scalar, value.type.count) if isinstance(value.type, ir.VectorType) else scalar
+    def _like(self, value: Value, scalar: Type) -> Type:
+        return vector(scalar, value.type.count) if value.type.is_vector else scalar
 
 
 def _suffix(kind: str) -> str:
     return "i16" if kind == "bf16" else kind
-
-
-def _splat(kind: Value, value: int) -> Value:
-    return ir.Constant(kind, [value] * kind.count) if isinstance(kind, ir.VectorType) else kind(value)
-
-
-__all__ = ["BYTES", "I16", "I64", "Vectors"]

@@ -63,7 +63,7 @@ class _Channels:
         else:
             # Tasks of one image and group follow each other: the input may be packed already.
             key = e.add(rest, 1)
-            with e.when(e.b.icmp_signed("!=", e.load("i64", scratch), e.i64(key))):
+            with e.when(e.differ(e.load("i64", scratch), key)):
                 e.store(e.i64(key), "i64", scratch)
                 emit_pack(
                     e, v, self.kernel.columns, p, source=source, target=planes, channels=p.channels,

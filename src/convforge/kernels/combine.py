@@ -19,9 +19,9 @@ from convforge.schedule.winograd import Matrix
 
 def emit_product(v: Vectors, matrix: Matrix, x: Sequence[Value]) -> list[Value]:
     """matrix @ x, rows that mirror each other sharing their halves: the transforms of data and weights."""
-    results: list[Value] = [None] * len(matrix)
+    results: dict[int, Value] = {}
     for i, row in enumerate(matrix):
-        if results[i] is not None:
+        if i in results:
             continue
         mirrored = tuple(c if k % 2 == 0 else -c for k, c in enumerate(row))
         twin = matrix.index(mirrored) if mirrored != row and mirrored in matrix else None
@@ -31,7 +31,7 @@ def emit_product(v: Vectors, matrix: Matrix, x: Sequence[Value]) -> list[Value]:
             even = _combine(v, row[::2], x[::2])
             odd = _combine(v, row[1::2], x[1::2])
             results[i], results[twin] = v.add(even, odd), v.subtract(even, odd)
-    return results
+    return [results[i] for i in range(len(matrix))]
 
 
 def emit_transposed_product(v: Vectors, matrix: Matrix, x: Sequence[Value]) -> list[Value]:

@@ -14,6 +14,8 @@ Contract: columns of x and y lie side by side; y has a row of its own for every 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_depthwise import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
@@ -76,7 +78,7 @@ def _emit_part(
         at = row * row_step + place[0]
         return (source, at * kernel.x_row + origin) if 0 <= at < in_height else None
 
-    def mask(begin: int) -> Value | bool | None:
+    def mask(begin: int) -> Value | Literal[False] | None:
         start, stop = -(origin + begin), in_width - (origin + begin)
         return v.span(start, stop) if start < v.lanes and stop > 0 else False
 

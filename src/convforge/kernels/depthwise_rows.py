@@ -85,9 +85,7 @@ def _find_rows(
         at_slice, at_row = e.add(front, d), e.add(top, r)
         line = e.at(source, storage, e.add(e.mul(at_slice, p.x_slice), e.mul(at_row, p.x_row)))
         if kernel.padded:
-            inside = e.b.and_(
-                e.b.icmp_unsigned("<", at_slice, p.in_depth), e.b.icmp_unsigned("<", at_row, p.in_height)
-            )
+            inside = e.b.and_(e.below(at_slice, p.in_depth), e.below(at_row, p.in_height))
             line = e.b.select(inside, line, zeros)
         found[d, r] = line
     return found
@@ -113,10 +111,10 @@ def _emit_either_way(
     starts = (at - (at - lowest) % kernel.column_step for at in columns)
     last = max(starts) + kernel.column_step * length
     whole = e.b.and_(
-        e.b.icmp_signed(">=", e.add(begin, lowest), e.i64(0)),
+        e.no_less(e.add(begin, lowest), 0),
         e.b.and_(
-            e.b.icmp_signed("<=", e.add(begin, last), p.in_width),
-            e.b.icmp_signed("<=", e.add(column, length), p.width),
+            e.no_less(p.in_width, e.add(begin, last)),
+            e.no_less(p.width, e.add(column, length)),
         ),
     )
     with e.b.if_else(whole) as (plainly, masked):

@@ -11,6 +11,7 @@ direct family does: its bits do not depend on the way, the tile or the layout of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from convforge.ir.emitter import Int, Value
 from convforge.ir.vector import Vectors
@@ -97,7 +98,7 @@ class Rows:
         step: int,
         lowest: int,
         row: Callable[[Place], tuple[Value, Int] | None],
-        mask: Callable[[int], Value | bool | None],
+        mask: Callable[[int], Value | Literal[False] | None],
     ) -> None:
         self._v, self._step, self._lowest = v, step, lowest
         self._row, self._mask = row, mask

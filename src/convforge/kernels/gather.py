@@ -89,7 +89,7 @@ class _Gather:
 
         first_tile = e.mul(band, p.band_tiles)
         first_flat = e.mul(first_tile, self.length)
-        one_row = e.b.icmp_signed("!=", p.one_row, e.i64(0))
+        one_row = e.differ(p.one_row, 0)
         first_row = e.select(one_row, 0, e.div(first_flat, p.pitch))
         first_column = e.select(one_row, first_flat, 0)
         x_image = e.at(x, storage, e.mul(image, p.x_batch))
@@ -105,8 +105,8 @@ class _Gather:
         with e.loop(first_group, stop_group, name="group") as group:
             x_group = e.at(x_image, storage, e.mul(group.index, p.channels, p.x_channel))
             if self.columns is not None:
-                key = e.add(e.mul(packed_key, p.groups), group.index, 1)
-                stale = e.b.icmp_signed("!=", e.load("i64", scratch), key)
+                key = e.i64(e.add(e.mul(packed_key, p.groups), group.index, 1))
+                stale = e.differ(e.load("i64", scratch), key)
                 with e.when(stale):
                     e.store(key, "i64", scratch)
                     emit_pack(

@@ -62,7 +62,7 @@ class _GradWeight:
             with e.loop(0, p.bands, name="band") as band:
                 flat = e.mul(band.index, p.band_length)
                 length = e.minimum(p.band_length, e.sub(p.flat, flat))
-                one_row = e.b.icmp_signed("!=", p.one_row, e.i64(0))
+                one_row = e.differ(p.one_row, 0)
                 first_row = e.select(one_row, 0, e.div(flat, p.pitch))
                 first_column = e.select(one_row, flat, 0)
                 emit_pack(

@@ -96,7 +96,7 @@ class _Pointwise:
         panels: Value,
     ) -> None:
         """Pack a box of v: row by row, or as one run where its rows are joined."""
-        joined = e.b.icmp_signed("!=", p.v_joined, e.i64(0))
+        joined = e.differ(p.v_joined, 0)
         depths, heights = e.select(joined, 1, box.depths), e.select(joined, 1, box.heights)
         length = e.select(joined, e.mul(box.depths, box.heights, box.widths), box.widths)
         corner = e.add(e.mul(box.depth, p.v_slice), e.mul(box.height, p.v_row), e.mul(box.width, p.v_column))
@@ -149,7 +149,7 @@ class _Pointwise:
                     carried = [e.i64(row_at), *h.carried]
                     with e.loop(0, box.widths, carried=carried, name="w") as w:
                         at, vectors, *acc = w.carried
-                        w.next = [e.add(at, p.b_column), e.at(vectors, self.compute, self.mr)]
+                        w.next = [e.i64(e.add(at, p.b_column)), e.at(vectors, self.compute, self.mr)]
                         loaded = [v.load(vectors, j * self.lanes) for j in range(self.nv)]
                         for k, line in enumerate(lines):
                             value = v.broadcast(v.widen(e.load(self.storage, line, at)))

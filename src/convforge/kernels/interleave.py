@@ -72,7 +72,7 @@ def _emit_columns(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run:
         first = e.sub(j.index, run.lead)
         out = e.at(to, v.element.compute, e.mul(j.index, step))
         after = e.add(first, v.lanes if side == "unit" else v.lanes + 1)
-        inside = e.b.and_(e.b.icmp_signed(">=", e.i64(first), e.i64(0)), e.b.not_(e.less(run.count, after)))
+        inside = e.b.and_(e.no_less(first, 0), e.b.not_(e.less(run.count, after)))
         # Only loads differ between the middle of a row and its ends: code for the shuffles is long.
         with e.b.if_else(inside) as (whole, partly):
             with whole:
@@ -110,7 +110,7 @@ def _emit_positions(e: Emitter, v: Vectors, ways: int, step: int, run: Run, to: 
     narrow = v if ways == v.lanes else Vectors(e, v.element, ways, fused=v.fused)
     with e.loop(0, run.length, name="position") as j:
         at = e.sub(j.index, run.lead)
-        inside = e.b.icmp_unsigned("<", e.i64(at), e.i64(run.count))
+        inside = e.below(at, run.count)
         mask = narrow.first(e.select(inside, run.channels, 0))
         value = narrow.load_stored(run.line, e.mul(at, run.column), mask)
         narrow.store(value, to, e.mul(j.index, step))
@@ -207,7 +207,7 @@ def emit_pack_box(
         record = e.at(columns, "i64", e.mul(residue.index, len(COLUMN_FIELDS)))
         lead, count, start, *margins = (e.load("i64", record, i) for i in range(len(COLUMN_FIELDS)))
         # A row of zeros is a run of length 0; its offset is never used.
-        real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
+        real = e.differ(offset, ZERO_ROW)
         run = Run(
             line=e.at(x, storage, e.select(real, e.add(offset, start), 0)),
             channels=e.sub(channels, first),

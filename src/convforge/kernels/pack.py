@@ -67,7 +67,7 @@ def _emit_plane(
         offset = e.load("i64", offsets, row.index)
         to = e.at(plane, compute, e.mul(row.index, p.pitch))
         # A row of zeros is a run of length 0; its offset is never used.
-        real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
+        real = e.differ(offset, ZERO_ROW)
         here = e.select(real, count, 0)
         line = e.at(x, storage, e.select(real, e.add(offset, start), 0))
         _emit_run(e, v, columns, line, to, lead, here, p.row_length, p.x_column)

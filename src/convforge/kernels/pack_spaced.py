@@ -45,7 +45,7 @@ def emit_pack_spaced(
         planes = e.at(target, compute, e.mul(residue.index, inputs, p.plane))
         with e.loop(0, rows, name="pack_row") as row:
             offset = e.load("i64", offsets, row.index)
-            real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
+            real = e.differ(offset, ZERO_ROW)
             line = e.at(source, storage, e.select(real, offset, 0))
             width = e.select(real, p.in_width, 0)
             start = e.mul(row.index, p.pitch)
@@ -63,7 +63,7 @@ def emit_pack_spaced(
                         at = e.add(tile.index, origin, e.mul(p.spacing, i))
                         place = e.add(e.mul(p.plane, i), tile.index)
                         if columns == "strided":
-                            inside = e.b.icmp_unsigned("<", e.i64(at), e.i64(width))
+                            inside = e.below(at, width)
                             value = e.load(storage, line, e.select(inside, e.mul(at, p.x_column), 0))
                             value = v.widen(value)
                             e.store(e.b.select(inside, value, value.type(0.0)), compute, to, place)

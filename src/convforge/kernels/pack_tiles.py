@@ -50,7 +50,7 @@ def emit_pack_tiles(
         planes = e.at(target, compute, e.mul(residue.index, columns, p.plane))
         with e.loop(0, rows, name="pack_row") as row:
             offset = e.load("i64", offsets, row.index)
-            real = e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))
+            real = e.differ(offset, ZERO_ROW)
             line = e.at(source, storage, e.select(real, offset, 0))
             width = e.select(real, p.in_width, 0)
             to = e.at(planes, compute, e.mul(row.index, p.pitch))

@@ -41,5 +41,5 @@ class Parameters:
     def pointer(self, name: str) -> Value:
         """A name that holds an address."""
         if name in self._values:
-            return self._emitter.b.inttoptr(self._values[name], self._pointer.type)
+            return self._emitter.b.inttoptr(self._emitter.i64(self._values[name]), self._pointer.type)
         return self._emitter.load_pointer(self._pointer, self._places[name])

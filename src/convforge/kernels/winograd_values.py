@@ -63,7 +63,7 @@ class WinogradValues:
         task, e, v, p, kernel = self.task, self.task.e, self.task.v, self.task.p, self.task.kernel
         planes = e.at(task.scratch, "i8", HEADER_BYTES)
         outputs, inputs = self.tiling.outputs[2], self.tiling.sizes[2]
-        one_row = e.b.icmp_signed("!=", p.one_row, e.i64(0))
+        one_row = e.differ(p.one_row, 0)
         first_row = e.select(one_row, 0, e.div(task.first, p.pitch))
         first_column = e.select(one_row, task.first, 0)
         base = e.add(e.mul(first_row, p.pitch), first_column)
@@ -110,9 +110,11 @@ class WinogradValues:
             for place, value in zip(places, data):
                 v.store(value, values, e.add(at, e.mul(p.point, place)))
 
-        read = load
-        if self.tiling.points <= IN_REGISTERS:
-            read = [load(i) for i in range(self.tiling.points)].__getitem__
+        held = [load(i) for i in range(self.tiling.points if self.tiling.points <= IN_REGISTERS else 0)]
+
+        def read(place: Int) -> Value:
+            return held[place] if held and isinstance(place, int) else load(place)
+
         windows = window_passes(v, self.tiling)
         emit_separable(e, v, sizes, windows, read=read, write=keep_largest, scratch=lines)
         matrices = [transforms(m, r).data for m, r in zip(self.tiling.outputs, self.tiling.taps)]

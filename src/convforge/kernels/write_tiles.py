@@ -35,7 +35,7 @@ def emit_write_tiles(
     start = e.sub(e.mul(first, p.pitch), tile)
     with e.loop(start, tiles, step=p.pitch, carried=[e.i64(first)], name="tile_row") as row:
         number = row.carried[0]
-        row.next = [e.add(number, 1)]
+        row.next = [e.i64(e.add(number, 1))]
         begin = e.maximum(e.sub(0, row.index), 0)
         stop = e.minimum(p.pitch, e.sub(tiles, row.index))
         at = e.add(row.index, skipped)  # of the row's first tile
@@ -43,7 +43,7 @@ def emit_write_tiles(
             offset = e.load("i64", out_rows, e.add(e.mul(i.index, p.out_rows), number))
             line = e.at(target, storage, offset)
             held = e.at(leaving, compute, e.mul(i.index, kernel.mr * size))
-            with e.when(e.b.icmp_signed("!=", offset, e.i64(ZERO_ROW))):
+            with e.when(e.differ(offset, ZERO_ROW)):
                 if kernel.spaced:
                     _emit_blocks(e, v, p, kernel, e.at(held, compute, at), line, begin, stop, rows)
                 else:

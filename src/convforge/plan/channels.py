@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel, fill
+from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.plan.heuristic import ROW_CYCLES, ROW_IN_PLACE_CYCLES, TASKS_PER_THREAD, band_of
 from convforge.plan.job import Job
+from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import needed_taps
 from convforge.plan.sizes import aligned, element_steps
@@ -84,7 +85,7 @@ def plan(
     return ChannelsPlan(request, target, threads, schedule)
 
 
-class ChannelsPlan:
+class ChannelsPlan(KernelPlan[ChannelsKernel]):
     """How one convolution on small maps is computed for inputs of one shape and one set of strides."""
 
     def __init__(
@@ -119,6 +120,7 @@ class ChannelsPlan:
         self.weights = WeightPacking(
             layout, self.element, target, mr, transposed=spec.transposed, rank=spec.rank
         )
+        self.reads_in_place = self.kernel.columns is None
         self._job = Job(self.kernel, target)
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
@@ -160,8 +162,7 @@ class ChannelsPlan:
             "phase_table": phases.ctypes.data,
             "accumulators": accumulators,
         }
-        self._parameters = fill(CHANNELS_PARAMETERS, values)
-        self._parameters_at = self._parameters.ctypes.data
+        self._give(CHANNELS_PARAMETERS, values)
 
     def _phase_record(self, phase: int, plane: int) -> list[int]:
         """Tables of one phase: its outputs in tiles, each with the taps that it needs."""
@@ -202,28 +203,6 @@ class ChannelsPlan:
             + (w.first + k * steps[2]) * self._y_steps[4]
         )
         return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
-
-    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
-        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
-        self._job.run(
-            self.tasks,
-            self.threads,
-            self.workspace_bytes,
-            self._parameters_at,
-            x,
-            packed_weights,
-            packed_bias,
-            y,
-        )
-
-    def describe(self) -> str:
-        """Kernel, vectors, tasks, memory: one line."""
-        bits = 8 * self.kernel.lanes * self.element.compute_bytes
-        way = "input packed" if self.kernel.columns else "input read in place"
-        return (
-            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
-            f"{way}, {self.workspace_bytes / 1e6:.2f} MB a thread"
-        )
 
 
 def _schedule(

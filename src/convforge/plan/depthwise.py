@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_depthwise import DEPTHWISE_PARAMETERS, DepthwiseKernel, DepthwiseLargeKernel
-from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT
+from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, lanes_of
 from convforge.plan.heuristic import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.job import Job
+from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, input_tables
 from convforge.plan.weights import WeightPacking
-from convforge.problem.gather import Gather, gather_of
+from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
 
@@ -73,7 +74,7 @@ def plan(request: OutputRequest, target: Target, threads: int) -> DepthwisePlan:
     return DepthwisePlan(request, target, threads)
 
 
-class DepthwisePlan:
+class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
     """How one depthwise convolution is computed for inputs of one shape and one set of strides."""
 
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
@@ -131,8 +132,7 @@ class DepthwisePlan:
             "first_real": -h.lowest if h.mode == "zeros" else 0,
             "stop_real": h.in_size - h.lowest if h.mode == "zeros" else h.columns + h.reach,
         }
-        self._parameters = fill(DEPTHWISE_PARAMETERS, values)
-        self._parameters_at = self._parameters.ctypes.data
+        self._give(DEPTHWISE_PARAMETERS, values)
         self._keep: Any = tables
 
     def _tile(self, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
@@ -175,35 +175,6 @@ class DepthwisePlan:
         (rd, sd), (rh, sh), (rw, sw) = (axis.split(t) for axis, t in zip(layout.gather.axes, tap))
         _, h, w = layout.gather.axes
         return (rd * len(h.residues) + rh) * len(w.residues) + rw, sd * layout.slice_rows + sh, sw
-
-    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
-        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
-        self._job.run(
-            self.tasks,
-            self.threads,
-            self.workspace_bytes,
-            self._parameters_at,
-            x,
-            packed_weights,
-            packed_bias,
-            y,
-        )
-
-    def describe(self) -> str:
-        """Kernel, vectors, tasks, memory: one line."""
-        bits = 8 * self.kernel.lanes * self.element.compute_bytes
-        return (
-            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
-            f"input packed, {self.workspace_bytes / 1e6:.2f} MB a thread"
-        )
-
-
-def lanes_of(gather: Gather, target: Target, size: int) -> int:
-    """Lanes of the widest vector that a row fills at least half of: 7 wide maps take half vectors."""
-    lanes = target.vector_bytes // size
-    while lanes * size > 16 and gather.axes[2].columns <= lanes // 2:
-        lanes //= 2
-    return lanes
 
 
 def _tile_rows(layout: Layout, target: Target) -> int:

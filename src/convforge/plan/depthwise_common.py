@@ -44,3 +44,11 @@ def share_groups(gather: Gather, threads: int) -> tuple[int, int]:
     wanted = threads * TASKS_PER_THREAD if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
     blocks = min(gather.groups, max(1, -(-wanted // gather.batch)))
     return -(-gather.groups // blocks), max(1, -(-wanted // (gather.batch * blocks)))
+
+
+def lanes_of(gather: Gather, target: Target, size: int) -> int:
+    """Lanes of the widest vector that a row fills at least half of: 7 wide maps take half vectors."""
+    lanes = target.vector_bytes // size
+    while lanes * size > 16 and gather.axes[2].columns <= lanes // 2:
+        lanes //= 2
+    return lanes

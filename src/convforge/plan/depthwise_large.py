@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_depthwise import DepthwiseLargeKernel
-from convforge.plan.depthwise import DepthwisePlan, lanes_of, why_not_packed
-from convforge.plan.depthwise_common import MEASURED
+from convforge.plan.depthwise import DepthwisePlan, why_not_packed
+from convforge.plan.depthwise_common import MEASURED, lanes_of
 from convforge.plan.heuristic import ROW_CYCLES
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import fill
 from convforge.kernels.contract_depthwise import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
-from convforge.plan.depthwise_common import MEASURED, share_groups, why_not_in_place
+from convforge.plan.depthwise_common import MEASURED, lanes_of, share_groups, why_not_in_place
 from convforge.plan.job import Job
+from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.weights import WeightPacking
@@ -29,7 +29,7 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     depth = gather.axes[0]
     if depth.columns * len(depth.phases[0].taps) * depth.in_size != 1:
         return "a volume has more than one map"
-    lanes = _lanes(gather, target, element.compute_bytes)
+    lanes = lanes_of(gather, target, element.compute_bytes)
     unrolled = _unrolled(gather, lanes)
     if unrolled > UNROLLED_LIMIT:
         return f"{unrolled} multiply-adds of a map are more than {UNROLLED_LIMIT}"
@@ -39,7 +39,7 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core: multiply-adds, and what an output vector costs besides."""
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
-    lanes = _lanes(gather, target, element.compute_bytes)
+    lanes = lanes_of(gather, target, element.compute_bytes)
     vectors = -(-gather.axes[2].columns // lanes) * gather.axes[1].columns
     share = lanes * element.compute_bytes / target.vector_bytes
     map_cycles = (_unrolled(gather, lanes) + vectors * 3) * max(share, 0.5)
@@ -51,14 +51,16 @@ def plan(request: OutputRequest, target: Target, threads: int) -> DepthwiseMapPl
     return DepthwiseMapPlan(request, target, threads)
 
 
-class DepthwiseMapPlan:
+class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
     """How one depthwise convolution of small maps is computed for inputs of one shape and set of strides."""
+
+    reads_in_place = True
 
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
         spec = request.spec
         self.threads = threads
         gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
-        lanes = _lanes(gather, target, self.element.compute_bytes)
+        lanes = lanes_of(gather, target, self.element.compute_bytes)
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         _, h, w = gather.axes
         taps = tuple((th.offset, tw.offset) for _, th, tw in gather.taps_by_phase[0])
@@ -97,37 +99,7 @@ class DepthwiseMapPlan:
             "y_batch": y_steps[0],
             "y_channel": y_steps[1],
         }
-        self._parameters = fill(DEPTHWISE_MAP_PARAMETERS, values)
-        self._parameters_at = self._parameters.ctypes.data
-
-    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
-        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
-        self._job.run(
-            self.tasks,
-            self.threads,
-            self.workspace_bytes,
-            self._parameters_at,
-            x,
-            packed_weights,
-            packed_bias,
-            y,
-        )
-
-    def describe(self) -> str:
-        """Kernel, vectors, tasks, memory: one line."""
-        bits = 8 * self.kernel.lanes * self.element.compute_bytes
-        return (
-            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
-            "input read in place, 0.00 MB a thread"
-        )
-
-
-def _lanes(gather: Gather, target: Target, size: int) -> int:
-    """Lanes of the narrowest vector that holds a row, the widest if none does."""
-    lanes = target.vector_bytes // size
-    while lanes * size > 16 and gather.axes[2].columns <= lanes // 2:
-        lanes //= 2
-    return lanes
+        self._give(DEPTHWISE_MAP_PARAMETERS, values)
 
 
 def _unrolled(gather: Gather, lanes: int) -> int:

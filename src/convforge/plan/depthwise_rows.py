@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, DepthwiseRowsKernel
 from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, share_groups, why_not_in_place
 from convforge.plan.job import Job
+from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.weights import WeightPacking
@@ -53,8 +54,10 @@ def plan(request: OutputRequest, target: Target, threads: int) -> DepthwiseRowsP
     return DepthwiseRowsPlan(request, target, threads)
 
 
-class DepthwiseRowsPlan:
+class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
     """How one depthwise convolution is computed for inputs of one shape and one set of strides."""
+
+    reads_in_place = True
 
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
         spec = request.spec
@@ -121,29 +124,7 @@ class DepthwiseRowsPlan:
             "zero_words": zero_bytes // 8,
         }
         self.tasks = gather.batch * values["group_blocks"] * values["bands"] * values["strips"]
-        self._parameters = fill(DEPTHWISE_ROWS_PARAMETERS, values)
-        self._parameters_at = self._parameters.ctypes.data
-
-    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
-        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive."""
-        self._job.run(
-            self.tasks,
-            self.threads,
-            self.workspace_bytes,
-            self._parameters_at,
-            x,
-            packed_weights,
-            packed_bias,
-            y,
-        )
-
-    def describe(self) -> str:
-        """Kernel, vectors, tasks, memory: one line."""
-        bits = 8 * self.kernel.lanes * self.element.compute_bytes
-        return (
-            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
-            f"input read in place, {self.workspace_bytes / 1e6:.2f} MB a thread"
-        )
+        self._give(DEPTHWISE_ROWS_PARAMETERS, values)
 
 
 def _padded(gather: Gather) -> bool:

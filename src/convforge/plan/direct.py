@@ -16,11 +16,11 @@ from convforge.kernels.contract import (
     PHASE_FIELDS,
     GatherKernel,
     WayOut,
-    fill,
 )
 from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
 from convforge.plan.job import Job
+from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import select_taps
 from convforge.plan.sizes import aligned, element_steps
@@ -70,7 +70,7 @@ def plan(
     return DirectPlan(request, target, threads, schedule)
 
 
-class DirectPlan:
+class DirectPlan(KernelPlan[GatherKernel]):
     """How one convolution is computed for inputs of one shape and one set of strides."""
 
     def __init__(
@@ -101,10 +101,9 @@ class DirectPlan:
         self.weights = WeightPacking(
             layout, element, target, schedule.mr, transposed=spec.transposed, rank=spec.rank
         )
+        self.reads_in_place = not schedule.packed
         self._job = Job(self.kernel, target)
         self._fill(x_steps, y_steps)
-        work = gather.multiply_adds
-        self._threads = threads if self._total > 1 and work > 0 else 1
 
     def _fill(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> None:
         gather, layout, schedule, kernel = self.gather, self.layout, self.schedule, self.kernel
@@ -130,8 +129,8 @@ class DirectPlan:
         tile = aligned(
             accumulators + (schedule.channel_tiles * schedule.tile_group * tile_bytes if blocked else 0)
         )
-        self.scratch_bytes = aligned(tile + tile_bytes + 64)
-        self._total = gather.batch * group_blocks * bands * out_blocks
+        self.workspace_bytes = aligned(tile + tile_bytes + 64)
+        self.tasks = gather.batch * group_blocks * bands * out_blocks
         d, h, w = gather.axes
         values = {
             "groups": gather.groups,
@@ -173,8 +172,7 @@ class DirectPlan:
             "accumulators": accumulators,
             "tile": tile,
         }
-        self._parameters = fill(GATHER_PARAMETERS, values)
-        self._parameters_at = self._parameters.ctypes.data
+        self._give(GATHER_PARAMETERS, values)
         self._keep.append(phases)
 
     def _phase_record(self, phase: int, plane: int, channel_step: int, y_steps: tuple[int, ...]) -> list[int]:
@@ -201,41 +199,6 @@ class DirectPlan:
             "width": w.count,
         }
         return [values[name] for name in PHASE_FIELDS]
-
-    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> None:
-        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive.
-
-        Weights and bias are packed by `self.weights`; a bias of 0 is none.
-        """
-        self._job.run(
-            self._total,
-            self._threads,
-            self.scratch_bytes,
-            self._parameters_at,
-            x,
-            packed_weights,
-            packed_bias,
-            y,
-        )
-
-    @property
-    def tasks(self) -> int:
-        """Pieces that threads draw."""
-        return self._total
-
-    @property
-    def workspace_bytes(self) -> int:
-        """Scratch memory of one thread."""
-        return self.scratch_bytes
-
-    def describe(self) -> str:
-        """Kernel, vectors, tasks, how the input is read, memory: one line."""
-        way = "input packed" if self.schedule.packed else "input read in place"
-        bits = 8 * self.schedule.lanes * self.element.compute_bytes
-        return (
-            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, {way}, "
-            f"{self.workspace_bytes / 1e6:.2f} MB a thread"
-        )
 
 
 def _way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:

@@ -6,7 +6,6 @@ error is below that of one chain of fp32 multiply-adds (docs/performance.md). At
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from ctypes import c_double, c_float
 from itertools import product
 from math import isfinite, prod
@@ -15,25 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.ir.element import ELEMENTS, Element
-from convforge.kernels.contract import HEADER_BYTES, ZERO_ROW, WayOut, fill
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import HEADER_BYTES, ZERO_ROW, WayOut
 from convforge.kernels.contract_winograd import (
     WINOGRAD_FLAG_BYTES,
     WINOGRAD_PARAMETERS,
-    WINOGRAD_WEIGHT_PARAMETERS,
     WinogradKernel,
-    WinogradWeightPacker,
 )
 from convforge.plan.heuristic import ROW_CYCLES, Band, band_of
 from convforge.plan.job import Job
+from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import input_tables
 from convforge.plan.tiles import tiled_length
-from convforge.plan.winograd_cut import cut_tasks
+from convforge.plan.winograd_cut import channel_block, cut_tasks
+from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
 from convforge.problem.precision import Precision
-from convforge.runtime import address_of
 from convforge.schedule import Layout, layout_of, why_tile_illegal
 from convforge.schedule.winograd import Tiling, output_rows, tile_gather, why_no_tiles
 from convforge.target import Target
@@ -52,8 +50,6 @@ _OUTPUTS: dict[Precision, dict[int, tuple[int, ...]]] = {
 }
 # Products of a tile: F(4x4x4, 3x3x3) has 216, whose sums take a quarter of the second-level cache.
 _POINT_LIMIT = 216
-# Channels of one chain of multiply-adds: 512 in blocks of 128 have 0.6 times the error of one chain.
-_CHAIN = 128
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -87,7 +83,7 @@ def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan:
     return WinogradPlan(request, target, threads)
 
 
-class WinogradPlan:
+class WinogradPlan(KernelPlan[WinogradKernel]):
     """How one convolution is computed for inputs of one shape and one set of strides."""
 
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
@@ -130,7 +126,7 @@ class WinogradPlan:
         kernel, size = self.kernel, self.element.compute_bytes
         points, length = kernel.tiling.points, kernel.length
         out_tiles = -(-gather.out_channels // kernel.mr)
-        cut = cut_tasks(gather, layout, kernel, target, self.threads, _channel_block(gather))
+        cut = cut_tasks(gather, layout, kernel, target, self.threads, channel_block(gather))
         self.tasks = cut.tasks
         band: Band = band_of(layout, cut.band_length, kernel.lanes, kernel.lanes)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
@@ -155,7 +151,7 @@ class WinogradPlan:
             "out_tiles": out_tiles,
             "task_tiles": cut.task_tiles,
             "out_blocks": cut.out_blocks,
-            "channel_block": _channel_block(gather),
+            "channel_block": channel_block(gather),
             "weights_step": self.weights.step,
             "images": cut.images,
             "bands": cut.bands,
@@ -198,8 +194,7 @@ class WinogradPlan:
             "spacing": width.spacing,
             "reach": layout.reach,
         }
-        self._parameters = fill(WINOGRAD_PARAMETERS, parameters)
-        self._parameters_at = address_of(self._parameters)
+        self._give(WINOGRAD_PARAMETERS, parameters)
         self._front = c_float if size == 4 else c_double
         self._keep = (tables, out_rows, distances)
 
@@ -220,20 +215,6 @@ class WinogradPlan:
             packed_bias,
             y,
         )
-
-    def describe(self) -> str:
-        """Kernel, vectors, tasks, memory: one line."""
-        bits = 8 * self.kernel.lanes * self.element.compute_bytes
-        return (
-            f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, "
-            f"input packed, {self.workspace_bytes / 1e6:.2f} MB a thread"
-        )
-
-
-def _channel_block(gather: Gather) -> int:
-    """Input channels of one chain of multiply-adds."""
-    blocks = -(-gather.in_channels // _CHAIN)
-    return -(-gather.in_channels // blocks)
 
 
 def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
@@ -281,84 +262,3 @@ def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float
     transforms = 3.0 * tiling.points * vectors * (gather.in_channels + gather.out_channels)
     total = products + transforms + ROW_CYCLES * (rows_in + rows_out)
     return total * gather.batch * gather.groups
-
-
-class WinogradWeights:
-    """Transforms and packs the weights of one plan."""
-
-    def __init__(
-        self,
-        gather: Gather,
-        element: Element,
-        target: Target,
-        mr: int,
-        tiling: Tiling,
-        transposed: bool,
-        rank: int,
-    ) -> None:
-        self._gather, self._element, self._mr, self._tiling = gather, element, mr, tiling
-        self._transposed, self._rank = transposed, rank
-        self._out_tiles = -(-gather.out_channels // mr)
-        # Weights of one block of channels and one point are read together, of many tiles: were these a power
-        # of two apart, they would fall on the same sets of the cache.
-        self.step = mr * (gather.in_channels * tiling.points + _channel_block(gather))
-        self._size = gather.groups * self._out_tiles * self.step
-        self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
-        self._job = Job(WinogradWeightPacker(element, mr, tiling), target)
-
-    @property
-    def signature(self) -> Hashable:
-        """All that the packed memory depends on beside the values."""
-        gather = self._gather
-        channels = (gather.groups, gather.in_channels, gather.out_channels)
-        return (self._element.name, self._mr, channels, self._tiling, gather.taps_kept)
-
-    def pack(self, weight: Array, threads: int) -> Array:
-        """Packed weights of a weight array of any strides; NaN in front where they must not be used."""
-        steps = [s // weight.itemsize for s in weight.strides]
-        offsets = self._offsets([0] * (3 - self._rank) + steps[2:])
-        gather = self._gather
-        per_group = gather.in_channels if self._transposed else gather.out_channels
-        first, second = steps[0], steps[1]
-        taps = prod(self._tiling.taps)
-        lines = aligned(HEADER_BYTES + self._mr * taps * self._dtype.itemsize)
-        values = {
-            "groups": gather.groups,
-            "channels": gather.in_channels,
-            "out_channels": gather.out_channels,
-            "out_tiles": self._out_tiles,
-            "tile_step": self.step,
-            "w_group": first * per_group,
-            "w_out": second if self._transposed else first,
-            "w_channel": first if self._transposed else second,
-            "offsets": offsets.ctypes.data,
-            "lines": lines,
-        }
-        parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
-        packed = np.empty(self._size, self._dtype)
-        even = self._job.run_watched(
-            WINOGRAD_FLAG_BYTES,
-            gather.groups * self._out_tiles,
-            threads,
-            aligned(lines + 8 * (taps + 2 * self._tiling.points)),
-            address_of(parameters),
-            address_of(weight),
-            0,
-            0,
-            address_of(packed),
-        )
-        if not even:
-            packed[0] = np.nan
-        return packed
-
-    def pack_bias(self, bias: Array) -> Array:
-        """The bias in the compute type."""
-        return bias.astype(self._dtype)
-
-    def _offsets(self, steps: list[int]) -> Int64s:
-        """Element offset in the weight array of each tap, in the order of the inputs that they read."""
-        ordered = [sorted(axis.phases[0].taps, key=lambda tap: tap.offset) for axis in self._gather.axes]
-        triples = product(*ordered)
-        return np.array(
-            [sum(tap.kernel * step for tap, step in zip(taps, steps)) for taps in triples], np.int64
-        )

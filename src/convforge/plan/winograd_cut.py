@@ -26,6 +26,14 @@ _FETCH_TILES, _FAR_FETCH_TILES, _FAR_FETCH_BYTES = 1.0, 6.0, 24 << 20
 _TRANSFORM_CHANNELS = 8
 # Images of a task: more fill no more vectors.
 _IMAGES = 16
+# Channels of one chain of multiply-adds: 512 in blocks of 128 have 0.6 times the error of one chain.
+_CHAIN = 128
+
+
+def channel_block(gather: Gather) -> int:
+    """Input channels of one chain of multiply-adds."""
+    blocks = -(-gather.in_channels // _CHAIN)
+    return -(-gather.in_channels // blocks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,110 @@
+"""Transforms and packs the weights of Winograd's kernels (kernels/winograd_weights.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import Element
+from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract_winograd import (
+    WINOGRAD_FLAG_BYTES,
+    WINOGRAD_WEIGHT_PARAMETERS,
+    WinogradWeightPacker,
+)
+from convforge.plan.job import Job
+from convforge.plan.sizes import aligned
+from convforge.plan.winograd_cut import channel_block
+from convforge.problem.gather import Gather
+from convforge.runtime import address_of
+from convforge.schedule.winograd import Tiling
+from convforge.target import Target
+
+Array = NDArray[Any]
+Int64s = NDArray[np.int64]
+
+
+class WinogradWeights:
+    """Transforms and packs the weights of one plan."""
+
+    def __init__(
+        self,
+        gather: Gather,
+        element: Element,
+        target: Target,
+        mr: int,
+        tiling: Tiling,
+        transposed: bool,
+        rank: int,
+    ) -> None:
+        self._gather, self._element, self._mr, self._tiling = gather, element, mr, tiling
+        self._transposed, self._rank = transposed, rank
+        self._out_tiles = -(-gather.out_channels // mr)
+        # Weights of one block of channels and one point are read together, of many tiles: were these a power
+        # of two apart, they would fall on the same sets of the cache.
+        self.step = mr * (gather.in_channels * tiling.points + channel_block(gather))
+        self._size = gather.groups * self._out_tiles * self.step
+        self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
+        self._job = Job(WinogradWeightPacker(element, mr, tiling), target)
+
+    @property
+    def signature(self) -> Hashable:
+        """All that the packed memory depends on beside the values."""
+        gather = self._gather
+        channels = (gather.groups, gather.in_channels, gather.out_channels)
+        return (self._element.name, self._mr, channels, self._tiling, gather.taps_kept)
+
+    def pack(self, weight: Array, threads: int) -> Array:
+        """Packed weights of a weight array of any strides; NaN in front where they must not be used."""
+        steps = [s // weight.itemsize for s in weight.strides]
+        offsets = self._offsets([0] * (3 - self._rank) + steps[2:])
+        gather = self._gather
+        per_group = gather.in_channels if self._transposed else gather.out_channels
+        first, second = steps[0], steps[1]
+        taps = prod(self._tiling.taps)
+        lines = aligned(HEADER_BYTES + self._mr * taps * self._dtype.itemsize)
+        values = {
+            "groups": gather.groups,
+            "channels": gather.in_channels,
+            "out_channels": gather.out_channels,
+            "out_tiles": self._out_tiles,
+            "tile_step": self.step,
+            "w_group": first * per_group,
+            "w_out": second if self._transposed else first,
+            "w_channel": first if self._transposed else second,
+            "offsets": offsets.ctypes.data,
+            "lines": lines,
+        }
+        parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
+        packed = np.empty(self._size, self._dtype)
+        even = self._job.run_watched(
+            WINOGRAD_FLAG_BYTES,
+            gather.groups * self._out_tiles,
+            threads,
+            aligned(lines + 8 * (taps + 2 * self._tiling.points)),
+            address_of(parameters),
+            address_of(weight),
+            0,
+            0,
+            address_of(packed),
+        )
+        if not even:
+            packed[0] = np.nan
+        return packed
+
+    def pack_bias(self, bias: Array) -> Array:
+        """The bias in the compute type."""
+        return bias.astype(self._dtype)
+
+    def _offsets(self, steps: list[int]) -> Int64s:
+        """Element offset in the weight array of each tap, in the order of the inputs that they read."""
+        ordered = [sorted(axis.phases[0].taps, key=lambda tap: tap.offset) for axis in self._gather.axes]
+        triples = product(*ordered)
+        return np.array(
+            [sum(tap.kernel * step for tap, step in zip(taps, steps)) for taps in triples], np.int64
+        )
