@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convforge.ir.element import ELEMENTS
+from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
@@ -24,7 +24,14 @@ from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import select_taps
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, distances, input_tables, reads_in_place, weight_rows
+from convforge.plan.tables import (
+    column_kind,
+    distances,
+    input_tables,
+    reads_in_place,
+    rows_collide,
+    weight_rows,
+)
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import gather_of
 from convforge.schedule import GatherSchedule, Layout, layout_of
@@ -47,7 +54,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
         layout,
         element,
         target,
-        in_place=reads_in_place(layout, element, element_steps(request.x_strides, spec)),
+        in_place=_in_place(layout, element, target, element_steps(request.x_strides, spec)),
         flat_output=_way_out(layout, element_steps(request.y_strides, spec)) == "flat",
     )
 
@@ -59,7 +66,7 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
     """
     layout = layout_of(gather_of(request.spec))
     element = ELEMENTS[request.spec.dtype.name]
-    in_place = reads_in_place(layout, element, element_steps(request.x_strides, request.spec))
+    in_place = _in_place(layout, element, target, element_steps(request.x_strides, request.spec))
     return gather_candidates(layout, element, target, threads, in_place=in_place)
 
 
@@ -84,7 +91,7 @@ class DirectPlan(KernelPlan[GatherKernel]):
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
         if schedule is None:
-            in_place = reads_in_place(layout, element, x_steps)
+            in_place = _in_place(layout, element, target, x_steps)
             schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
         self.schedule = schedule
         self.kernel = GatherKernel(
@@ -167,6 +174,7 @@ class DirectPlan(KernelPlan[GatherKernel]):
             "column_table": tables.columns.ctypes.data,
             "x_column": x_steps[4] * w.in_step,
             "slice_rows": layout.slice_rows,
+            "reach_rows": layout.reach_rows,
             "phases": len(phases),
             "phase_table": phases.ctypes.data,
             "accumulators": accumulators,
@@ -199,6 +207,11 @@ class DirectPlan(KernelPlan[GatherKernel]):
             "width": w.count,
         }
         return [values[name] for name in PHASE_FIELDS]
+
+
+def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
+    """Whether the input can be read where it lies, and better so."""
+    return reads_in_place(layout, element, steps) and not rows_collide(layout, element, target, steps)
 
 
 def _way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
