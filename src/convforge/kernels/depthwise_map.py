@@ -93,4 +93,14 @@ def _emit_part(
         result = emit_activation(v, kernel.activation, biased)
         if column_step == 2:
             result = v.in_order(result)
-        v.store_leading(result, target, r * kernel.y_row + at, width - at)
+        v.store_leading(result, target, r * kernel.y_row + at, _stored(kernel, r, at))
+
+
+def _stored(kernel: DepthwiseMapKernel, row: int, column: int) -> int:
+    """How many lanes of a vector of outputs are stored: all of them where the row after it, written later,
+    makes good what they overwrite. Stores of parts are dearer: 7 of 8 lanes take three.
+    """
+    height, width = kernel.out_size
+    whole_rows = kernel.vectors * kernel.lanes >= width and kernel.y_row == width
+    inside = row + 1 < height and column + kernel.lanes <= 2 * width
+    return kernel.lanes if whole_rows and inside else width - column

@@ -62,14 +62,15 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
             e.loop(0, p.depth, name="slice") as depth,
             e.loop(first_row, stop_row, step=kernel.rows, name="row") as row,
         ):
-            # The last tile begins early so that it ends on the end.
+            # The last tile begins early so that it ends on the end, along both axes.
             h = e.minimum(row.index, e.sub(stop_row, kernel.rows))
             lines = _find_rows(e, kernel, p, source, zeros, depth.index, h)
             out = e.at(target, storage, e.add(e.mul(depth.index, p.y_slice), e.mul(h, p.y_row)))
-            with e.loop(
-                first_column, stop_column, step=kernel.vectors * kernel.lanes, name="column"
-            ) as column:
-                _emit_either_way(e, v, kernel, p, lines, out, column.index, factors, offset)
+            length = kernel.vectors * kernel.lanes
+            early = e.maximum(e.sub(stop_column, length), first_column)
+            with e.loop(first_column, stop_column, step=length, name="column") as column:
+                at = e.minimum(column.index, early)
+                _emit_either_way(e, v, kernel, p, lines, out, at, factors, offset)
     e.done()
 
 
@@ -155,12 +156,35 @@ def _emit_tile(
         v, taps=kernel.taps, row_step=kernel.row_step, column_step=kernel.column_step,
         rows=kernel.rows, vectors=kernel.vectors, factors=factors, read=read,
     )  # fmt: skip
-    y_row, left = p.y_row, e.sub(p.width, column)
-    for i, value in enumerate(sums):
-        r, at = i // kernel.vectors, i % kernel.vectors * v.lanes
+    results: list[Value] = []
+    for value in sums:
         biased = v.add(value, v.load_broadcast(offset)) if kernel.has_bias else value
         result = emit_activation(v, kernel.activation, biased)
-        if kernel.column_step == 2:
-            result = v.in_order(result)
-        room = v.first(e.sub(left, at)) if masked else None
+        results.append(v.in_order(result) if kernel.column_step == 2 else result)
+    left = e.sub(p.width, column)
+    if not masked:
+        _emit_stores(e, v, kernel, results, out, column, p.y_row, None)
+        return
+    # Rows shorter than a tile alone are stored under masks.
+    with e.b.if_else(e.no_less(left, kernel.vectors * v.lanes)) as (whole, part):
+        with whole:
+            _emit_stores(e, v, kernel, results, out, column, p.y_row, None)
+        with part:
+            _emit_stores(e, v, kernel, results, out, column, p.y_row, left)
+
+
+def _emit_stores(
+    e: Emitter,
+    v: Vectors,
+    kernel: DepthwiseRowsKernel,
+    results: list[Value],
+    out: Value,
+    column: Int,
+    y_row: Int,
+    left: Int | None,
+) -> None:
+    """Write a tile; `left`: columns that there are, where a tile has more."""
+    for i, result in enumerate(results):
+        r, at = i // kernel.vectors, i % kernel.vectors * v.lanes
+        room = None if left is None else v.first(e.sub(left, at))
         v.store_stored(result, out, e.add(e.mul(y_row, r), column, at), room)
