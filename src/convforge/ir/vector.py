@@ -155,6 +155,14 @@ class Vectors:
 
     # Memory in the storage type: the user's arrays.
 
+    @property
+    def masks_by_branches(self) -> bool:
+        """Whether LLVM makes a branch for each lane of a masked load or store of storage.
+
+        It does so for elements of less than 32 bits, but for AVX-512's.
+        """
+        return self.element.storage_bytes < 4 and self.lanes * self.element.compute_bytes < 64
+
     def load_stored(self, pointer: Value, offset: Int, mask: Value | None = None) -> Value:
         """Load storage where the mask is set, zero elsewhere, and widen. Unset lanes touch no memory.
 

@@ -40,8 +40,30 @@ def emit_write_flat(
     room: Int,
 ) -> None:
     """Write a tile whose outputs lie side by side: `room` elements from `target` on, `rows` channels."""
+    if v.masks_by_branches:
+        with e.b.if_else(e.no_less(room, nv * v.lanes)) as (whole, part):
+            with whole:
+                _emit_channels(e, v, tile, mr, nv, target, channel, rows, None)
+            with part:
+                _emit_channels(e, v, tile, mr, nv, target, channel, rows, room)
+    else:
+        _emit_channels(e, v, tile, mr, nv, target, channel, rows, room)
+
+
+def _emit_channels(
+    e: Emitter,
+    v: Vectors,
+    tile: list[Value],
+    mr: int,
+    nv: int,
+    target: Value,
+    channel: Int,
+    rows: Int,
+    room: Int | None,
+) -> None:
+    """The vectors of a tile, `rows` channels of it; room None: there is room for all of them."""
     for j in range(nv):
-        mask = v.first(e.sub(room, j * v.lanes))
+        mask = None if room is None else v.first(e.sub(room, j * v.lanes))
         for m in range(mr):
             with e.when(e.less(m, rows)):
                 v.store_stored(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes), mask)
@@ -99,7 +121,13 @@ def emit_write_rows(
                     room = e.minimum(e.mul(count, 2), e.sub(out_width, e.mul(begin, 2)))
                     _emit_pairs(e, v, held, e.at(held, kind, tile_size), to, room)
                 elif way == "unit":
-                    with e.loop(0, count, step=v.lanes, name="out_column") as j:
+                    whole = 0
+                    if v.masks_by_branches:
+                        # count may be negative, where the row lies wholly beside the tile.
+                        whole = e.mul(e.div(e.maximum(count, 0), v.lanes), v.lanes)
+                        with e.loop(0, whole, step=v.lanes, name="out_whole") as j:
+                            v.store_stored(v.load(held, j.index), to, j.index)
+                    with e.loop(whole, count, step=v.lanes, name="out_column") as j:
                         mask = v.first(e.sub(count, j.index))
                         v.store_stored(v.load(held, j.index), to, j.index, mask)
                 else:
