@@ -1,4 +1,4 @@
-"""Convolutions of bytes against int64 sums: every way of summing, all specs, feature masks, extreme values."""
+"""Convolutions of bytes against int64 sums: every way of summing, all specs, all masks, extreme values."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ from support.targets import MASKS, masked
 INPUTS = (np.uint8, np.int8)
 OUTPUTS = ("uint8", "int8", "float32")
 X86 = frozenset(
-    ["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "f16c", "bmi", "bmi2", "avx512f"]
-    + ["avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512vnni"]
-)
+    ("sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "f16c", "bmi", "bmi2", "avx512f")
+) | {"avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512vnni"}
 VNNI = Target("x86_64-unknown-linux-gnu", X86)
 ARM = Target("aarch64-unknown-linux-gnu", frozenset({"neon"}))
 
@@ -155,6 +154,20 @@ def test_threads_change_nothing(threads: int) -> None:
     x = some_bytes(generator, spec.input_shape, np.int8)
     weight = some_bytes(generator, spec.weight_shape, np.int8)
     check_all_ways(spec, x, weight, some_rescaling(generator, spec, "int8"), Target.host(), threads)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "circular"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("x_dtype", INPUTS)
+def test_bands_of_long_signals(x_dtype: Any, stride: int, mode: str) -> None:
+    """A band packs a window of the signal: it begins in the run of the input, or before it, or ends it."""
+    spec, _ = normalize_conv(
+        (1, 6, 3001), (4, 6, 9), None, stride, 4, 3, rank=1, padding_mode=mode, dtype=x_dtype
+    )
+    generator = np.random.default_rng(stride)
+    x = some_bytes(generator, spec.input_shape, x_dtype)
+    weight = some_bytes(generator, spec.weight_shape, np.int8)
+    check_all_ways(spec, x, weight, some_rescaling(generator, spec, "uint8"), Target.host(), threads=3)
 
 
 def test_weights_are_packed_once_for_all_sizes_of_input() -> None:

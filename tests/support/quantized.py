@@ -22,7 +22,9 @@ def some_bytes(generator: np.random.Generator, shape: tuple[int, ...], dtype: An
     """All values that the dtype holds, its two ends as often as all others together."""
     low, high = limits(np.dtype(dtype))
     ends = generator.choice([low, high], shape)
-    return np.where(generator.random(shape) < 0.5, ends, generator.integers(low, high + 1, shape)).astype(dtype)
+    return np.where(generator.random(shape) < 0.5, ends, generator.integers(low, high + 1, shape)).astype(
+        dtype
+    )
 
 
 def some_rescaling(

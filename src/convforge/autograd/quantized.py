@@ -4,8 +4,9 @@
     q.int_repr()        the bytes        q.dequantize()      the numbers, float32
 
 A `QTensor` is a value, not a `Tensor`: it takes no part in autograd, and only quantised layers compute with
-it. Rounding is PyTorch's, bit for bit: x times the float32 reciprocal of the scale, to the nearest integer,
-ties to even, then the zero point, then clamped. NaN becomes the largest byte.
+it. Rounding is PyTorch's on x86, bit for bit: x times the float32 reciprocal of the scale, plus the zero point,
+to the nearest integer, ties to even, then clamped; product and sum are one operation for one scale, two for
+a scale a channel. NaN becomes the largest byte.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ class QTensor:
 
 
 def quantize_per_tensor(input: Any, scale: Any, zero_point: Any, dtype: QDType) -> QTensor:
-    """Bytes at one scale: q = clamp(round(x / scale) + zero_point).
+    """Bytes at one scale: q = clamp(round(x / scale + zero_point)).
 
     input: a float32 Tensor or ndarray. dtype: quint8 (0 to 255) or qint8 (-128 to 127).
     Raises RuntimeError for a scale that is not positive and finite, a zero point that the dtype does not
@@ -176,7 +177,11 @@ def quantize_per_tensor(input: Any, scale: Any, zero_point: Any, dtype: QDType) 
     """
     x, dtype = _checked_input(input), _checked_dtype(dtype)
     step, zero = checked_scale(scale), checked_zero_point(zero_point, dtype.numpy)
-    return QTensor(_rounded(x, np.float32(step), zero, dtype), step, zero, dtype)
+    # As one operation: the float32 nearest to what float64 holds exactly, but for ties of float32 itself.
+    reciprocal = np.float64(np.float32(1) / np.float32(step))
+    with np.errstate(over="ignore"):
+        moved = (x.astype(np.float64) * reciprocal + zero).astype(np.float32)
+    return QTensor(_rounded(moved, dtype), step, zero, dtype)
 
 
 def quantize_per_channel(input: Any, scales: Any, zero_points: Any, axis: int, dtype: QDType) -> QTensor:
@@ -200,16 +205,16 @@ def quantize_per_channel(input: Any, scales: Any, zero_points: Any, axis: int, d
         )
     zeros = np.array([checked_zero_point(int(z), dtype.numpy, "zero_points") for z in listed], np.int64)
     shape = (-1, *(1,) * (x.ndim - axis - 1))
-    ints = _rounded(x, steps.astype(np.float32).reshape(shape), zeros.reshape(shape), dtype)
+    with np.errstate(over="ignore"):
+        moved = x * (np.float32(1) / steps.astype(np.float32)).reshape(shape)
+    ints = _rounded(moved + zeros.astype(np.float32).reshape(shape), dtype)
     return QTensor(ints, steps, zeros, dtype, axis)
 
 
-def _rounded(x: Array, scale: Any, zero: Any, dtype: QDType) -> Array:
+def _rounded(moved: Array, dtype: QDType) -> Array:
     low, high = limits(dtype.numpy)
-    with np.errstate(invalid="ignore", over="ignore"):
-        rounded = np.rint(x * (np.float32(1) / scale)) + np.asarray(zero, np.float32)
-    # Comparing before converting: what no integer holds becomes a limit, and NaN the upper one.
-    return np.where(np.isnan(rounded), high, np.clip(rounded, low, high)).astype(dtype.numpy)
+    # Clamping before converting: what no integer holds becomes a limit, and NaN the upper one.
+    return np.where(np.isnan(moved), high, np.clip(np.rint(moved), low, high)).astype(dtype.numpy)
 
 
 def _plain(value: Any) -> Any:
