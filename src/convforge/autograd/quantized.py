@@ -4,7 +4,7 @@
     q.int_repr()        the bytes        q.dequantize()      the numbers, float32
 
 A `QTensor` is a value, not a `Tensor`: it takes no part in autograd, and only quantised layers compute with
-it. Rounding is PyTorch's on x86, bit for bit: x times the float32 reciprocal of the scale, plus the zero point,
+it. Rounding is PyTorch's on x86, bit for bit: x times the scale's float32 reciprocal, plus the zero point,
 to the nearest integer, ties to even, then clamped; product and sum are one operation for one scale, two for
 a scale a channel. NaN becomes the largest byte.
 """
