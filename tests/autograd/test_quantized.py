@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import convforge as cf
+from convforge import reference
+from convforge.plan import quantize as plan_quantize
+from support.targets import MASKS, masked
 
 DTYPES = ("quint8", "qint8")
 
@@ -66,6 +69,19 @@ def test_bits_are_pytorchs(dtype: str, scale: float, seed: int, zero: int) -> No
     mine = cf.quantize_per_tensor(cf.from_numpy(x), scale, zero, getattr(cf, dtype))
     np.testing.assert_array_equal(mine.int_repr().numpy(), theirs.int_repr().numpy())
     np.testing.assert_array_equal(mine.dequantize().numpy(), theirs.dequantize().numpy())
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 65535, 65537, 200_001])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_every_length_and_mask(dtype: type, size: int, mask: str) -> None:
+    x = (np.random.default_rng(size).standard_normal(2 * size) * 90).astype(np.float32)
+    x[: min(size, 90)] = np.arange(min(size, 90)) + 0.5
+    x[-1] = np.nan
+    with masked(mask):
+        for view in (x[:size], x[size:], x[::2], x[::-2], x.reshape(2, -1).T):
+            expected = reference.quantized(view, 0.7, 3, np.dtype(dtype))
+            np.testing.assert_array_equal(plan_quantize.quantized(view, 0.7, 3, np.dtype(dtype)), expected)
 
 
 @pytest.mark.parametrize("axis", [0, 1])

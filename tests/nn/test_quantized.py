@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -281,3 +283,24 @@ def test_models_that_cannot_be_quantised() -> None:
         qnn.quantize(model, [cf.randn(2, 3, 8, 8)])
     lone = qnn.quantize(nn.Linear(3, 2), [cf.randn(4, 3)])
     assert lone(cf.randn(5, 3)).shape == (5, 2)
+
+
+def test_the_digits_network_reads_as_well_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than one percentage point of the held-out digits is lost."""
+    pytest.importorskip("sklearn")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
+    example: Any = importlib.import_module("train_digits")
+    monkeypatch.setattr(example, "EPOCHS", 3)
+    images, labels, test_images, test_labels = example.digits()
+    cf.manual_seed(0)
+    model = example.network()
+    example.train(model, images, labels)
+    model.eval()
+    quantised = qnn.quantize(model, [images[:256]])
+
+    def correct(reader: Any) -> float:
+        with cf.no_grad():
+            return float((reader(test_images).argmax(1) == test_labels).float().mean())
+
+    assert correct(model) > 0.9
+    assert correct(quantised) > correct(model) - 0.01

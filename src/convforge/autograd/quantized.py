@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvTypeError
+from convforge.plan.quantize import quantized
 from convforge.problem.arguments import integer
-from convforge.problem.quantization import checked_scale, checked_scales, checked_zero_point, limits
+from convforge.problem.quantization import checked_scale, checked_scales, checked_zero_point
+from convforge.reference import rounded
 
 Array = NDArray[Any]
 
@@ -177,11 +179,7 @@ def quantize_per_tensor(input: Any, scale: Any, zero_point: Any, dtype: QDType) 
     """
     x, dtype = _checked_input(input), _checked_dtype(dtype)
     step, zero = checked_scale(scale), checked_zero_point(zero_point, dtype.numpy)
-    # As one operation: the float32 nearest to what float64 holds exactly, but for ties of float32 itself.
-    reciprocal = np.float64(np.float32(1) / np.float32(step))
-    with np.errstate(over="ignore"):
-        moved = (x.astype(np.float64) * reciprocal + zero).astype(np.float32)
-    return QTensor(_rounded(moved, dtype), step, zero, dtype)
+    return QTensor(quantized(x, step, zero, dtype.numpy), step, zero, dtype)
 
 
 def quantize_per_channel(input: Any, scales: Any, zero_points: Any, axis: int, dtype: QDType) -> QTensor:
@@ -207,14 +205,8 @@ def quantize_per_channel(input: Any, scales: Any, zero_points: Any, axis: int, d
     shape = (-1, *(1,) * (x.ndim - axis - 1))
     with np.errstate(over="ignore"):
         moved = x * (np.float32(1) / steps.astype(np.float32)).reshape(shape)
-    ints = _rounded(moved + zeros.astype(np.float32).reshape(shape), dtype)
+    ints = rounded(moved + zeros.astype(np.float32).reshape(shape), dtype.numpy)
     return QTensor(ints, steps, zeros, dtype, axis)
-
-
-def _rounded(moved: Array, dtype: QDType) -> Array:
-    low, high = limits(dtype.numpy)
-    # Clamping before converting: what no integer holds becomes a limit, and NaN the upper one.
-    return np.where(np.isnan(moved), high, np.clip(np.rint(moved), low, high)).astype(dtype.numpy)
 
 
 def _plain(value: Any) -> Any:

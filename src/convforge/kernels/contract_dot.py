@@ -93,3 +93,20 @@ def dot_element(products: Products, signed: bool) -> Element:
     """A packed element: stored as bytes, summed in 32 bits."""
     compute = "f32" if products == "floats" else "i32"
     return Element("int8" if signed else "uint8", "i8", 1, compute, 4, unsigned=not signed)
+
+
+QUANTIZE_PARAMETERS = ("count", "chunk")
+QUANTIZE_SCALES = ("reciprocal", "zero", "low", "high")  # float32
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeKernel(Emitted):
+    """What the machine code that quantises depends on; for processors that fuse (quantize.py)."""
+
+    file: ClassVar[str] = "quantize"
+    lanes: int
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return "quantize"

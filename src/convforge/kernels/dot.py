@@ -21,17 +21,13 @@ from typing import ClassVar
 
 from convforge.ir.element import ELEMENTS
 from convforge.ir.emitter import Emitter, Int, Module
-from convforge.ir.text import I8, I16, I32, Value, splat, vector
+from convforge.ir.text import I8, I16, Value, splat, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_dot import DOT_HEADER, DOT_PARAMETERS, DOT_RECORD, DotKernel
 from convforge.kernels.gather import GatherNest, Phase
 from convforge.kernels.pack_dot import emit_pack_dot
 from convforge.kernels.parameters import Parameters
-
-# 1.5 * 2^23: a float32 between ±2^22 added to it is rounded to the nearest integer, ties to even, which its
-# bits then hold. On every processor; LLVM's rounding is a call into C below SSE4.1.
-_ROUNDER = 12582912.0
-_ROUNDER_BITS = 0x4B400000
+from convforge.kernels.rounding import emit_round
 
 
 def emit_dot(kernel: DotKernel, module: Module) -> None:
@@ -135,12 +131,11 @@ class _Dot(GatherNest):
         assert bias is not None
         b, lanes = e.b, self.lanes
         floats = Vectors(e, ELEMENTS["float32"], lanes, fused=False)
-        whole = vector(I32, lanes)
         zero, low, high = (
             e.load(kind, call_bias, DOT_HEADER.index(name))
             for name, kind in (("y_zero", "i32"), ("low", "f32"), ("high", "f32"))
         )
-        low, high = floats.broadcast(low), floats.broadcast(high)
+        out_zero, low, high = (floats.broadcast(value) for value in (zero, low, high))
         done: list[Value] = []
         for m in range(self.mr):
             record = e.at(bias, "i32", e.mul(e.add(first, m), len(DOT_RECORD)))
@@ -158,7 +153,5 @@ class _Dot(GatherNest):
                 if self.dot.output == "float32":
                     done.append(scaled)
                     continue
-                bits = b.bitcast(b.fadd(scaled, floats.constant(_ROUNDER)), whole)
-                offset = floats.broadcast(b.sub(zero, I32(_ROUNDER_BITS)))
-                done.append(b.add(bits, offset))
+                done.append(b.add(emit_round(floats, scaled), out_zero))
         return done

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.problem import ConvSpec
-from convforge.problem.quantization import Rescaling
+from convforge.problem.quantization import Rescaling, limits
 from convforge.reference.convolution import output
 
 Array = NDArray[Any]
@@ -29,3 +29,18 @@ def quantized_output(spec: ConvSpec, x: Array, weight: Array, rescaling: Rescali
     if rescaling.y_dtype.kind == "f":
         return y.astype(rescaling.y_dtype)
     return (np.rint(y).astype(np.int64) + rescaling.y_zero).astype(rescaling.y_dtype)
+
+
+def quantized(x: Array, scale: float, zero_point: int, dtype: np.dtype[Any]) -> Array:
+    """float32 x as bytes: clamp(round(x * (1 / scale) + zero_point)), product and sum in one rounding."""
+    # float64 holds the product exactly. What no integer holds becomes a limit, and NaN the upper one.
+    reciprocal = np.float64(np.float32(1) / np.float32(scale))
+    with np.errstate(over="ignore"):
+        moved = (x.astype(np.float64) * reciprocal + zero_point).astype(np.float32)
+    return rounded(moved, dtype)
+
+
+def rounded(moved: Array, dtype: np.dtype[Any]) -> Array:
+    """float32 to the nearest numbers of a dtype, ties to even; NaN to the largest."""
+    low, high = limits(dtype)
+    return np.where(np.isnan(moved), high, np.clip(np.rint(moved), low, high)).astype(dtype)
