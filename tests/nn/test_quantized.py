@@ -124,6 +124,8 @@ def test_state_dicts_bring_all_of_it(name: str) -> None:
     second.load_state_dict(state)
     for other in (second, copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
         np.testing.assert_array_equal(other(x).ints, first(x).ints)
+        other.set_weight_bias(other.weight(), other.bias())
+        np.testing.assert_array_equal(other(x).ints, first(x).ints)
 
 
 def test_state_dicts_that_do_not_fit() -> None:
@@ -156,6 +158,20 @@ def test_inputs_without_batch_and_empty_ones() -> None:
     linear, rows = layer("Linear")
     np.testing.assert_array_equal(linear(rows.on_bytes(lambda t: t[0])).ints, linear(rows).ints[0])
     assert linear(rows.on_bytes(lambda t: t[:0])).shape == (0, 10)
+
+
+def test_without_executable_memory_the_bytes_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, x = layer("Conv2d")
+    y = made(x).ints.copy()
+    linear, rows = layer("Linear")
+    z = linear(rows).ints.copy()
+    numbers = cf.randn(3, 50)
+    expected = cf.quantize_per_tensor(numbers, 0.1, 3, cf.qint8).ints
+    for room in ("quantized", "quantize"):
+        monkeypatch.setattr(f"convforge.plan.{room}.executable_memory_refused", lambda: True)
+    np.testing.assert_array_equal(made(x).ints, y)
+    np.testing.assert_array_equal(linear(rows).ints, z)
+    np.testing.assert_array_equal(cf.quantize_per_tensor(numbers, 0.1, 3, cf.qint8).ints, expected)
 
 
 def test_functions_are_the_layers() -> None:

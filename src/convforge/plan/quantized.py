@@ -23,7 +23,7 @@ Array = NDArray[Any]
 class QuantizedProduct:
     """Weights and scales that are given once, and packed once for each way in which a shape wants them.
 
-    weight: int8, spec.weight_shape.
+    weight: int8, spec.weight_shape but for axes of 1 at its end.
     """
 
     def __init__(self, weight: Array, rescaling: Rescaling) -> None:
@@ -34,7 +34,8 @@ class QuantizedProduct:
     def __call__(self, spec: ConvSpec, x: Array, out: Array | None = None) -> Array:
         """x: spec.input_shape -> spec.output_shape, in `out` if it is given; both of any strides."""
         if executable_memory_refused():
-            y = reference.quantized_output(spec, x, self._weight, self._rescaling)
+            weight = self._weight.reshape(spec.weight_shape)
+            y = reference.quantized_output(spec, x, weight, self._rescaling)
             if out is not None:
                 out[...] = y
             return y if out is None else out

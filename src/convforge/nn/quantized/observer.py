@@ -64,7 +64,7 @@ class _RangeObserver(Module):
         smallest, largest = limits(self.dtype.numpy)
         if self.qscheme in (per_tensor_symmetric, per_channel_symmetric):
             scale = np.maximum(-low, high) / np.float32((largest - smallest) / 2)
-            zero = np.full(scale.shape, 128 if self.dtype is quint8 else 0, np.int64)
+            zero = np.full(scale.shape, 128 if self.dtype == quint8 else 0, np.int64)
             return from_data(np.maximum(scale, _EPSILON)), from_data(zero)
         scale = np.maximum((high - low) / np.float32(largest - smallest), _EPSILON)
         zero = np.clip(smallest - np.rint(low / scale).astype(np.int64), smallest, largest)

@@ -130,7 +130,7 @@ def checked_weight(weight: Any, axis: int = 0) -> QTensor:
         raise ConvTypeError(
             f"weight must be a QTensor, not {type(weight).__name__}: use convforge.quantize_per_tensor"
         )
-    if weight.dtype is not qint8:
+    if weight.dtype != qint8:
         raise ConvDtypeError(f"weight has dtype {weight.dtype}, but must have torch.qint8: quantise it so")
     if np.any(np.asarray(weight.zero_point)):
         raise ConvArgumentError(
