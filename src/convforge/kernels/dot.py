@@ -21,7 +21,7 @@ from typing import ClassVar
 
 from convforge.ir.element import ELEMENTS
 from convforge.ir.emitter import Emitter, Int, Module
-from convforge.ir.text import I8, I16, Value, splat, vector
+from convforge.ir.text import FLOAT, I16, Value, splat, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_dot import DOT_HEADER, DOT_PARAMETERS, DOT_RECORD, DotKernel
 from convforge.kernels.gather import GatherNest, Phase
@@ -62,11 +62,10 @@ class DotVectors(Vectors):
 
     def _vpdpbusd(self, a: Value, b: Value, c: Value) -> Value:
         """c[i] + the sum over j < 4 of a[4i + j] * b[4i + j], of int8 a and uint8 b."""
-        quarters = vector(I8, 4 * self.lanes)
+        # Declared as LLVM up to 21 has it, with int32 for four bytes; later ones read that too.
         name = f"llvm.x86.avx512.vpdpbusd.{32 * self.lanes}"
-        function = self.e.module.declare(name, self.type, [self.type, quarters, quarters])
-        bytes_of_b, bytes_of_a = self.e.b.bitcast(b, quarters), self.e.b.bitcast(a, quarters)
-        return self.e.b.call(function, [c, bytes_of_b, bytes_of_a])
+        function = self.e.module.declare(name, self.type, [self.type] * 3)
+        return self.e.b.call(function, [c, b, a])
 
     def _plain(self, a: Value, b: Value, c: Value) -> Value:
         """The same, spelt out for any processor: each channel is shifted out of its 32 bits."""
@@ -129,29 +128,30 @@ class _Dot(GatherNest):
     ) -> list[Value]:
         """Scale the sums of each channel, and round and clamp them where they leave as bytes."""
         assert bias is not None
-        b, lanes = e.b, self.lanes
-        floats = Vectors(e, ELEMENTS["float32"], lanes, fused=False)
+        b = e.b
+        floats = Vectors(e, ELEMENTS["float32"], self.lanes, fused=False)
         zero, low, high = (
-            e.load(kind, call_bias, DOT_HEADER.index(name))
+            floats.broadcast(e.load(kind, call_bias, DOT_HEADER.index(name)))
             for name, kind in (("y_zero", "i32"), ("low", "f32"), ("high", "f32"))
         )
-        out_zero, low, high = (floats.broadcast(value) for value in (zero, low, high))
         done: list[Value] = []
         for m in range(self.mr):
             record = e.at(bias, "i32", e.mul(e.add(first, m), len(DOT_RECORD)))
             correction = v.broadcast(e.load("i32", record, DOT_RECORD.index("correction")))
             shift = floats.load_broadcast(record, DOT_RECORD.index("bias"))
             multiplier = floats.load_broadcast(record, DOT_RECORD.index("multiplier"))
-            for value in acc[m * self.nv : (m + 1) * self.nv]:
-                if self.dot.products == "quads":
-                    value = b.add(value, correction)  # noqa: PLW2901
-                if self.dot.products != "floats":
-                    value = b.sitofp(value, floats.type)  # noqa: PLW2901
-                scaled = b.fmul(b.fadd(value, shift), multiplier)
+            for total in acc[m * self.nv : (m + 1) * self.nv]:
+                scaled = b.fmul(b.fadd(self._as_float(v, total, correction), shift), multiplier)
                 scaled = b.select(b.fcmp_ordered("<", scaled, low), low, scaled)
                 scaled = b.select(b.fcmp_ordered(">", scaled, high), high, scaled)
-                if self.dot.output == "float32":
-                    done.append(scaled)
-                    continue
-                done.append(b.add(emit_round(floats, scaled), out_zero))
+                is_float = self.dot.output == "float32"
+                done.append(scaled if is_float else b.add(emit_round(floats, scaled), zero))
         return done
+
+    def _as_float(self, v: Vectors, total: Value, correction: Value) -> Value:
+        """A finished sum, without the zero point that quads have kept."""
+        if self.dot.products == "floats":
+            return total
+        if self.dot.products == "quads":
+            total = v.add(total, correction)
+        return v.e.b.sitofp(total, vector(FLOAT, self.lanes))
