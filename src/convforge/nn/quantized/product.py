@@ -77,13 +77,11 @@ class QuantizedConvolution:
                 "in_features"
             )
         flat = x.ints.reshape(-1, ins)
-        y = np.empty((*x.shape[:-1], outs), self._dtype.numpy)
-        spec, _ = normalize_conv(
-            (1, ins, len(flat)), (outs, ins, 1), None, rank=1, dtype=flat.dtype
-        ) if len(flat) else (None, False)  # fmt: skip
-        if spec is not None:
-            by_channel = flat[None].transpose(0, 2, 1)
-            self._product(x)(spec, by_channel, y.reshape(1, -1, outs).transpose(0, 2, 1))
+        y = np.empty((len(flat), outs), self._dtype.numpy)
+        if len(flat):
+            spec, _ = normalize_conv((1, ins, len(flat)), (outs, ins, 1), None, rank=1, dtype=x.dtype.numpy)
+            self._product(x)(spec, flat[None].swapaxes(1, 2), y[None].swapaxes(1, 2))
+        y = y.reshape(*x.shape[:-1], outs)
         return QTensor(y, self._scale, self._zero_point, self._dtype)
 
     def _spec(self, x: QTensor, output_size: Any) -> tuple[ConvSpec, bool]:
