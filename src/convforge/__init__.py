@@ -261,6 +261,17 @@ if TYPE_CHECKING:
         promote_types as promote_types,
         result_dtype as result_type,
     )
+    from .autograd.quantized import (
+        QTensor as QTensor,
+        per_channel_affine as per_channel_affine,
+        per_channel_symmetric as per_channel_symmetric,
+        per_tensor_affine as per_tensor_affine,
+        per_tensor_symmetric as per_tensor_symmetric,
+        qint8 as qint8,
+        quantize_per_channel as quantize_per_channel,
+        quantize_per_tensor as quantize_per_tensor,
+        quint8 as quint8,
+    )
     from .autograd.random import (
         Generator as Generator,
         default_generator as default_generator,
@@ -372,6 +383,10 @@ _TABLE = {
         unsqueeze squeeze broadcast_to broadcast_tensors softmax log_softmax logsumexp clone numel
         is_floating_point is_complex concat concatenate clip absolute moveaxis swapaxes true_divide
         multiply subtract divide negative
+    """,
+    "autograd.quantized": """
+        quantize_per_tensor quantize_per_channel quint8 qint8 QTensor per_tensor_affine
+        per_tensor_symmetric per_channel_affine per_channel_symmetric
     """,
     "autograd.device": """
         device=Device

@@ -16,6 +16,7 @@ from convforge.plan import winograd
 from convforge.problem import ConvSpec, normalize_conv
 from support.convolutions import numpy_dtype
 from support.families import costing
+from support.quantized import run_dot, some_bytes, some_rescaling, ways
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
 
@@ -139,6 +140,27 @@ def test_one_lane_of_a_vector_is_one_element(width: int, dtype: str, mask: str) 
     exact = replace(spec, dtype=np.dtype(np.float64))
     expected = reference.output(exact, x.astype(np.float64), weight.astype(np.float64))
     np.testing.assert_array_equal(out.astype(np.float64), expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", CASES)
+def test_bytes_outside_the_arrays_are_not_touched(name: str, mask: str, at_end: bool) -> None:
+    spec = replace(_spec(**CASES[name]), dtype=np.dtype(np.uint8))
+    generator, guarded = np.random.default_rng(0), Guarded()
+    x = guarded.array(some_bytes(generator, spec.input_shape, np.uint8), at_end=at_end)
+    weight = some_bytes(generator, spec.weight_shape, np.int8)
+    with masked(mask) as target:
+        for output in ("uint8", "float32"):
+            rescaling = some_rescaling(generator, spec, output)
+            expected = reference.quantized_output(spec, x, weight, rescaling)
+            for products, instruction in ways(spec, target):
+                out = guarded.array(np.zeros(spec.output_shape, output), at_end=at_end)
+                run_dot(
+                    spec, x, weight, rescaling, out, products=products, instruction=instruction, threads=2
+                )
+                np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("transforms", [True, False], ids=["winograd", "plain"])

@@ -84,4 +84,5 @@ def _emit_row_of_tiles(
             r, j = divmod(i, kernel.vectors)
             biased = value if offset is None else v.add(value, offset)
             to: Int = e.add(e.mul(p.y_row, r), column.index, j * v.lanes)
-            v.store_stored(emit_activation(v, kernel.activation, biased), out, to, masks[j])
+            done = emit_activation(v, kernel.activation, biased)
+            v.store_stored(done, out, to, masks[j], mostly_all=True)

@@ -42,18 +42,33 @@ def emit_write_flat(
     room: Int,
 ) -> None:
     """Write a tile whose outputs lie side by side: `room` elements from `target` on, `rows` channels."""
-    whole = e.no_less(room, nv * v.lanes)
-    for m in range(mr):
-        with e.when(e.less(m, rows)):
-            line = e.at(target, v.element.storage, e.mul(channel, m))
-            with e.b.if_else(whole) as (plainly, masked):
-                with plainly:
-                    for j in range(nv):
-                        v.store_stored(tile[m * nv + j], line, j * v.lanes)
-                with masked:
-                    for j in range(nv):
-                        room_here = v.first(e.sub(room, j * v.lanes))
-                        v.store_stored(tile[m * nv + j], line, j * v.lanes, room_here)
+    if v.masks_by_branches:
+        with e.b.if_else(e.no_less(room, nv * v.lanes)) as (whole, part):
+            with whole:
+                _emit_channels(e, v, tile, mr, nv, target, channel, rows, None)
+            with part:
+                _emit_channels(e, v, tile, mr, nv, target, channel, rows, room)
+    else:
+        _emit_channels(e, v, tile, mr, nv, target, channel, rows, room)
+
+
+def _emit_channels(
+    e: Emitter,
+    v: Vectors,
+    tile: list[Value],
+    mr: int,
+    nv: int,
+    target: Value,
+    channel: Int,
+    rows: Int,
+    room: Int | None,
+) -> None:
+    """The vectors of a tile, `rows` channels of it; room None: there is room for all of them."""
+    for j in range(nv):
+        mask = None if room is None else v.first(e.sub(room, j * v.lanes))
+        for m in range(mr):
+            with e.when(e.less(m, rows)):
+                v.store_stored(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes), mask)
 
 
 def emit_write_rows(

@@ -27,6 +27,7 @@ output channels of the task, one tile on its way out. All sizes are run-time par
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
@@ -38,6 +39,7 @@ from convforge.kernels.contract import (
     Columns,
     GatherKernel,
 )
+from convforge.kernels.contract_dot import DotKernel
 from convforge.kernels.epilogue import emit_activation, emit_write_flat, emit_write_rows
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
@@ -46,13 +48,14 @@ from convforge.kernels.tile import emit_tile
 
 def emit_gather(kernel: GatherKernel, module: Module) -> None:
     """Emit the task of a kernel."""
-    _Gather(kernel).emit(module)
+    GatherNest(kernel).emit(module)
 
 
 @dataclass(frozen=True, slots=True)
-class _Phase:
-    """A record of the phase table, read into registers."""
+class Phase:
+    """A record of the phase table, read into registers. first: number of the first computed with it."""
 
+    first: Int
     taps: Int
     tile_weights: Int
     weights: Value
@@ -63,10 +66,16 @@ class _Phase:
     size: tuple[Int, Int, Int]
 
 
-class _Gather:
-    """The loop nest, its kernel's choices at hand."""
+class GatherNest:
+    """The loop nest, its kernel's choices at hand.
 
-    def __init__(self, kernel: GatherKernel) -> None:
+    What another kernel of this nest does in its own way (dot.py) is a method: which vectors sum, how a group
+    is packed, and what becomes of finished sums.
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = GATHER_PARAMETERS
+
+    def __init__(self, kernel: GatherKernel | DotKernel) -> None:
         self.kernel = kernel
         self.element, self.lanes, self.mr, self.nv = kernel.element, kernel.lanes, kernel.mr, kernel.nv
         self.length = kernel.length
@@ -76,9 +85,9 @@ class _Gather:
         """Emit `task(call, index, scratch)`."""
         e = module.function("task", "pip")
         call, index, scratch = e.arguments
-        p = Parameters(e, e.load_pointer(call, 0), GATHER_PARAMETERS)
+        p = Parameters(e, e.load_pointer(call, 0), self.parameters)
         x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
-        v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
+        v, out = self._vectors(e)
         storage = self.element.storage
 
         out_block, rest = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
@@ -92,7 +101,7 @@ class _Gather:
         first_row = e.select(one_row, 0, e.div(first_flat, p.pitch))
         first_column = e.select(one_row, first_flat, 0)
         x_image = e.at(x, storage, e.mul(image, p.x_batch))
-        y_image = e.at(y, storage, e.mul(image, p.y_batch))
+        y_image = e.at(y, out.element.storage, e.mul(image, p.y_batch))
         stop_flat = e.minimum(e.add(first_flat, e.mul(p.band_tiles, self.length)), p.flat)
         last_row = e.select(one_row, 0, e.div(e.sub(stop_flat, 1), p.pitch))
         rows = e.add(e.sub(last_row, first_row), p.reach_rows, 1)
@@ -104,16 +113,13 @@ class _Gather:
         packed = e.at(scratch, "i8", HEADER_BYTES)
 
         with e.loop(first_group, stop_group, name="group") as group:
-            x_group = e.at(x_image, storage, e.mul(group.index, p.channels, p.x_channel))
+            x_group = e.at(x_image, storage, e.mul(group.index, self._group_channels(p), p.x_channel))
             if self.columns is not None:
                 key = e.i64(e.add(e.mul(packed_key, p.groups), group.index, 1))
                 stale = e.differ(e.load("i64", scratch), key)
                 with e.when(stale):
                     e.store(key, "i64", scratch)
-                    emit_pack(
-                        e, v, self.columns, p, source=x_group, target=packed, channels=p.channels,
-                        first_row=first_row, first_column=first_column, rows=rows,
-                    )  # fmt: skip
+                    self._emit_pack(e, v, p, bias, x_group, packed, first_row, first_column, rows)
                 origin, base = packed, e.add(e.mul(first_row, p.pitch), first_column)
             else:
                 origin, base = x_group, 0
@@ -121,21 +127,61 @@ class _Gather:
                 size = len(PHASE_FIELDS)
                 records = e.at(p.pointer("phase_table"), "i64", e.mul(phase.index, size))
                 phases = [
-                    self._read_phase(e, p, e.at(records, "i64", i * size), weights, group.index)
+                    self._read_phase(e, p, e.at(records, "i64", i * size), weights, group.index, phase.index)
                     for i in range(self.kernel.interleave)
                 ]
                 self._emit_phases(
-                    e, v, p, phases, origin, base, bias, y_image, group.index, scratch,
+                    e, v, out, p, phases, origin, base, bias, y_image, group.index, scratch,
                     (first_flat, stop_flat), (first_out, stop_out),
                 )  # fmt: skip
         e.done()
 
-    def _read_phase(self, e: Emitter, p: Parameters, record: Value, weights: Value, group: Int) -> _Phase:
+    def _vectors(self, e: Emitter) -> tuple[Vectors, Vectors]:
+        """Vectors of the sums, and of the outputs."""
+        v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
+        return v, v
+
+    def _group_channels(self, p: Parameters) -> Int:
+        """Channels of the input array that a group has."""
+        return p.channels
+
+    def _emit_pack(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        bias: Value,
+        source: Value,
+        target: Value,
+        first_row: Int,
+        first_column: Int,
+        rows: Int,
+    ) -> None:
+        """Pack the band of one group: `rows` rows of its planes."""
+        del bias
+        assert self.columns is not None
+        emit_pack(
+            e, v, self.columns, p, source=source, target=target, channels=p.channels,
+            first_row=first_row, first_column=first_column, rows=rows,
+        )  # fmt: skip
+
+    def _group_bias(
+        self, e: Emitter, p: Parameters, bias: Value, group: Int, phases: list[Phase]
+    ) -> list[Value] | None:
+        """Where, for each phase, lies what is added to the sums of a group's channels."""
+        if not self.kernel.has_bias:
+            return None
+        return [e.at(bias, self.element.compute, e.mul(group, p.out_channels))] * len(phases)
+
+    def _read_phase(
+        self, e: Emitter, p: Parameters, record: Value, weights: Value, group: Int, first: Int
+    ) -> Phase:
         fields = [e.load("i64", record, i) for i in range(len(PHASE_FIELDS))]
         taps, weights_at, selections, tile_selection, tile_step, y_offset, *size = fields
         tile_weights = e.mul(p.channels, taps, self.mr)
         at = e.add(weights_at, e.mul(group, p.out_tiles, tile_weights))
-        return _Phase(
+        return Phase(
+            first=first,
             taps=taps,
             tile_weights=tile_weights,
             weights=e.at(weights, self.element.compute, at),
@@ -150,8 +196,9 @@ class _Gather:
         self,
         e: Emitter,
         v: Vectors,
+        out: Vectors,
         p: Parameters,
-        phases: list[_Phase],
+        phases: list[Phase],
         origin: Value,
         base: Int,
         bias: Value,
@@ -162,10 +209,10 @@ class _Gather:
         outs: tuple[Int, Int],
     ) -> None:
         """One phase, or two that lie side by side in the output and are written together."""
-        compute, storage = self.element.compute, self.element.storage
+        compute, storage = self.element.compute, out.element.storage
         at = e.add(phases[0].y_offset, e.mul(group, p.out_channels, p.y_channel))
         y_group = e.at(y, storage, at)
-        group_bias = e.at(bias, compute, e.mul(group, p.out_channels)) if self.kernel.has_bias else None
+        group_bias = self._group_bias(e, p, bias, group, phases)
         sums = e.at(scratch, "i8", p.accumulators)
         leaving = e.at(scratch, "i8", p.tile)
         run = e.mul(p.tile_group, self.length)
@@ -178,18 +225,18 @@ class _Gather:
                 last = e.equal(e.add(channel.index, block), p.channels)
                 channel_step = p.x_channel if self.columns is None else e.mul(p.planes, p.plane)
                 channel_pixels = e.at(origin, compute, e.mul(channel.index, channel_step))
-                with e.loop(outs[0], outs[1], name="out_tile") as out:
-                    first = e.mul(out.index, self.mr)
+                with e.loop(outs[0], outs[1], name="out_tile") as out_tile:
+                    first = e.mul(out_tile.index, self.mr)
                     rows = e.minimum(e.sub(p.out_channels, first), self.mr)
                     target = e.at(y_group, storage, e.mul(first, p.y_channel))
-                    held_row = e.mul(e.sub(out.index, outs[0]), run, self.mr * len(phases))
+                    held_row = e.mul(e.sub(out_tile.index, outs[0]), run, self.mr * len(phases))
                     out_weights = [
                         e.at(
                             phase.weights,
                             compute,
                             e.add(
                                 e.mul(channel.index, phase.taps, self.mr),
-                                e.mul(out.index, phase.tile_weights),
+                                e.mul(out_tile.index, phase.tile_weights),
                             ),
                         )
                         for phase in phases
@@ -212,25 +259,26 @@ class _Gather:
                                     for j, value in enumerate(acc):
                                         v.store(value, held_here, j * self.lanes)
                                 with finish:
-                                    done = self._emit_finish(e, v, acc, group_bias, first)
+                                    here = None if group_bias is None else group_bias[i]
+                                    done = self._emit_finish(e, v, acc, bias, here, first)
                                     if self.kernel.flat_output:
                                         to, room = e.at(target, storage, flat), e.sub(p.flat, flat)
                                         emit_write_flat(
-                                            e, v, done, self.mr, self.nv,
+                                            e, out, done, self.mr, self.nv,
                                             target=to, channel=p.y_channel, rows=rows, room=room,
                                         )  # fmt: skip
                                     else:
                                         for j, value in enumerate(done):
-                                            v.store(value, leaving, i * tile_size + j * self.lanes)
+                                            out.store(value, leaving, i * tile_size + j * self.lanes)
                         if not self.kernel.flat_output:
                             with e.when(last):
-                                self._emit_write_rows(e, v, p, phases, target, leaving, flat, rows)
+                                self._emit_write_rows(e, out, p, phases, target, leaving, flat, rows)
 
     def _emit_sums(
         self,
         e: Emitter,
         v: Vectors,
-        phase: _Phase,
+        phase: Phase,
         number: Int,
         block: Int,
         weights: Value,
@@ -256,7 +304,7 @@ class _Gather:
         e: Emitter,
         v: Vectors,
         p: Parameters,
-        phases: list[_Phase],
+        phases: list[Phase],
         target: Value,
         leaving: Value,
         flat: Int,
@@ -292,9 +340,10 @@ class _Gather:
         return resume.results
 
     def _emit_finish(
-        self, e: Emitter, v: Vectors, acc: list[Value], bias: Value | None, first: Int
+        self, e: Emitter, v: Vectors, acc: list[Value], call_bias: Value, bias: Value | None, first: Int
     ) -> list[Value]:
-        """Add the bias of each channel, then the activation."""
+        """Add the bias of each channel, then the activation. call_bias: what the call has for a bias."""
+        del call_bias
         done: list[Value] = []
         for m in range(self.mr):
             for j in range(self.nv):

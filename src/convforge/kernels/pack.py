@@ -130,12 +130,12 @@ def _emit_run(
     with e.loop(0, length, step=v.lanes, name="column") as j:
         first = e.sub(j.index, lead)
         if columns == "unit":
-            value = v.load_stored(line, first, v.between(first, count))
+            value = v.load_stored(line, first, v.between(first, count), mostly_all=True)
         else:
             # Twice the lanes are read, and the even ones kept: element 2i of the line is the i-th of the run.
             twice, span = e.mul(first, 2), e.maximum(e.sub(e.mul(count, 2), 1), 0)
-            low = v.load_stored(line, twice, v.between(twice, span))
+            low = v.load_stored(line, twice, v.between(twice, span), mostly_all=True)
             high_at = e.add(twice, v.lanes)
-            high = v.load_stored(line, high_at, v.between(high_at, span))
+            high = v.load_stored(line, high_at, v.between(high_at, span), mostly_all=True)
             value = v.shuffle(low, high, list(range(0, 2 * v.lanes, 2)))
         v.store(value, to, j.index)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import functional as functional, grad as grad, init as init, parameter as parameter, utils as utils
 from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -117,6 +120,17 @@ from .smooth import (
     Tanhshrink,
 )
 from .upsample import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+
+if TYPE_CHECKING:
+    from . import quantized as quantized
+
+
+def __getattr__(name: str) -> Any:
+    """Import the quantised layers when they are asked for."""
+    if name == "quantized":
+        return importlib.import_module(".quantized", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "CELU",

