@@ -7,27 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
-    PHASE_FIELDS,
     GatherKernel,
-    WayOut,
 )
 from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
+from convforge.plan.phase_table import phase_table
 from convforge.plan.request import OutputRequest
-from convforge.plan.selections import select_taps
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, distances, input_tables, reads_in_place, weight_rows
+from convforge.plan.tables import column_kind, input_tables, reads_in_place, way_out
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import gather_of
-from convforge.schedule import GatherSchedule, Layout, layout_of
+from convforge.schedule import GatherSchedule, layout_of
 from convforge.target import Target
 
 NAME = "direct"
@@ -48,7 +44,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
         element,
         target,
         in_place=reads_in_place(layout, element, element_steps(request.x_strides, spec)),
-        flat_output=_way_out(layout, element_steps(request.y_strides, spec)) == "flat",
+        flat_output=way_out(layout, element_steps(request.y_strides, spec)) == "flat",
     )
 
 
@@ -94,7 +90,7 @@ class DirectPlan(KernelPlan[GatherKernel]):
             nv=schedule.nv,
             fused=target.fused,
             columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
-            way_out=_way_out(layout, y_steps),
+            way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
         )
@@ -116,10 +112,15 @@ class DirectPlan(KernelPlan[GatherKernel]):
         plane = band.plane
         channel_step = layout.planes * plane if schedule.packed else x_steps[1]
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
-        self._keep: list[Any] = [tables]
-        phases = np.array(
-            [self._phase_record(i, plane, channel_step, y_steps) for i in range(len(gather.taps_by_phase))],
-            np.int64,
+        phases = phase_table(
+            layout,
+            y_steps,
+            plane=plane,
+            tile_length=kernel.length,
+            channel_block=schedule.channel_block,
+            channel_step=channel_step,
+            starts=self.weights.starts,
+            row_size=schedule.mr,
         )
         size = self.element.compute_bytes
         packed_bytes = gather.in_channels * layout.planes * plane * size if schedule.packed else 0
@@ -167,51 +168,10 @@ class DirectPlan(KernelPlan[GatherKernel]):
             "column_table": tables.columns.ctypes.data,
             "x_column": x_steps[4] * w.in_step,
             "slice_rows": layout.slice_rows,
-            "phases": len(phases),
-            "phase_table": phases.ctypes.data,
+            "phases": len(phases.records),
+            "phase_table": phases.records.ctypes.data,
             "accumulators": accumulators,
             "tile": tile,
         }
         self._give(GATHER_PARAMETERS, values)
-        self._keep.append(phases)
-
-    def _phase_record(self, phase: int, plane: int, channel_step: int, y_steps: tuple[int, ...]) -> list[int]:
-        d, h, w = self.gather.phase_triples[phase]
-        taps, block, mr = len(self.gather.taps_by_phase[phase]), self.schedule.channel_block, self.schedule.mr
-        selections = select_taps(self.layout, phase, self.kernel.length)
-        records: list[list[int]] = []
-        for chosen in selections.taps:
-            reach = distances(self.layout, phase, plane, block, channel_step, chosen)
-            rows = weight_rows(taps, block, chosen, mr)
-            self._keep += [reach, rows]
-            records.append([len(chosen), reach.ctypes.data, rows.ctypes.data])
-        table = np.array(records, np.int64)
-        self._keep += [selections.tiles, table]
-        values = {
-            "taps": taps,
-            "weights": self.weights.starts[phase],
-            "selections": table.ctypes.data,
-            "tile_selection": selections.tiles.ctypes.data,
-            "tile_step": int(len(selections.tiles) > 1),
-            "y_offset": d.first * y_steps[2] + h.first * y_steps[3] + w.first * y_steps[4],
-            "depth": d.count,
-            "height": h.count,
-            "width": w.count,
-        }
-        return [values[name] for name in PHASE_FIELDS]
-
-
-def _way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
-    """How neighbouring outputs of the flat run lie in an output of these strides."""
-    gather = layout.gather
-    d, h, w = gather.axes
-    if steps[4] != 1 and w.out_size > 1:
-        return "strided"
-    if w.out_step > 1 and w.out_size > 1:
-        return "pair" if len(w.phases) == w.out_step == 2 else "strided"
-    whole = all(axis.out_step == 1 for axis in gather.axes)
-    no_gaps = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
-    dense = (h.out_size == 1 or steps[3] == w.out_size) and (
-        d.out_size == 1 or steps[2] == w.out_size * h.out_size
-    )
-    return "flat" if whole and no_gaps and dense else "unit"
+        self._keep: tuple[Any, ...] = (tables, phases)

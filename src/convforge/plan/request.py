@@ -19,7 +19,7 @@ class OutputRequest:
     """An output product of arrays of these strides (bytes); grad-input is one too.
 
     x and y are aligned and do not overlap. precision: what must be kept at least; "highest" for all dtypes
-    but float32. plain: no algorithm that adds inputs before it multiplies them.
+    but float32. plain: only families that take every value as it is.
     """
 
     spec: ConvSpec
