@@ -19,6 +19,7 @@ from convforge.plan import (
     depthwise_map,
     depthwise_rows,
     direct,
+    split_bf16,
     tuned,
     winograd,
 )
@@ -58,6 +59,7 @@ FAMILIES: tuple[Family, ...] = (
     depthwise,
     depthwise_large,
     winograd,
+    split_bf16,
     channels,
     direct,
 )
