@@ -1,4 +1,4 @@
-"""A processor with a tile unit to test on: the host's own, or one that tests/amx/emulator.c puts in its place."""
+"""A processor with a tile unit to test on: the host's own, or what tests/amx/emulator.c puts in its place."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def why_none() -> str | None:
 @lru_cache(maxsize=1)
 def is_real() -> bool:
     """Whether this processor has one that the system lets us use."""
-    return FEATURES <= Target.host().features and runtime.why_tiles_refused() is None
+    return Target.host().features >= FEATURES and runtime.why_tiles_refused() is None
 
 
 def _compiler() -> str | None:

@@ -26,8 +26,9 @@ def why_no_tiles(target: Target) -> str | None:
 
 @lru_cache(maxsize=8)
 def _why_wrong(target: Target) -> str | None:
-    """Compare one product of small whole numbers, exact in bf16 and in fp32, with what it must be: a unit that
-    a system offers, but does not save and restore, would spoil results silently.
+    """Compare one product of small whole numbers, exact in bf16 and in fp32, with what it must be.
+
+    A unit that a system offers, but does not save and restore, would spoil results silently.
     """
     row, column, k = np.arange(16)[:, None], np.arange(16), np.arange(32)
     a = (7 * row + 3 * k) % 11 - 5
