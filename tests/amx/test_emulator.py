@@ -110,7 +110,7 @@ def test_products_of_bytes_are_summed_in_32_bits(pp: int, kinds: str) -> None:
 
 
 def test_every_form_of_an_address() -> None:
-    """Base and index of the upper eight registers, scales, short and long displacements, no base, no index."""
+    """Base and index of the upper eight registers, scales, short and long displacements, no index."""
     a = np.arange(1024, dtype=np.uint8).reshape(16, 64)
     shapes, moves = (
         tile_shapes_bytes([(2, 64)]),
