@@ -64,6 +64,9 @@ CASES: dict[str, dict[str, Any]] = {
         "stride": 3,
         "output_padding": 1,
     },
+    "images as slices": {"shape": (5, 40, 7, 7), "weight": (33, 40, 1, 1)},
+    "tiny images": {"shape": (9, 20, 2, 3), "weight": (17, 20, 3, 3), "padding": 1},
+    "short signals": {"shape": (6, 20, 5), "weight": (17, 20, 3), "padding": 1, "stride": 2},
     "reflect": {"shape": (1, 18, 9, 21), "weight": (16, 18, 3, 3), "padding": 2, "padding_mode": "reflect"},
     "circular": {"shape": (1, 18, 7, 9), "weight": (16, 18, 3, 3), "padding": 3, "padding_mode": "circular"},
     "replicate": {
@@ -299,7 +302,9 @@ def test_threads_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
         np.testing.assert_array_equal(other, results[0])
 
 
-@pytest.mark.parametrize("name", ["batch", "pointwise", "groups", "transposed, stride 2"])
+@pytest.mark.parametrize(
+    "name", ["batch", "pointwise", "groups", "transposed, stride 2", "images as slices", "tiny images"]
+)
 def test_place_in_the_batch_does_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)
     whole = plan.output(spec, x, weight, bias)
@@ -396,13 +401,13 @@ def test_plain_requests_are_for_others(unit: TileUnit) -> None:
 
 
 def test_it_serves_where_it_is_cheaper_only() -> None:
-    """Winograd has fewer products at stride 1; with a stride, the unit's are the cheapest."""
+    """Winograd has fewer products for 3x3; of 9 taps in a row, the unit's are the cheapest."""
     with tile_unit(cycles=None) as unit:
         target = replace(unit.target, features=frozenset({*X86_FEATURES}), l2_bytes=2 << 20)
         dense = spec_of((1, 128, 28, 28), (128, 128, 3, 3), padding=1)
-        strided = spec_of((1, 128, 28, 28), (256, 128, 3, 3), padding=1, stride=2)
+        signal = spec_of((1, 128, 1000), (128, 128, 9), padding=4)
         few = spec_of((1, 16, 56, 56), (4, 16, 1, 1))
-        names = [planner._ranked(plan_request(spec), target)[0].NAME for spec in (dense, strided, few)]
+        names = [planner._ranked(plan_request(spec), target)[0].NAME for spec in (dense, signal, few)]
     assert names[0] == "winograd"
     assert names[1] == "split bf16"
     assert names[2] != "split bf16"
@@ -434,6 +439,16 @@ def test_workspaces_are_bounded(unit: TileUnit) -> None:
         request = plan_request(spec_of(shape, weight, padding=1))
         made = split_bf16.plan(request, unit.target, 2)
         assert made.workspace_bytes <= 16 << 20
+
+
+def test_images_share_tiles_where_that_saves_some(unit: TileUnit) -> None:
+    def tasks(images: int, size: int, taps: int) -> int:
+        spec = spec_of((images, 64, size, size), (64, 64, taps, taps), padding=taps // 2)
+        return split_bf16.plan(plan_request(spec), unit.target, 1).tasks
+
+    assert tasks(4, 7, 1) < 4
+    assert tasks(4, 5, 3) < 4
+    assert tasks(4, 56, 3) >= 4
 
 
 def test_layouts_are_those_of_all_kernels(unit: TileUnit) -> None:

@@ -110,7 +110,7 @@ def test_strides_do_not_choose_a_family_that_adds_up_in_another_order(
     gapped: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where two families are nearly as fast, and one of them needs arrays without gaps for it."""
-    spec, x, weight, _ = _arrays("dense")
+    spec, x, *_ = _arrays("dense")
     request = OutputRequest(spec, x.strides, np.empty(spec.output_shape, x.dtype).strides, False, "none")
     monkeypatch.setattr(winograd, "cost_cycles", lambda request, target: 1.0)
     monkeypatch.setattr(direct, "cost_cycles", lambda other, target: 0.0 if other == request else 2.0)
