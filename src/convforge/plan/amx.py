@@ -16,11 +16,14 @@ from convforge.target import Target
 _FEATURES = ("amx-tile", "amx-bf16")
 
 
-def why_no_tiles(target: Target) -> str | None:
-    """The reason why kernels for a target may not use tiles in this process, or None."""
+def why_no_unit(target: Target) -> str | None:
+    """The reason why a target has no tile unit, or None: a look at its features."""
     missing = [name for name in _FEATURES if name not in target.features]
-    if missing:
-        return f"the processor has no {missing[0]}"
+    return f"the processor has no {missing[0]}" if missing else None
+
+
+def why_unusable(target: Target) -> str | None:
+    """The reason why this process cannot use a target's tile unit, or None. Asks and tries once."""
     return why_tiles_refused() or _why_wrong(target)
 
 

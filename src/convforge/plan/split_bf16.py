@@ -11,7 +11,7 @@ from typing import Any
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_split import SPLIT_PARAMETERS, SUM_LIMIT, SplitKernel, product_shapes
-from convforge.plan.amx import why_no_tiles
+from convforge.plan.amx import why_no_unit, why_unusable
 from convforge.plan.heuristic import band_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
@@ -39,6 +39,11 @@ _FEWEST_CHANNELS = TILE_ROWS
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
+    return why_no_unit(target) or _why_unfit(request) or why_unusable(target)
+
+
+def _why_unfit(request: OutputRequest) -> str | None:
+    """The reason why a request is not for any tile unit, or None."""
     if request.plain:
         return "the input or the weights hold values whose parts are not exact"
     if request.spec.dtype.name not in ("float32", "bfloat16"):
@@ -49,7 +54,7 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     products = channels * max((len(taps) for taps in gather_of(request.spec).taps_by_phase), default=0)
     if products > SUM_LIMIT:
         return f"sums of {products} products may leave fp32's range, those of {SUM_LIMIT} do not"
-    return why_no_tiles(target)
+    return None
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
