@@ -11,6 +11,7 @@ import pytest
 
 from convforge.kernels.contract import FingerprintKernel
 from convforge.runtime.cache import DiskCache, default_folder
+from convforge.runtime.forge import Forge
 from convforge.runtime.image import Image
 from convforge.runtime.loading import Loader
 from convforge.target import Target
@@ -21,7 +22,11 @@ KERNEL = FingerprintKernel(TARGET.vector_bytes // 4)
 
 def load(folder: Path) -> str:
     """Where a fresh process would get the kernel from."""
-    return Loader(DiskCache(folder)).load(repr(KERNEL), TARGET, lambda: KERNEL.emit(TARGET.triple)).source
+    return (
+        Loader(DiskCache(folder), Forge(1))
+        .load(repr(KERNEL), TARGET, lambda: KERNEL.emit(TARGET.triple))
+        .source
+    )
 
 
 def test_the_second_process_does_not_compile(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ def emit_depthwise_map(kernel: DepthwiseMapKernel, module: Module) -> None:
     e = module.function("task", "pip")
     call, index, _ = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_MAP_PARAMETERS)
-    p.read(*DEPTHWISE_MAP_PARAMETERS)
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
     v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
     storage, compute = kernel.element.storage, kernel.element.compute

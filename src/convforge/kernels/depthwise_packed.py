@@ -27,7 +27,6 @@ def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, t
     call, index, scratch = e.arguments
     baked = {"pitch": kernel.pitch, "plane": kernel.plane}
     p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_PARAMETERS, baked)
-    p.read(*(name for name in DEPTHWISE_PARAMETERS if not name.endswith("table")))
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
     v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
     storage, compute = kernel.element.storage, kernel.element.compute

@@ -28,7 +28,6 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_ROWS_PARAMETERS)
-    p.read(*DEPTHWISE_ROWS_PARAMETERS)
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
     v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
     storage, compute = kernel.element.storage, kernel.element.compute
@@ -137,12 +136,12 @@ def _emit_tile(
     *,
     masked: bool,
 ) -> None:
-    begin = e.mul(column, kernel.column_step)
+    begin, in_width = e.mul(column, kernel.column_step), p.in_width
     masks: dict[int, Value] = {}
 
     def mask(first: int) -> Value | None:
         if masked and first not in masks:
-            masks[first] = v.between(e.add(begin, first), p.in_width)
+            masks[first] = v.between(e.add(begin, first), in_width)
         return masks.get(first)
 
     read = Rows(
@@ -156,11 +155,12 @@ def _emit_tile(
         v, taps=kernel.taps, row_step=kernel.row_step, column_step=kernel.column_step,
         rows=kernel.rows, vectors=kernel.vectors, factors=factors, read=read,
     )  # fmt: skip
+    y_row, left = p.y_row, e.sub(p.width, column)
     for i, value in enumerate(sums):
-        r, at = i // kernel.vectors, e.add(column, i % kernel.vectors * v.lanes)
+        r, at = i // kernel.vectors, i % kernel.vectors * v.lanes
         biased = v.add(value, v.load_broadcast(offset)) if kernel.has_bias else value
         result = emit_activation(v, kernel.activation, biased)
         if kernel.column_step == 2:
             result = v.in_order(result)
-        room = v.first(e.sub(p.width, at)) if masked else None
-        v.store_stored(result, out, e.add(e.mul(p.y_row, r), at), room)
+        room = v.first(e.sub(left, at)) if masked else None
+        v.store_stored(result, out, e.add(e.mul(y_row, r), column, at), room)

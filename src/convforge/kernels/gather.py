@@ -61,7 +61,6 @@ class _Gather:
         e = module.function("task", "pip")
         call, index, scratch = e.arguments
         p = Parameters(e, e.load_pointer(call, 0), GATHER_PARAMETERS)
-        p.read(*(name for name in GATHER_PARAMETERS if not name.endswith("table")))
         x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
         v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
         storage = self.element.storage

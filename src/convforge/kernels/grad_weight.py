@@ -38,7 +38,6 @@ class _GradWeight:
         e = module.function("task", "pip")
         call, index, scratch = e.arguments
         p = Parameters(e, e.load_pointer(call, 0), GRAD_WEIGHT_PARAMETERS)
-        p.read(*(n for n in GRAD_WEIGHT_PARAMETERS if not n.endswith("table")))
         x, gradient, target = e.load_pointer(call, 1), e.load_pointer(call, 3), e.load_pointer(call, 4)
         v = Vectors(e, self.kernel.element, self.kernel.lanes, fused=self.kernel.fused)
 

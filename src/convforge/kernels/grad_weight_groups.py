@@ -32,7 +32,6 @@ def emit_grad_weight_groups(kernel: GradWeightGroupsKernel, module: Module) -> N
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), GRAD_WEIGHT_GROUPS_PARAMETERS)
-    p.read(*(n for n in GRAD_WEIGHT_GROUPS_PARAMETERS if not n.endswith("table")))
     x, gradient, y = e.load_pointer(call, 1), e.load_pointer(call, 3), e.load_pointer(call, 4)
     v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
     storage, compute = kernel.element.storage, kernel.element.compute

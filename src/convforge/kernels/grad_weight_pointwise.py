@@ -45,7 +45,6 @@ class _Pointwise:
         e = module.function("task", "pip")
         call, index, scratch = e.arguments
         p = Parameters(e, e.load_pointer(call, 0), GRAD_WEIGHT_POINTWISE_PARAMETERS)
-        p.read(*GRAD_WEIGHT_POINTWISE_PARAMETERS)
         x, gradient, y = e.load_pointer(call, 1), e.load_pointer(call, 3), e.load_pointer(call, 4)
         broadcast, packed = (gradient, x) if self.kernel.swapped else (x, gradient)
         v = Vectors(e, self.kernel.element, self.lanes, fused=self.kernel.fused)

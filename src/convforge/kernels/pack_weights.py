@@ -19,7 +19,6 @@ def emit_pack_weights(kernel: WeightPacker, module: Module) -> None:
     e: Emitter = module.function("task", "pip")
     call, index, _ = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), WEIGHT_PARAMETERS)
-    p.read(*WEIGHT_PARAMETERS)
     v = Vectors(e, kernel.element, 1, fused=False)
     weights, packed = e.load_pointer(call, 1), e.load_pointer(call, 4)
     storage, compute = kernel.element.storage, kernel.element.compute

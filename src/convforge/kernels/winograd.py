@@ -44,7 +44,6 @@ def emit_winograd(kernel: WinogradKernel, module: Module) -> None:
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), WINOGRAD_PARAMETERS)
-    p.read(*(name for name in WINOGRAD_PARAMETERS if not name.endswith(("table", "distances"))))
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
     v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
     storage, compute = kernel.element.storage, kernel.element.compute

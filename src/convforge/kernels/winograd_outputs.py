@@ -68,10 +68,11 @@ class WinogradOutputs:
         ):
             added = None if leaving.bias is None else v.load_broadcast(leaving.bias, m.index)
             at = e.add(e.mul(m.index, length), e.mul(j.index, v.lanes))
+            held = e.settled(sums, kernel.element.compute, at)
             real = v.first(e.sub(task.run, e.add(tile, e.mul(j.index, v.lanes))))
 
             def load(point: Int) -> Value:
-                return v.load(sums, e.add(at, e.mul(point, p.sums_point)))
+                return v.load(held, e.mul(point, p.sums_point))
 
             def finish(places: list[Int], row: list[Value]) -> None:
                 if added is not None:

@@ -90,26 +90,28 @@ class WinogradValues:
                 )  # fmt: skip
             to = e.at(values, kernel.element.compute, e.mul(e.sub(channel.index, channels.first), p.run))
             with e.loop(task.first, task.stop, step=v.lanes, name="some_tiles") as tiles:
-                origin = e.at(planes, kernel.element.compute, e.sub(tiles.index, base))
+                origin = e.settled(planes, kernel.element.compute, e.sub(tiles.index, base))
                 self._emit_transform(origin, to, magnitudes, e.sub(tiles.index, task.first))
 
     def _emit_transform(self, origin: Value, values: Value, magnitudes: Value, at: Int) -> None:
         """V of one vector of tiles and one channel, and the largest inputs of its windows so far."""
         e, v, p = self.task.e, self.task.v, self.task.p
+        compute = self.task.kernel.element.compute
         sizes, lines = self.tiling.sizes, e.at(self.task.scratch, "i8", p.lines)
         distances = p.pointer("distances")
+        values, magnitudes = e.settled(values, compute, at), e.settled(magnitudes, compute, at)
 
         def load(place: Int) -> Value:
             return v.load(origin, e.load("i64", distances, place))
 
         def keep_largest(places: list[Int], found: list[Value]) -> None:
             for place, magnitude in zip(places, found):
-                to = e.add(e.mul(p.band_length, place), at)
+                to = e.mul(p.band_length, place)
                 v.store_bits(v.larger(magnitude, v.load_bits(magnitudes, to)), magnitudes, to)
 
         def store(places: list[Int], data: list[Value]) -> None:
             for place, value in zip(places, data):
-                v.store(value, values, e.add(at, e.mul(p.point, place)))
+                v.store(value, values, e.mul(p.point, place))
 
         held = [load(i) for i in range(self.tiling.points if self.tiling.points <= IN_REGISTERS else 0)]
 

@@ -34,7 +34,6 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
     e: Emitter = module.function("task", "pip")
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), WINOGRAD_WEIGHT_PARAMETERS)
-    p.read(*WINOGRAD_WEIGHT_PARAMETERS)
     stored = Vectors(e, kernel.element, 1, fused=False)
     double = Vectors(e, ELEMENTS["float64"], 1, fused=False)
     largest, g = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", p.lines)

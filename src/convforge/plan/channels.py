@@ -117,11 +117,11 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             activation=request.activation,
         )
         mr = self.kernel.mr
+        self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
             layout, self.element, target, mr, transposed=spec.transposed, rank=spec.rank
         )
         self.reads_in_place = self.kernel.columns is None
-        self._job = Job(self.kernel, target)
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         self.tasks = gather.batch * gather.groups * out_blocks

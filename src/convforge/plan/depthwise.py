@@ -92,8 +92,8 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         plane = plane_rows * layout.pitch + 2 * max(lanes, layout.row_length - layout.pitch) + vectors * lanes
         plane = -(-plane // lanes) * lanes
         self.kernel = self._kernel(request, target, layout, lanes, (rows, vectors), plane)
-        self.weights = WeightPacking(layout, self.element, target, 1, transposed=False, rank=spec.rank)
         self._job = Job(self.kernel, target)
+        self.weights = WeightPacking(layout, self.element, target, 1, transposed=False, rank=spec.rank)
         bands = -(-h.columns // band_rows)
         wanted = threads * TASKS_PER_THREAD if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
         group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))

@@ -81,10 +81,10 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
         )
+        self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
             layout_of(gather), self.element, target, 1, transposed=False, rank=spec.rank
         )
-        self._job = Job(self.kernel, target)
         group_block, _ = share_groups(gather, threads)
         group_blocks = -(-gather.groups // group_block)
         self.tasks = gather.batch * group_blocks

@@ -82,10 +82,10 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
         )
+        self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
             layout_of(gather), self.element, target, 1, transposed=False, rank=spec.rank
         )
-        self._job = Job(self.kernel, target)
         group_block, missing = share_groups(gather, threads)
         band_rows, strip_columns = h.columns, w.columns
         if h.columns >= 2 * rows:

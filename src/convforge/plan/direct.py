@@ -94,11 +94,11 @@ class DirectPlan(KernelPlan[GatherKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
         )
+        self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
             layout, element, target, schedule.mr, transposed=spec.transposed, rank=spec.rank
         )
         self.reads_in_place = not schedule.packed
-        self._job = Job(self.kernel, target)
         self._fill(x_steps, y_steps)
 
     def _fill(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> None:

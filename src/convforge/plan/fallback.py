@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
-from convforge.runtime import ExecutableMemoryRefusedError, pool
+from convforge.runtime import ExecutableMemoryRefusedError, probe_execution
 
 
 @lru_cache(maxsize=1)
 def executable_memory_refused() -> bool:
     """Whether kernels cannot run here. Warns once, naming the cause."""
     try:
-        pool()
+        probe_execution()
     except ExecutableMemoryRefusedError as error:
         warnings.warn(
             f"convforge computes with NumPy, far slower than its kernels: {error}. Allow memory to become "

@@ -23,12 +23,24 @@ class Kernel(Protocol):
 
 
 class Job:
-    """A kernel's machine code, bound to the thread pool."""
+    """A kernel's machine code, bound to the thread pool. Compiling begins when it is made, and is waited for
+    when it first runs.
+    """
 
     def __init__(self, kernel: Kernel, target: Target) -> None:
-        self.code = runtime.loader.load(repr(kernel), target, lambda: kernel.emit(target.triple))
-        self._task = self.code.addresses["task"]
-        self._pool = runtime.pool()
+        self._code = runtime.loader.begin(repr(kernel), target, lambda: kernel.emit(target.triple))
+        runtime.begin_pool()
+        self._bound: tuple[int, runtime.Pool] | None = None
+
+    @property
+    def code(self) -> runtime.Loaded:
+        """The machine code; compiled by now."""
+        return self._code.result()
+
+    def _bind(self) -> tuple[int, runtime.Pool]:
+        pool = runtime.pool()
+        self._bound = (self.code.addresses["task"], pool)
+        return self._bound
 
     def run(
         self,
@@ -46,14 +58,12 @@ class Job:
         `scratch_bytes` is one thread's; the others are addresses, 0 where a kernel takes none. The caller
         keeps what lies there alive.
         """
-        pool = self._pool
+        task, pool = self._bound or self._bind()
         threads = min(threads, total)
         if threads > 1:
             pool.call(threads - 1)
         scratch = runtime.scratch.address(scratch_bytes * threads)
-        pool.run(
-            self._task, pool.address, total, threads, scratch, scratch_bytes, parameters, x, weights, bias, y
-        )
+        pool.run(task, pool.address, total, threads, scratch, scratch_bytes, parameters, x, weights, bias, y)
 
     def run_watched(
         self,

@@ -109,8 +109,8 @@ class WinogradPlan(WatchedPlan[WinogradKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
         )
-        self.weights = WinogradWeights(gather, element, target, mr, tiling, spec.transposed, spec.rank)
         self._job = Job(self.kernel, target)
+        self.weights = WinogradWeights(gather, element, target, mr, tiling, spec.transposed, spec.rank)
         self._fill(gather, layout, target, x_steps, y_steps)
 
     def _fill(

@@ -11,12 +11,21 @@ from convforge.runtime.loading import (
     set_cache_dir,
 )
 from convforge.runtime.memory import ExecutableMemoryRefusedError, address_of, scratch
-from convforge.runtime.threads import get_num_threads, pool, set_num_threads
+from convforge.runtime.threads import (
+    Pool,
+    begin_pool,
+    get_num_threads,
+    pool,
+    probe_execution,
+    set_num_threads,
+)
 
 __all__ = [
     "ExecutableMemoryRefusedError",
     "Loaded",
+    "Pool",
     "address_of",
+    "begin_pool",
     "cache_clear",
     "cache_info",
     "generator_version",
@@ -24,6 +33,7 @@ __all__ = [
     "loader",
     "notes",
     "pool",
+    "probe_execution",
     "scratch",
     "set_cache_dir",
     "set_num_threads",

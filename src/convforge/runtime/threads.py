@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from convforge.runtime.loading import loader
+from convforge.runtime.cores import available_cores
+from convforge.runtime.forge import Pending
+from convforge.runtime.loading import LINKS_ITSELF, Loaded, loader
+from convforge.runtime.memory import ExecutableMemory
 from convforge.target import Target
 
 # An idle worker looks for work this many times before it sleeps: about 100 µs, the time between the layers
@@ -26,24 +29,6 @@ _YIELD: Any = (
 )
 
 
-def available_cores() -> int:
-    """Cores that this process may use: its affinity mask, bounded by its cgroup's quota."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, _cgroup_cores() or cores))
-
-
-def _cgroup_cores() -> int | None:
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()[:2]
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else max(1, round(int(quota) / int(period)))
-
-
 class Pool:
     """Workers of one process. Started at the first job that wants them; made anew after a fork."""
 
@@ -53,9 +38,7 @@ class Pool:
         self._at = at
         self._memory = np.zeros(at.POOL_BYTES + 128, np.uint8)
         self.address = -(-self._memory.ctypes.data // 128) * 128
-        target = Target.host()
-        code = loader.load(_POOL_NAME, target, lambda: _emit_pool(target))
-        self._code = code
+        self._code = code = begin_pool().result()
         pointer, integer = ctypes.c_void_p, ctypes.c_int64
         self._work = ctypes.CFUNCTYPE(integer, pointer, integer)(code.addresses["work"])
         signature: list[Any] = [None, pointer, pointer, integer, integer, pointer, integer] + [
@@ -134,6 +117,12 @@ class _State:
     lock = threading.Lock()
 
 
+def begin_pool() -> Pending[Loaded]:
+    """Have the pool's machine code made."""
+    target = Target.host()
+    return loader.begin(_POOL_NAME, target, lambda: _emit_pool(target))
+
+
 def pool() -> Pool:
     """The process's pool."""
     if _State.pool is None:
@@ -141,6 +130,14 @@ def pool() -> Pool:
             if _State.pool is None:
                 _State.pool = Pool()
     return _State.pool
+
+
+def probe_execution() -> None:
+    """Raises ExecutableMemoryRefusedError where this process may not make memory executable."""
+    if LINKS_ITSELF:
+        ExecutableMemory(b"\0")
+    else:
+        pool()
 
 
 def set_num_threads(num_threads: Any) -> None:

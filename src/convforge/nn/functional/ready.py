@@ -123,6 +123,11 @@ class WeightWatch:
             if weight.flags.owndata and box[1] < KNOWN_ADDRESS:
                 own = (weakref.ref(weight), box, box[0], box[1])  # counted before the values are read
         seen, seen_bias, key = self._last
+        if own is not None:
+            # Nobody else can write to it from here on: its values need no reading, now or later.
+            key = _next_key()
+            self._last, self._own = (None, None, key), _Own(*own, bias_now, key)
+            return key
         now = weight.tobytes() if weight.nbytes <= _COPIED_BYTES else _fingerprint(weight)
         if now is None:
             return None
@@ -130,7 +135,7 @@ class WeightWatch:
             key = _next_key()
             # One assignment, so that no thread sees the values of one call with the key of another.
             self._last = (now, bias_now, key)
-        self._own = None if own is None else _Own(*own, bias_now, key)
+        self._own = None
         return key
 
 
