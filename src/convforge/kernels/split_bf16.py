@@ -56,7 +56,6 @@ def emit_split_bf16(kernel: SplitKernel, module: Module) -> None:
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), SPLIT_PARAMETERS)
-    p.read(*(name for name in SPLIT_PARAMETERS if not name.endswith("table")))
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
     v, tiles = Vectors(e, kernel.element, kernel.lanes, fused=False), Tiles(e)
     storage, length = kernel.element.storage, kernel.length
@@ -168,7 +167,7 @@ class _Task:
         sums = [[i * columns + j for j in range(columns)] for i in range(rows)]
         a = [rows * columns + i for i in range(rows)]
         b = [rows * columns + rows + j for j in range(columns)]
-        pair_bytes = e.mul(p.planes, p.plane, 4)
+        pair_bytes, part_words = e.mul(p.planes, p.plane, 4), p.part
         selected = read_selection(e, phase, number)
         for tile in (tile for row in sums for tile in row):
             tiles.zero(tile)
@@ -182,7 +181,7 @@ class _Task:
                         at = (of_weights * rows + i) * _WEIGHT_TILE_BYTES
                         tiles.load(tile, e.at(w, "i8", at), WEIGHT_ROW_BYTES)
                 if loaded[1] != of_input:
-                    part = e.at(x, "i32", e.mul(p.part, of_input))
+                    part = e.at(x, "i32", e.mul(part_words, of_input))
                     for j, tile in enumerate(b):
                         tiles.load(tile, e.at(part, "i32", j * TILE_NUMBERS), pair_bytes)
                 loaded = of_weights, of_input

@@ -70,7 +70,7 @@ def _emit_words(
     seen: list[Value],
 ) -> list[Value]:
     """Split the planes of a pair; what was seen of magnitudes."""
-    b, upper = e.b, v.bits_constant(16)
+    b, upper, part_words = e.b, v.bits_constant(16), p.part
     with e.loop(0, p.planes, carried=seen, name="residue") as residue:
         at = e.mul(residue.index, p.plane)
         even, to = e.at(planes, "f32", at), e.at(words, "i32", at)
@@ -80,6 +80,6 @@ def _emit_words(
             j.next = emit_seen(v, emit_seen(v, j.carried, low), high)
             both = zip(emit_parts(v, low, kernel.parts), emit_parts(v, high, kernel.parts))
             for part, (a, c) in enumerate(both):
-                v.store_bits(b.or_(b.lshr(a, upper), c), e.at(to, "i32", e.mul(p.part, part)), j.index)
+                v.store_bits(b.or_(b.lshr(a, upper), c), e.at(to, "i32", e.mul(part_words, part)), j.index)
         residue.next = j.results
     return residue.results

@@ -31,7 +31,6 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), SPLIT_WEIGHT_PARAMETERS)
-    p.read(*SPLIT_WEIGHT_PARAMETERS)
     v = Vectors(e, kernel.element, kernel.lanes, fused=False)
     weights, packed = e.load_pointer(call, 1), e.load_pointer(call, 4)
     storage, line = kernel.element.storage, e.at(scratch, "i8", HEADER_BYTES)
@@ -43,7 +42,7 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     step = kernel.parts * kernel.mr * _ROW
     at = e.add(start, e.mul(e.add(e.mul(group, p.out_tiles), tile), p.blocks, taps, step))
     target = e.at(packed, "bf16", at)
-    first, together = e.mul(tile, kernel.mr), e.mul(p.pairs, 2)
+    first, together, w_channel = e.mul(tile, kernel.mr), e.mul(p.pairs, 2), p.w_channel
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
 
     def pack_row(x: Value, to: Value, count: Int, seen: list[Value]) -> list[Value]:
@@ -51,7 +50,7 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
         for j in range(0, _ROW, v.lanes):
             v.store(v.zero(), line, j)
         with e.loop(0, count, name="channel") as c:
-            e.store(v.widen(e.load(storage, x, e.mul(c.index, p.w_channel))), "f32", line, c.index)
+            e.store(v.widen(e.load(storage, x, e.mul(c.index, w_channel))), "f32", line, c.index)
         for j in range(0, _ROW, v.lanes):
             value = v.load(line, j)
             seen = emit_seen(v, seen, value)

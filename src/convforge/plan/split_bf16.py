@@ -99,10 +99,10 @@ class SplitPlan(WatchedPlan[SplitKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
         )
+        self._job = Job(self.kernel, target)
         self.weights = SplitWeights(
             layout, element, target, self.schedule, transposed=spec.transposed, rank=spec.rank
         )
-        self._job = Job(self.kernel, target)
         self._fill(layout, x_steps, y_steps)
 
     def _fill(self, layout: Layout, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> None:
