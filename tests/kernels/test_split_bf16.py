@@ -11,6 +11,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
 from convforge.plan import planner, split_bf16, winograd
@@ -22,9 +23,11 @@ from convforge.problem.gather import gather_of
 from convforge.schedule import layout_of
 from convforge.schedule.split_bf16 import channel_blocks, tile_shapes, why_shape_illegal
 from convforge.target.target import X86_FEATURES
+from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
 from support.guarded import Guarded
 from support.tile_unit import TileUnit, tile_unit
+from support.tolerance import assert_close
 
 Array = Any
 RNG = np.random.default_rng(5)
@@ -164,6 +167,35 @@ def test_outputs_and_positions_at_the_edges_of_tiles(outputs: int, width: int, u
         assert serves(spec)
         y = plan.output(spec, x, weight, out=poisoned(spec))
         assert error(y, spec, x, weight) < LIMITS["highest"]
+
+
+@st.composite
+def wide_cases(draw: st.DrawFn) -> Case:
+    """Layers of all ranks, strides, paddings and modes, with channels at the edges of tiles."""
+    case = draw(cases(batches=(1, 2, 3)))
+    groups = min(case.groups, 2)
+    inputs, outputs = (draw(st.sampled_from(sizes)) for sizes in ((16, 17, 32, 33, 50), (1, 15, 16, 17, 33)))
+    channels = (groups * inputs, outputs) if case.transposed else (groups * outputs, inputs)
+    return replace(
+        case,
+        groups=groups,
+        input_shape=(case.input_shape[0], groups * inputs, *case.input_shape[2:]),
+        weight_shape=(*channels, *case.weight_shape[2:]),
+    )
+
+
+@settings(max_examples=60)
+@given(case=wide_cases(), dtype=st.sampled_from(["float32", "bfloat16"]), layout=st.sampled_from(LAYOUTS))
+def test_layers_of_every_kind(case: Case, dtype: str, layout: str) -> None:
+    spec = case.spec(numpy_dtype(dtype))
+    x, weight, bias = case.arrays(dtype, 0, layout)
+    with tile_unit():
+        y = plan.output(spec, x, weight, bias, out=poisoned(spec))
+    wide = [None if a is None else a.astype(np.float64) for a in (x, weight, bias)]
+    sizes = [None if a is None else np.abs(a) for a in wide]
+    double = replace(spec, dtype=np.dtype(np.float64))
+    length = spec.in_channels // spec.groups * int(np.prod(spec.kernel_size))
+    assert_close(y, reference.output(double, *wide), reference.output(double, *sizes), length)
 
 
 @pytest.mark.parametrize("shape", tile_shapes())
