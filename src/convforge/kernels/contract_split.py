@@ -29,15 +29,15 @@ INPUT_RANGE = (2.0**-60, 2.0**60)
 WEIGHT_RANGE = (2.0**-40, 2.0**50)
 SUM_LIMIT = 1 << 17
 
-# blocks, pairs: of channels (schedule/split_bf16.py); chain: blocks that are summed up in tiles. part: words
-# from a part of the packed input to the next. words, sums, tile: where the packed input, held sums, and tiles
+# blocks, pairs: of channels (schedule/split_bf16.py); chain: blocks that are summed up in tiles. pair, part:
+# words from a pair, a part of the packed input to the next. words, sums, tile: where the packed input, held sums, and tiles
 # on their way out lie in scratch, in bytes. shapes: the address of the tiles' shapes.
 SPLIT_PARAMETERS = (
     *("groups", "channels", "blocks", "pairs", "out_channels", "out_tiles", "task_tiles", "out_blocks"),
     *("bands", "band_tiles", "flat", "chain", "tile_group"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
     *PACKING,
-    *("slice_rows", "phases", "phase_table", "part", "words", "sums", "tile", "shapes"),
+    *("slice_rows", "phases", "phase_table", "pair", "part", "words", "sums", "tile", "shapes"),
 )
 SPLIT_WEIGHT_PARAMETERS = (
     *("groups", "channels", "blocks", "pairs", "out_channels", "out_tiles"),

@@ -128,8 +128,7 @@ class _Task:
             with e.loop(0, p.blocks, step=p.chain, name="chain") as chain:
                 blocks = e.minimum(p.chain, e.sub(p.blocks, chain.index))
                 last = e.equal(e.add(chain.index, blocks), p.blocks)
-                at = e.mul(chain.index, p.pairs, p.planes, p.plane)
-                chain_words = e.at(words, "i32", at)
+                chain_words = e.at(words, "i32", e.mul(chain.index, p.pairs, p.pair))
                 with e.loop(outs[0], outs[1], name="out_tile") as out:
                     channel = e.mul(out.index, kernel.mr)
                     weights = [self._weights(phase, out.index, chain.index) for phase in phases]
@@ -167,7 +166,7 @@ class _Task:
         sums = [[i * columns + j for j in range(columns)] for i in range(rows)]
         a = [rows * columns + i for i in range(rows)]
         b = [rows * columns + rows + j for j in range(columns)]
-        pair_bytes, part_words = e.mul(p.planes, p.plane, 4), p.part
+        pair_bytes, part_words = e.mul(p.pair, 4), p.part
         selected = read_selection(e, phase, number)
         for tile in (tile for row in sums for tile in row):
             tiles.zero(tile)

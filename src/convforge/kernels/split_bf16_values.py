@@ -43,7 +43,7 @@ def emit_values(
             e, v, kernel.columns_in, p, source=source, target=planes, channels=there,
             first_row=first_row, first_column=first_column,
         )  # fmt: skip
-        words = e.at(e.at(scratch, "i8", p.words), "i32", e.mul(pair.index, p.planes, p.plane))
+        words = e.at(e.at(scratch, "i8", p.words), "i32", e.mul(pair.index, p.pair))
         pair.next = _emit_words(e, v, p, kernel, planes, words, written, pair.carried)
     emit_flag(e, scratch, emit_outside(v, pair.results, INPUT_RANGE))
 

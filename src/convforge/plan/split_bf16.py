@@ -31,6 +31,7 @@ NAME = "split bf16"
 
 # Parts of a float32 that keep the promise of each precision (docs/performance.md has the errors).
 _PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
+_LINE_WORDS = 16
 # Images that are slices leave row by row: a part of the cycles that this must save.
 _WORTH = 0.05
 # Fewer channels leave more than half of each product of tiles to zeros.
@@ -113,7 +114,8 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         blocks = -(-gather.in_channels // (2 * schedule.pairs))
         band = band_of(layout, schedule.band_tiles * kernel.length, kernel.lanes, kernel.length)
-        pair_words = layout.planes * band.plane
+        # An odd number of lines: the 16 rows of a tile lie in different sets of the cache.
+        pair_words = _LINE_WORDS * (-(-layout.planes * band.plane // _LINE_WORDS) | 1)
         part = blocks * schedule.pairs * pair_words
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         phases = phase_table(
@@ -129,7 +131,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         shapes = product_shapes(schedule.rows, schedule.columns, schedule.pairs)
         tile_bytes = kernel.mr * kernel.length * 4 * kernel.interleave
         held_tiles = schedule.channel_tiles * schedule.tile_group if schedule.chain < blocks else 0
-        words = aligned(HEADER_BYTES + 2 * pair_words * 4)
+        words = aligned(HEADER_BYTES + 2 * layout.planes * band.plane * 4)
         sums = aligned(words + schedule.parts * part * 4)
         tile = aligned(sums + held_tiles * tile_bytes)
         self.workspace_bytes = aligned(tile + tile_bytes + 64)
@@ -171,6 +173,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
             "slice_rows": layout.slice_rows,
             "phases": len(phases.records),
             "phase_table": phases.records.ctypes.data,
+            "pair": pair_words,
             "part": part,
             "words": words,
             "sums": sums,

@@ -26,6 +26,8 @@ from convforge.schedule.split_bf16 import (
 from convforge.target import Target
 
 _PRODUCT_CYCLES, _LOAD_CYCLES = 24.6, 19.0
+# From a product to the next one that adds to the same tile: 52 of the unit's cycles where a product takes 16.
+_LATENCY_CYCLES = 80.0
 # For a vector of one channel: packed as fp32 and looked at, then split; each part rounded and stored.
 _PACK_CYCLES, _PART_CYCLES = 5.0, 3.0
 # For a tile of sums: zeroed, stored and read back; for each of its vectors, in each chain and at the end.
