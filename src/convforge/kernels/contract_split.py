@@ -30,8 +30,8 @@ WEIGHT_RANGE = (2.0**-40, 2.0**50)
 SUM_LIMIT = 1 << 17
 
 # blocks, pairs: of channels (schedule/split_bf16.py); chain: blocks that are summed up in tiles. pair, part:
-# words from a pair, a part of the packed input to the next. words, sums, tile: where the packed input, held sums, and tiles
-# on their way out lie in scratch, in bytes. shapes: the address of the tiles' shapes.
+# words from a pair, and from a part, of the packed input to the next. words, sums, tile: where the packed
+# input, held sums, and tiles on their way out lie in scratch, in bytes. shapes: the address of the tiles'.
 SPLIT_PARAMETERS = (
     *("groups", "channels", "blocks", "pairs", "out_channels", "out_tiles", "task_tiles", "out_blocks"),
     *("bands", "band_tiles", "flat", "chain", "tile_group"),

@@ -1,8 +1,8 @@
 """Chooses tiles and blocks of the split bf16 family, without a clock.
 
 Cycles are those of the vector unit's multiply-adds, as other families count them. A product of tiles takes 16
-at least; 24.6 were measured (2347 GFLOP/s where fp32 multiply-adds make 226). A kernel with neither blocks
-nor tasks (six layers; one, three and six products) ran at 55 to 85, 111 to 146, and 172 to 420 operations a
+at least; 24.6 were measured (2347 GFLOP/s where fp32 multiply-adds make 226). A prototype with neither blocks
+nor tasks (five layers; six, three and one product) ran at 55 to 85, 111 to 146, and 172 to 420 operations a
 cycle: 19 more cycles for each tile that is loaded explain most of it. Nothing else here has been measured
 on a processor with AMX yet: packing and finishing are counted in instructions.
 """
@@ -50,16 +50,14 @@ def shape_cycles(layout: Layout, target: Target, parts: int, shape: tuple[int, i
     """Cycles of one image and one group in tiles of (rows, columns), packing aside."""
     rows, columns = shape
     gather = layout.gather
-    step = (
-        len(PRODUCTS[parts]) * rows * columns * _PRODUCT_CYCLES + loads(parts, rows, columns) * _LOAD_CYCLES
-    )
+    product = max(rows * columns * _PRODUCT_CYCLES, _LATENCY_CYCLES)
+    step = len(PRODUCTS[parts]) * product + loads(parts, rows, columns) * _LOAD_CYCLES
     blocks, _ = channel_blocks(gather.in_channels)
     vectors = TILE_ROWS * TILE_NUMBERS * 4 / target.vector_bytes
     chains = -(-blocks // chain_length(layout))
     finish = rows * columns * (_TILE_CYCLES + vectors * _VECTOR_CYCLES) * chains
-    tiles = -(-tiled_length(layout) // (columns * TILE_NUMBERS)) * -(
-        -gather.out_channels // (rows * TILE_ROWS)
-    )
+    tiles = -(-tiled_length(layout) // (columns * TILE_NUMBERS))
+    tiles *= -(-gather.out_channels // (rows * TILE_ROWS))
     return tiles * sum(blocks * len(taps) * step + finish for taps in gather.taps_by_phase)
 
 
