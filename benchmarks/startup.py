@@ -141,7 +141,7 @@ def drop_from_page_cache(files: list[Path]) -> None:
 
 
 def run_program(program: str, *arguments: str) -> dict[str, Any]:
-    """The JSON that a program prints in a fresh interpreter, whose bytecode is kept as an installed one's is."""
+    """The JSON that a program prints in a fresh interpreter, which keeps bytecode as installed ones do."""
     command = [sys.executable, "-c", program, *arguments]
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from convforge.ir.element import Element
 from convforge.ir.emitter import TYPES, Emitter, Int
@@ -179,6 +179,21 @@ class Vectors:
             self.e.b.store(self.narrow(value), self.e.at(pointer, kind, offset), align=width)
         else:
             self._masked_store(self.narrow(value), kind, width, pointer, offset, mask)
+
+    def store_run(self, value: Callable[[Int], Value], pointer: Value, count: Int) -> None:
+        """Narrow to storage and store `count` elements, none if negative; value(i): the vector from i on.
+
+        Only what does not fill a vector is stored under a mask: with AVX2 that takes AMD's processors 20
+        cycles or more, a tenth of a layer's time where every store did.
+        """
+        e = self.e
+        count = e.maximum(count, 0)
+        rest = e.rem(count, self.lanes)
+        whole = e.sub(count, rest)
+        with e.loop(0, whole, step=self.lanes, name="whole") as i:
+            self.store_stored(value(i.index), pointer, i.index)
+        with e.when(e.less(0, rest)):
+            self.store_stored(value(whole), pointer, whole, self.first(rest))
 
     def store_leading(self, value: Value, pointer: Value, offset: Int, count: int) -> None:
         """Narrow to storage and store the first `count` lanes, a number known now.

@@ -58,7 +58,7 @@ GATHER_PARAMETERS = (
     *("task_tiles", "out_blocks", "bands", "band_tiles", "flat", "channel_block", "tile_group"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
     *PACKING,
-    *("slice_rows", "phases", "phase_table", "accumulators", "tile"),
+    *("slice_rows", "reach_rows", "phases", "phase_table", "accumulators", "tile"),
 )
 PHASE_FIELDS = (
     *("taps", "weights", "selections", "tile_selection", "tile_step"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import LEAKY_SLOPE, Activation, WayOut
@@ -40,11 +42,18 @@ def emit_write_flat(
     room: Int,
 ) -> None:
     """Write a tile whose outputs lie side by side: `room` elements from `target` on, `rows` channels."""
-    for j in range(nv):
-        mask = v.first(e.sub(room, j * v.lanes))
-        for m in range(mr):
-            with e.when(e.less(m, rows)):
-                v.store_stored(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes), mask)
+    whole = e.no_less(room, nv * v.lanes)
+    for m in range(mr):
+        with e.when(e.less(m, rows)):
+            line = e.at(target, v.element.storage, e.mul(channel, m))
+            with e.b.if_else(whole) as (plainly, masked):
+                with plainly:
+                    for j in range(nv):
+                        v.store_stored(tile[m * nv + j], line, j * v.lanes)
+                with masked:
+                    for j in range(nv):
+                        room_here = v.first(e.sub(room, j * v.lanes))
+                        v.store_stored(tile[m * nv + j], line, j * v.lanes, room_here)
 
 
 def emit_write_rows(
@@ -99,9 +108,7 @@ def emit_write_rows(
                     room = e.minimum(e.mul(count, 2), e.sub(out_width, e.mul(begin, 2)))
                     _emit_pairs(e, v, held, e.at(held, kind, tile_size), to, room)
                 elif way == "unit":
-                    with e.loop(0, count, step=v.lanes, name="out_column") as j:
-                        mask = v.first(e.sub(count, j.index))
-                        v.store_stored(v.load(held, j.index), to, j.index, mask)
+                    v.store_run(partial(v.load, held), to, count)
                 else:
                     with e.loop(0, count, name="out_column") as j:
                         value = v.narrow(e.load(kind, held, j.index))
@@ -113,9 +120,20 @@ def _emit_pairs(e: Emitter, v: Vectors, even: Value, odd: Value, to: Value, room
     n = v.lanes
     low = [i // 2 + n * (i % 2) for i in range(n)]
     high = [lane + n // 2 for lane in low]
-    with e.loop(0, room, step=2 * n, name="out_pair") as j:
-        half = e.div(j.index, 2)
+
+    def woven(at: Int) -> tuple[Value, Value]:
+        half = e.div(at, 2)
         a, b = v.load(even, half), v.load(odd, half)
-        left = e.sub(room, j.index)
-        v.store_stored(v.shuffle(a, b, low), to, j.index, v.first(left))
-        v.store_stored(v.shuffle(a, b, high), to, e.add(j.index, n), v.first(e.sub(left, n)))
+        return v.shuffle(a, b, low), v.shuffle(a, b, high)
+
+    room = e.maximum(room, 0)
+    rest = e.rem(room, 2 * n)
+    whole = e.sub(room, rest)
+    with e.loop(0, whole, step=2 * n, name="out_pair") as j:
+        left, right = woven(j.index)
+        v.store_stored(left, to, j.index)
+        v.store_stored(right, to, e.add(j.index, n))
+    with e.when(e.less(0, rest)):
+        left, right = woven(whole)
+        v.store_stored(left, to, whole, v.first(rest))
+        v.store_stored(right, to, e.add(whole, n), v.first(e.sub(rest, n)))

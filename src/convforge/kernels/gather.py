@@ -78,6 +78,8 @@ class _Gather:
         x_image = e.at(x, storage, e.mul(image, p.x_batch))
         y_image = e.at(y, storage, e.mul(image, p.y_batch))
         stop_flat = e.minimum(e.add(first_flat, e.mul(p.band_tiles, self.length)), p.flat)
+        last_row = e.select(one_row, 0, e.div(e.sub(stop_flat, 1), p.pitch))
+        rows = e.add(e.sub(last_row, first_row), p.reach_rows, 1)
         first_out = e.mul(out_block, p.task_tiles)
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
         first_group = e.mul(group_block, p.group_block)
@@ -94,7 +96,7 @@ class _Gather:
                     e.store(key, "i64", scratch)
                     emit_pack(
                         e, v, self.columns, p, source=x_group, target=packed, channels=p.channels,
-                        first_row=first_row, first_column=first_column,
+                        first_row=first_row, first_column=first_column, rows=rows,
                     )  # fmt: skip
                 origin, base = packed, e.add(e.mul(first_row, p.pitch), first_column)
             else:

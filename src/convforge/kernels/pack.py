@@ -29,9 +29,10 @@ def emit_pack(
     channels: Int,
     first_row: Int,
     first_column: Int,
+    rows: Int | None = None,
 ) -> None:
-    """Pack `channels` channels: rows first_row … first_row + p.plane_rows of all planes."""
-    rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
+    """Pack `channels` channels: `rows` rows from first_row on, by default p.plane_rows, of all planes."""
+    rows = e.minimum(p.plane_rows if rows is None else rows, e.sub(p.total_rows, first_row))
     row_table, column_table = p.pointer("row_table"), p.pointer("column_table")
     with (
         e.loop(0, channels, name="pack_channel") as channel,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import ZERO_ROW
@@ -95,8 +97,7 @@ def _emit_columns(
         to = e.at(target, storage, e.mul(m.index, p.y_channel))
         held = e.at(source, compute, e.mul(m.index, kernel.length * kernel.tiling.outputs[2]))
         if kernel.way_out == "unit":
-            with e.loop(0, count, step=v.lanes, name="out_column") as j:
-                v.store_stored(v.load(held, j.index), to, j.index, v.first(e.sub(count, j.index)))
+            v.store_run(partial(v.load, held), to, count)
         else:
             with e.loop(0, count, name="out_column") as j:
                 value = v.narrow(e.load(compute, held, j.index))

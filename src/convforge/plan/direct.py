@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from convforge.ir.element import ELEMENTS
+from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
@@ -20,10 +20,10 @@ from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.phase_table import phase_table
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, input_tables, reads_in_place, way_out
+from convforge.plan.tables import column_kind, input_tables, reads_in_place, rows_collide, way_out
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import gather_of
-from convforge.schedule import GatherSchedule, layout_of
+from convforge.schedule import GatherSchedule, Layout, layout_of
 from convforge.target import Target
 
 NAME = "direct"
@@ -43,7 +43,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
         layout,
         element,
         target,
-        in_place=reads_in_place(layout, element, element_steps(request.x_strides, spec)),
+        in_place=_in_place(layout, element, target, element_steps(request.x_strides, spec)),
         flat_output=way_out(layout, element_steps(request.y_strides, spec)) == "flat",
     )
 
@@ -55,7 +55,7 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
     """
     layout = layout_of(gather_of(request.spec))
     element = ELEMENTS[request.spec.dtype.name]
-    in_place = reads_in_place(layout, element, element_steps(request.x_strides, request.spec))
+    in_place = _in_place(layout, element, target, element_steps(request.x_strides, request.spec))
     return gather_candidates(layout, element, target, threads, in_place=in_place)
 
 
@@ -80,7 +80,7 @@ class DirectPlan(KernelPlan[GatherKernel]):
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
         if schedule is None:
-            in_place = reads_in_place(layout, element, x_steps)
+            in_place = _in_place(layout, element, target, x_steps)
             schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
         self.schedule = schedule
         self.kernel = GatherKernel(
@@ -168,6 +168,7 @@ class DirectPlan(KernelPlan[GatherKernel]):
             "column_table": tables.columns.ctypes.data,
             "x_column": x_steps[4] * w.in_step,
             "slice_rows": layout.slice_rows,
+            "reach_rows": layout.reach_rows,
             "phases": len(phases.records),
             "phase_table": phases.records.ctypes.data,
             "accumulators": accumulators,
@@ -175,3 +176,8 @@ class DirectPlan(KernelPlan[GatherKernel]):
         }
         self._give(GATHER_PARAMETERS, values)
         self._keep: tuple[Any, ...] = (tables, phases)
+
+
+def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
+    """Whether the input can be read where it lies, and better so."""
+    return reads_in_place(layout, element, steps) and not rows_collide(layout, element, target, steps)

@@ -207,9 +207,13 @@ def _bands(layout: Layout, element: Element, target: Target, length: int, tiles:
     lanes = target.vector_bytes // element.compute_bytes
 
     def packed_bytes(bands: int) -> tuple[int, int]:
-        band = band_of(layout, -(-tiles // bands) * length, lanes, length)
+        """Of one band; and how many rows are packed for all bands together."""
+        flats = -(-tiles // bands) * length
         planes = layout.gather.in_channels * layout.planes
-        return planes * band.plane * element.compute_bytes, band.rows * bands
+        starts = range(0, layout.flat, flats)
+        rows = sum((min(at + flats, layout.flat) - 1) // layout.pitch - at // layout.pitch for at in starts)
+        band = band_of(layout, flats, lanes, length)
+        return planes * band.plane * element.compute_bytes, rows + len(starts) * (1 + layout.reach_rows)
 
     def fewest(limit: int) -> int:
         low, high = 1, max(1, min(tiles, layout.flat // max(layout.reach, 1)))

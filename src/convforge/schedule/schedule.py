@@ -115,9 +115,10 @@ def why_tile_illegal(target: Target, accumulators: int, operands: int) -> str | 
     """The reason why a tile of this many live vectors cannot be used, or None.
 
     LLVM spills when every register is live (a 4x7 tile with 35 live vectors ran at a third of the speed of
-    4x6), so two registers stay free.
+    4x6), so two registers of 32 stay free, and one of 16: 6x2 and 15 live are as many as it can keep apart.
     """
-    live, room = accumulators + operands, target.vector_registers - 2
+    registers = target.vector_registers
+    live, room = accumulators + operands, registers - (2 if registers > 16 else 1)
     if live > room:
         return f"{live} live vectors ({accumulators} sums, {operands} operands) exceed {room} registers"
     return None
