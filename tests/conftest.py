@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,3 +41,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         missing = set(mark.args) - Target.host().features
         if missing:
             pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
+
+
+@pytest.fixture
+def unit() -> Iterator[Any]:
+    """A tile unit (support.tile_unit), the host's or an emulated one, used wherever it can be."""
+    from convforge import runtime
+    from support.tile_unit import tile_unit
+
+    threads = runtime.get_num_threads()
+    with tile_unit() as found:
+        yield found
+    runtime.set_num_threads(threads)

@@ -170,19 +170,22 @@ def test_bands_of_long_signals(x_dtype: Any, stride: int, mode: str) -> None:
     check_all_ways(spec, x, weight, some_rescaling(generator, spec, "uint8"), Target.host(), threads=3)
 
 
-def test_weights_are_packed_once_for_all_sizes_of_input() -> None:
+def test_weights_are_packed_once_for_each_tile_that_sizes_of_input_take() -> None:
     generator = np.random.default_rng(0)
     spec, _ = normalize_conv((1, 4, 9, 9), (6, 4, 3, 3), None, rank=2, dtype=np.uint8)
     weight = some_bytes(generator, spec.weight_shape, np.int8)
     rescaling = some_rescaling(generator, spec, "uint8", x_zero=3)
     product = QuantizedProduct(weight, rescaling)
-    for side in (9, 12, 13):
+    packed: list[int] = []
+    for side in (9, 12, 13, 9, 12, 13):
         sized = replace(spec, input_size=(side, side), output_size=(side - 2, side - 2))
         x = some_bytes(generator, sized.input_shape, np.uint8)
         np.testing.assert_array_equal(
             product(sized, x), reference.quantized_output(sized, x, weight, rescaling)
         )
-    assert len(product._packed) == 1
+        packed.append(len(product._packed))
+    assert packed[2] < 3, "some sizes take the same tile"
+    assert packed[3:] == [packed[2]] * 3
 
 
 def test_the_way_of_summing_follows_the_processor() -> None:

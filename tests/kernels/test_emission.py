@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -26,13 +27,16 @@ from convforge.kernels.contract_grad_weight import (
     GradWeightOuterKernel,
     GradWeightPointwiseKernel,
 )
+from convforge.kernels.contract_split import PRODUCTS, SplitKernel, SplitWeightPacker, TileCheckKernel
 from convforge.kernels.contract_winograd import WinogradKernel
+from convforge.plan.split_bf16_cost import loads
 from convforge.plan.tiles import gather_tile
 from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.runtime.compiler import assembly, compile_object
 from convforge.runtime.image import link
 from convforge.schedule import Layout, layout_of, why_tile_illegal
+from convforge.schedule.split_bf16 import tile_shapes
 from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
@@ -165,6 +169,47 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
             assert compile_object(kernel.emit(target.triple), target)
 
 
+def with_tiles(name: str) -> Target:
+    return replace(TARGETS[name], features=TARGETS[name].features | {"amx-tile", "amx-bf16"})
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("shape", tile_shapes())
+def test_steps_of_tiles_are_as_written(name: str, parts: int, shape: tuple[int, int]) -> None:
+    """Every tile keeps its number from load to store, and no vector is touched between products.
+
+    Addresses may be read from the stack: three loads where a step takes hundreds of cycles.
+    """
+    target, (rows, columns) = with_tiles(name), shape
+    kernel = SplitKernel(
+        ELEMENTS["float32"], target.vector_bytes // 4, parts, rows, columns, "unit", "unit", True, "relu"
+    )
+    text = assembly(kernel.emit(target.triple), target)
+    loop = _innermost(text, "tdpbf16ps")
+    assert loop.count("tdpbf16ps") == len(PRODUCTS[parts]) * rows * columns
+    assert loop.count("tileloadd") == loads(parts, rows, columns)
+    assert text.count("tilestored") == text.count("tilezero") == rows * columns
+    assert (text.count("ldtilecfg"), text.count("tilerelease")) == (1, 1)
+    assert not re.search(r"[xyz]mm\d", loop.replace("tmm", "")), f"vectors between products:\n{loop}"
+    assert not re.search(r"tile(load|store)d.*%rsp", text), "a tile was spilled"
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_kernels_on_tiles_refer_to_nothing_outside(name: str, dtype: str) -> None:
+    target, element = with_tiles(name), ELEMENTS[dtype]
+    lanes = target.vector_bytes // 4
+    parts = 3 if dtype == "float32" else 1
+    for kernel in (
+        SplitKernel(element, lanes, parts, 2, 2, "pair", "pair", True, "relu"),
+        SplitKernel(element, lanes, parts, 2, 2, "strided", "flat", False, "none"),
+        SplitWeightPacker(element, lanes, parts, 2),
+        TileCheckKernel(),
+    ):
+        assert link(compile_object(kernel.emit(target.triple), target)).entries.keys() == {"task"}
+
+
 @pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8"])
 def test_images_refer_to_nothing_outside(name: str, dtype: str) -> None:
@@ -268,7 +313,7 @@ def test_activations_compile(activation: str) -> None:
     assert compile_object(gather(X86, activation=activation).emit(X86.triple), X86)
 
 
-def _innermost(text: str) -> str:
+def _innermost(text: str, instruction: str = "vfmadd") -> str:
     """The block that holds the most multiply-adds."""
     blocks = re.split(r"\n\.LBB\d+_\d+:", text)
-    return max(blocks, key=lambda block: block.count("vfmadd"))
+    return max(blocks, key=lambda block: block.count(instruction))

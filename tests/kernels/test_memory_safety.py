@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import sys
 from dataclasses import replace
 from typing import Any
@@ -16,11 +14,11 @@ from convforge.plan import winograd
 from convforge.problem import ConvSpec, normalize_conv
 from support.convolutions import numpy_dtype
 from support.families import costing
+from support.guarded import Guarded
 from support.quantized import run_dot, some_bytes, some_rescaling, ways
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
 
-PAGE = mmap.PAGESIZE
 CASES = {
     "packed": {"shape": (2, 5, 13, 19), "weight": (7, 5, 3, 3), "padding": 1},
     "in place": {"shape": (1, 6, 9, 23), "weight": (5, 6, 1, 1)},
@@ -67,25 +65,6 @@ CASES = {
     "circular": {"shape": (1, 3, 6, 35), "weight": (4, 3, 3, 3), "padding": 1, "padding_mode": "circular"},
     "volume": {"shape": (1, 3, 4, 5, 6), "weight": (4, 3, 3, 3, 3), "padding": 1},
 }
-
-
-class Guarded:
-    """Arrays that end, or begin, where memory that nobody may touch begins, or ends."""
-
-    def __init__(self) -> None:
-        self._held: list[tuple[mmap.mmap, int]] = []
-
-    def array(self, values: np.ndarray[Any, Any], *, at_end: bool) -> np.ndarray[Any, Any]:
-        inner = max(-(-values.nbytes // PAGE), 1) * PAGE
-        memory = mmap.mmap(-1, inner + 2 * PAGE)
-        base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-        for guard in (base, base + PAGE + inner):
-            assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(PAGE), 0) == 0
-        self._held.append((memory, base))
-        start = PAGE + (inner - values.nbytes if at_end else 0)
-        array = np.frombuffer(memory, values.dtype, values.size, start).reshape(values.shape)
-        array[...] = values
-        return array
 
 
 def check(actual: np.ndarray[Any, Any], product: Any, spec: ConvSpec, *arrays: np.ndarray[Any, Any]) -> None:

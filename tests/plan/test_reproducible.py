@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from convforge import plan, runtime
+from convforge.plan import direct, planner, winograd
+from convforge.plan.request import OutputRequest
 from convforge.problem import ConvSpec, normalize_conv
+from convforge.target import Target
 
 LAYERS = {
     "dense": ((3, 70, 14, 14), (64, 70, 3, 3), 1, 1),
@@ -99,6 +103,21 @@ def test_an_output_with_gaps_does_not_change_a_bit(
     )
     gapped = np.empty((*spec.output_shape, 2), np.float32)[..., 0]
     np.testing.assert_array_equal(plan.output(spec, x, weight, out=gapped), plan.output(spec, x, weight))
+
+
+@pytest.mark.parametrize("gapped", ["input", "output"])
+def test_strides_do_not_choose_a_family_that_adds_up_in_another_order(
+    gapped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where two families are nearly as fast, and one of them needs arrays without gaps for it."""
+    spec, x, *_ = _arrays("dense")
+    request = OutputRequest(spec, x.strides, np.empty(spec.output_shape, x.dtype).strides, False, "none")
+    monkeypatch.setattr(winograd, "cost_cycles", lambda request, target: 1.0)
+    monkeypatch.setattr(direct, "cost_cycles", lambda other, target: 0.0 if other == request else 2.0)
+    field = "x_strides" if gapped == "input" else "y_strides"
+    other = replace(request, **{field: tuple(2 * stride for stride in getattr(request, field))})
+    kernels = [planner.plan_output(each, Target.host(), 1).describe() for each in (request, other)]
+    assert all("direct" in kernel for kernel in kernels)
 
 
 def _arrays(name: str) -> tuple[ConvSpec, Any, Any, Any]:

@@ -44,6 +44,9 @@ COLUMN_FIELDS = (
 ZERO_ROW = -(1 << 62)
 # Scratch begins with a header that says which band is packed behind it.
 HEADER_BYTES = 64
+# Where in the header a kernel that serves ordinary values only says that it has met others, and that a plain
+# one must do its work again: an int64, not 0.
+FLAG_BYTES = 8
 
 # What packing needs to know of one input. Strides and sizes count elements; *_table are addresses.
 PACKING = (

@@ -40,8 +40,6 @@ WINOGRAD_WEIGHT_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
     *("lines", "tile_step"),
 )
-# Where in its header a Winograd kernel says that a plain one must do its work again: an int64, not 0.
-WINOGRAD_FLAG_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,10 @@ from convforge.ir.emitter import Emitter, Int, Module
 from convforge.ir.text import FLOAT, I16, Value, splat, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_dot import DOT_HEADER, DOT_PARAMETERS, DOT_RECORD, DotKernel
-from convforge.kernels.gather import GatherNest, Phase
+from convforge.kernels.gather import GatherNest
 from convforge.kernels.pack_dot import emit_pack_dot
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.phases import Phase
 from convforge.kernels.rounding import emit_round
 
 
@@ -118,9 +119,7 @@ class _Dot(GatherNest):
         """The records of a group's output channels, for each phase."""
         phase_channels = e.mul(p.groups, p.out_channels)
         first = e.mul(group, p.out_channels)
-        numbers = [
-            e.add(e.mul(e.add(phase.first, i), phase_channels), first) for i, phase in enumerate(phases)
-        ]
+        numbers = [e.add(e.mul(phase.number, phase_channels), first) for phase in phases]
         size = len(DOT_RECORD)
         return [e.at(bias, "i32", e.add(e.mul(number, size), len(DOT_HEADER))) for number in numbers]
 

@@ -26,7 +26,6 @@ output channels of the task, one tile on its way out. All sizes are run-time par
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
@@ -35,7 +34,6 @@ from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
     PHASE_FIELDS,
-    SELECTION_FIELDS,
     Columns,
     GatherKernel,
 )
@@ -43,27 +41,13 @@ from convforge.kernels.contract_dot import DotKernel
 from convforge.kernels.epilogue import emit_activation, emit_write_flat, emit_write_rows
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.phases import Phase, read_phase, read_selection
 from convforge.kernels.tile import emit_tile
 
 
 def emit_gather(kernel: GatherKernel, module: Module) -> None:
     """Emit the task of a kernel."""
     GatherNest(kernel).emit(module)
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A record of the phase table, read into registers. first: number of the first computed with it."""
-
-    first: Int
-    taps: Int
-    tile_weights: Int
-    weights: Value
-    selections: Value
-    tile_selection: Value
-    tile_step: Int
-    y_offset: Int
-    size: tuple[Int, Int, Int]
 
 
 class GatherNest:
@@ -127,7 +111,16 @@ class GatherNest:
                 size = len(PHASE_FIELDS)
                 records = e.at(p.pointer("phase_table"), "i64", e.mul(phase.index, size))
                 phases = [
-                    self._read_phase(e, p, e.at(records, "i64", i * size), weights, group.index, phase.index)
+                    read_phase(
+                        e,
+                        e.at(records, "i64", i * size),
+                        weights=weights,
+                        kind=self.element.compute,
+                        group=group.index,
+                        out_tiles=p.out_tiles,
+                        tap_weights=e.mul(p.channels, self.mr),
+                        number=e.add(phase.index, i),
+                    )
                     for i in range(self.kernel.interleave)
                 ]
                 self._emit_phases(
@@ -172,25 +165,6 @@ class GatherNest:
         if not self.kernel.has_bias:
             return None
         return [e.at(bias, self.element.compute, e.mul(group, p.out_channels))] * len(phases)
-
-    def _read_phase(
-        self, e: Emitter, p: Parameters, record: Value, weights: Value, group: Int, first: Int
-    ) -> Phase:
-        fields = [e.load("i64", record, i) for i in range(len(PHASE_FIELDS))]
-        taps, weights_at, selections, tile_selection, tile_step, y_offset, *size = fields
-        tile_weights = e.mul(p.channels, taps, self.mr)
-        at = e.add(weights_at, e.mul(group, p.out_tiles, tile_weights))
-        return Phase(
-            first=first,
-            taps=taps,
-            tile_weights=tile_weights,
-            weights=e.at(weights, self.element.compute, at),
-            selections=e.b.inttoptr(selections, weights.type),
-            tile_selection=e.b.inttoptr(tile_selection, weights.type),
-            tile_step=tile_step,
-            y_offset=y_offset,
-            size=(size[0], size[1], size[2]),
-        )
 
     def _emit_phases(
         self,
@@ -285,17 +259,16 @@ class GatherNest:
         pixels: Value,
     ) -> list[Value]:
         """The sums of tile `number` over a block of channels, with the taps that it needs."""
-        chosen = e.load("i64", phase.tile_selection, e.mul(number, phase.tile_step))
-        selection = e.at(phase.selections, "i64", e.mul(chosen, len(SELECTION_FIELDS)))
+        selected = read_selection(e, phase, number)
         return emit_tile(
             e,
             v,
             self.mr,
             self.nv,
-            count=e.mul(block, e.load("i64", selection)),
+            count=e.mul(block, selected.taps),
             weights=weights,
-            distances=e.load_pointer(selection, 1),
-            rows=e.load_pointer(selection, 2),
+            distances=selected.distances,
+            rows=selected.rows,
             pixels=pixels,
         )
 

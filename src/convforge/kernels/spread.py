@@ -16,9 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from convforge.ir.emitter import Emitter, Value
+from convforge.ir.emitter import Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract_winograd import WINOGRAD_FLAG_BYTES
 from convforge.kernels.separable import Pass
 from convforge.schedule.winograd import Tiling
 
@@ -76,12 +75,6 @@ def emit_largest(v: Vectors, so_far: Value, outputs: list[Value], real: Value) -
 def emit_unfit(v: Vectors, largest: Value) -> Value:
     """Whether a magnitude is infinite or NaN: one bit."""
     return v.any(v.e.b.icmp_unsigned(">=", largest, v.bits_constant(_bits(v, float("inf")))))
-
-
-def emit_flag(e: Emitter, scratch: Value, bad: Value) -> None:
-    """Set the header's flag where the bit is set."""
-    with e.when(bad):
-        e.store(e.i64(1), "i64", e.at(scratch, "i8", WINOGRAD_FLAG_BYTES))
 
 
 def _bits(v: Vectors, value: float) -> int:

@@ -8,8 +8,9 @@ from functools import partial
 from convforge.ir.emitter import Int, Value
 from convforge.kernels.combine import emit_transposed_product
 from convforge.kernels.epilogue import emit_activation
+from convforge.kernels.flag import emit_flag
 from convforge.kernels.separable import Pass, emit_separable
-from convforge.kernels.spread import emit_flag, emit_largest, emit_unfit
+from convforge.kernels.spread import emit_largest, emit_unfit
 from convforge.kernels.winograd_task import Task
 from convforge.kernels.write_tiles import emit_write_tiles
 from convforge.schedule.winograd import transforms

@@ -22,9 +22,10 @@ from convforge.ir.vector import Vectors
 from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_winograd import WINOGRAD_WEIGHT_PARAMETERS, WinogradWeightPacker
+from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
-from convforge.kernels.spread import emit_flag, emit_uneven
+from convforge.kernels.spread import emit_uneven
 from convforge.schedule.winograd import transforms
 
 

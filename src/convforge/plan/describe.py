@@ -18,7 +18,7 @@ from convforge.plan.fallback import executable_memory_refused
 from convforge.plan.machine import known_machine
 from convforge.plan.planner import Choice, Verdict, tuned_choice, verdicts
 from convforge.plan.prepared import Prepared
-from convforge.plan.request import OutputPlan, OutputRequest
+from convforge.plan.request import OutputPlan, OutputRequest, contiguous_strides
 from convforge.problem import ConvSpec, Precision, precision_of
 from convforge.problem.gather import gather_of
 from convforge.runtime import get_num_threads
@@ -139,16 +139,9 @@ def _request(spec: ConvSpec, has_bias: bool, precision: Precision | None) -> Out
     size = spec.dtype.itemsize
     return OutputRequest(
         spec,
-        _contiguous(spec.input_shape, size),
-        _contiguous(spec.output_shape, size),
+        contiguous_strides(spec.input_shape, size),
+        contiguous_strides(spec.output_shape, size),
         has_bias,
         "none",
         precision_of(spec.dtype, precision),
     )
-
-
-def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    strides = [itemsize]
-    for size in reversed(shape[1:]):
-        strides.insert(0, strides[0] * max(size, 1))
-    return tuple(strides)

@@ -8,32 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
 from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import (
     GATHER_PARAMETERS,
     HEADER_BYTES,
-    PHASE_FIELDS,
     GatherKernel,
-    WayOut,
 )
 from convforge.kernels.contract_dot import DotKernel
 from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
+from convforge.plan.phase_table import phase_table
 from convforge.plan.request import OutputRequest
-from convforge.plan.selections import Selections, select_taps
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import (
-    column_kind,
-    distances,
-    input_tables,
-    reads_in_place,
-    rows_collide,
-    weight_rows,
-)
+from convforge.plan.tables import column_kind, input_tables, reads_in_place, rows_collide, way_out
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GatherSchedule, Layout, layout_of
@@ -93,6 +82,7 @@ class GatherPlan(KernelPlan[K], Generic[K]):
     schedule: GatherSchedule
     element: Element
     starts: Sequence[int]  # where the packed weights of each phase begin
+    all_taps: bool = False  # whether those that meet only padding count too
     _keep: list[Any]
 
     def _values(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> dict[str, int]:
@@ -107,11 +97,18 @@ class GatherPlan(KernelPlan[K], Generic[K]):
         plane = band.plane
         channel_step = layout.planes * plane if schedule.packed else x_steps[1]
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
-        self._keep = [tables]
-        phases = np.array(
-            [self._phase_record(i, plane, channel_step, y_steps) for i in range(len(gather.taps_by_phase))],
-            np.int64,
+        phases = phase_table(
+            layout,
+            y_steps,
+            plane=plane,
+            tile_length=kernel.length,
+            channel_block=schedule.channel_block,
+            channel_step=channel_step,
+            starts=self.starts,
+            row_size=schedule.mr,
+            all_taps=self.all_taps,
         )
+        self._keep = [tables, phases]
         size = self.element.compute_bytes
         packed_bytes = gather.in_channels * layout.planes * plane * size if schedule.packed else 0
         tile_bytes = schedule.mr * kernel.length * size * kernel.interleave
@@ -123,7 +120,6 @@ class GatherPlan(KernelPlan[K], Generic[K]):
         self.workspace_bytes = aligned(tile + tile_bytes + 64)
         self.tasks = gather.batch * group_blocks * bands * out_blocks
         d, h, w = gather.axes
-        self._keep.append(phases)
         return {
             "groups": gather.groups,
             "group_block": schedule.group_block,
@@ -160,40 +156,11 @@ class GatherPlan(KernelPlan[K], Generic[K]):
             "x_column": x_steps[4] * w.in_step,
             "slice_rows": layout.slice_rows,
             "reach_rows": layout.reach_rows,
-            "phases": len(phases),
-            "phase_table": phases.ctypes.data,
+            "phases": len(phases.records),
+            "phase_table": phases.records.ctypes.data,
             "accumulators": accumulators,
             "tile": tile,
         }
-
-    def _phase_record(self, phase: int, plane: int, channel_step: int, y_steps: tuple[int, ...]) -> list[int]:
-        d, h, w = self.gather.phase_triples[phase]
-        taps, block, mr = len(self.gather.taps_by_phase[phase]), self.schedule.channel_block, self.schedule.mr
-        selections = self._selections(phase)
-        records: list[list[int]] = []
-        for chosen in selections.taps:
-            reach = distances(self.layout, phase, plane, block, channel_step, chosen)
-            rows = weight_rows(taps, block, chosen, mr)
-            self._keep += [reach, rows]
-            records.append([len(chosen), reach.ctypes.data, rows.ctypes.data])
-        table = np.array(records, np.int64)
-        self._keep += [selections.tiles, table]
-        values = {
-            "taps": taps,
-            "weights": self.starts[phase],
-            "selections": table.ctypes.data,
-            "tile_selection": selections.tiles.ctypes.data,
-            "tile_step": int(len(selections.tiles) > 1),
-            "y_offset": d.first * y_steps[2] + h.first * y_steps[3] + w.first * y_steps[4],
-            "depth": d.count,
-            "height": h.count,
-            "width": w.count,
-        }
-        return [values[name] for name in PHASE_FIELDS]
-
-    def _selections(self, phase: int) -> Selections:
-        """Which taps each tile of a phase needs."""
-        return select_taps(self.layout, phase, self.kernel.length)
 
 
 def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
@@ -236,19 +203,3 @@ class DirectPlan(GatherPlan[GatherKernel]):
         self.starts = weights.starts
         self.reads_in_place = not schedule.packed
         self._give(GATHER_PARAMETERS, self._values(x_steps, y_steps))
-
-
-def way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
-    """How neighbouring outputs of the flat run lie in an output of these strides."""
-    gather = layout.gather
-    d, h, w = gather.axes
-    if steps[4] != 1 and w.out_size > 1:
-        return "strided"
-    if w.out_step > 1 and w.out_size > 1:
-        return "pair" if len(w.phases) == w.out_step == 2 else "strided"
-    whole = all(axis.out_step == 1 for axis in gather.axes)
-    no_gaps = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
-    dense = (h.out_size == 1 or steps[3] == w.out_size) and (
-        d.out_size == 1 or steps[2] == w.out_size * h.out_size
-    )
-    return "flat" if whole and no_gaps and dense else "unit"

@@ -26,13 +26,12 @@ from convforge.kernels.contract_dot import (
     dot_element,
 )
 from convforge.plan.cache import PLAN_LIMIT
-from convforge.plan.direct import GatherPlan, way_out
+from convforge.plan.direct import GatherPlan
 from convforge.plan.dot_weights import DotWeights
 from convforge.plan.heuristic import gather_schedule
 from convforge.plan.job import Job
-from convforge.plan.selections import Selections, select_taps
 from convforge.plan.sizes import element_steps
-from convforge.plan.tables import column_kind
+from convforge.plan.tables import column_kind, way_out
 from convforge.problem import ConvSpec
 from convforge.problem.gather import Gather, gather_of
 from convforge.runtime import get_num_threads
@@ -130,12 +129,7 @@ class DotPlan(GatherPlan[DotKernel]):
         )
         self.weights = DotWeights(spec, whole, products, schedule.mr)
         self.starts = self.weights.starts
+        # Padding counts as the zero point in quads, and the correction for it as all taps.
+        self.all_taps = products == "quads"
         self._job = Job(self.kernel, target)
         self._give(DOT_PARAMETERS, {**self._values(x_steps, y_steps), "group_channels": whole.in_channels})
-
-    def _selections(self, phase: int) -> Selections:
-        if self.kernel.products == "quads":
-            # Padding counts as the zero point there, and the correction for it as all taps.
-            taps = len(self.gather.taps_by_phase[phase])
-            return Selections((tuple(range(taps)),), np.zeros(1, np.int64))
-        return select_taps(self.layout, phase, self.kernel.length)

@@ -119,17 +119,17 @@ def assemble(
     channel_tiles = -(-out_tiles // min(out_tiles, split.out_blocks))
     weight_bytes = channel_tiles * mr * steps * element.compute_bytes
     tile_bytes = channel_tiles * mr * nv * lanes * element.compute_bytes
-    tile_group = _tile_group(weight_bytes, tile_bytes, target, band_tiles)
+    group = tile_group(weight_bytes, tile_bytes, target, band_tiles)
     if steps <= _SHORT_STEPS and channel_block == gather.in_channels:
         run = -(-_SHORT_RUN_BYTES // (nv * lanes * element.compute_bytes))
-        tile_group = max(tile_group, min(run, band_tiles))
+        group = max(group, min(run, band_tiles))
     return GatherSchedule(
         mr=mr,
         nv=nv,
         lanes=lanes,
         channel_block=channel_block,
         band_tiles=band_tiles,
-        tile_group=tile_group,
+        tile_group=group,
         channel_tiles=channel_tiles,
         group_block=-(-gather.groups // min(gather.groups, split.group_blocks)),
         packed=packed,
@@ -186,7 +186,7 @@ def band_of(layout: Layout, length: int, lanes: int, overrun: int) -> Band:
     return Band(rows, row_length, (lines + (1 if lines % 64 in (0, 63) else 0)) * lanes)
 
 
-def _tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:
+def tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:
     """Tiles that share a fetch of the weights: several where weights do not stay in the second-level cache.
 
     Their accumulators take at most a quarter of that cache.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ctypes import c_double, c_float
+from math import isfinite
 from typing import Generic, Protocol, TypeVar
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import fill
+from convforge.kernels.contract import FLAG_BYTES, fill
 from convforge.plan.job import Job
 from convforge.runtime import address_of
 
@@ -76,4 +78,26 @@ class KernelPlan(Generic[K]):
         return (
             f"{self.kernel.name} ({bits}-bit vectors), {self.tasks} tasks on {self.threads} threads, {way}, "
             f"{self.workspace_bytes / 1e6:.2f} MB a thread"
+        )
+
+
+class WatchedPlan(KernelPlan[K]):
+    """A plan of a kernel that serves ordinary values only: it sets a flag where it meets others.
+
+    Weights that are not ordinary are packed with NaN in front.
+    """
+
+    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> bool:
+        """As a `KernelPlan`; False where the weights or an image are to be served by another family."""
+        front = c_float if self.kernel.element.compute_bytes == 4 else c_double
+        return isfinite(front.from_address(packed_weights).value) and self._job.run_watched(
+            FLAG_BYTES,
+            self.tasks,
+            self.threads,
+            self.workspace_bytes,
+            self._parameters_at,
+            x,
+            packed_weights,
+            packed_bias,
+            y,
         )

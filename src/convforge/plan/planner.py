@@ -19,6 +19,7 @@ from convforge.plan import (
     depthwise_map,
     depthwise_rows,
     direct,
+    split_bf16,
     tuned,
     winograd,
 )
@@ -58,6 +59,7 @@ FAMILIES: tuple[Family, ...] = (
     depthwise,
     depthwise_large,
     winograd,
+    split_bf16,
     channels,
     direct,
 )
@@ -143,7 +145,10 @@ def tuned_choice(request: OutputRequest, target: Target, threads: int) -> Choice
 
 
 def _ranked(request: OutputRequest, target: Target) -> list[Family]:
-    """The legal families, cheapest first."""
+    """The legal families, cheapest first for contiguous arrays: strides of others must not choose a family
+    that adds up in another order.
+    """
     legal = [f for f in FAMILIES if f.why_illegal(request, target) is None]
     assert legal, "the direct family serves every request"
-    return legal if len(legal) == 1 else sorted(legal, key=lambda f: f.cost_cycles(request, target))
+    alike = request.without_gaps
+    return legal if len(legal) == 1 else sorted(legal, key=lambda f: f.cost_cycles(alike, target))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class OutputRequest:
     """An output product of arrays of these strides (bytes); grad-input is one too.
 
     x and y are aligned and do not overlap. precision: what must be kept at least; "highest" for all dtypes
-    but float32. plain: no algorithm that adds inputs before it multiplies them.
+    but float32. plain: only families that take every value as it is.
     """
 
     spec: ConvSpec
@@ -29,6 +29,21 @@ class OutputRequest:
     activation: Activation
     precision: Precision = "highest"
     plain: bool = False
+
+    @property
+    def without_gaps(self) -> OutputRequest:
+        """The same product of contiguous arrays."""
+        spec, size = self.spec, self.spec.dtype.itemsize
+        x_strides = contiguous_strides(spec.input_shape, size)
+        return replace(self, x_strides=x_strides, y_strides=contiguous_strides(spec.output_shape, size))
+
+
+def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Strides in bytes of an array without gaps."""
+    strides = [itemsize]
+    for size in reversed(shape[1:]):
+        strides.insert(0, strides[0] * max(size, 1))
+    return tuple(strides)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns
+from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns, WayOut
 from convforge.plan.tiles import chain_block
 from convforge.problem.gather import Axis
 from convforge.schedule import Layout
@@ -87,6 +87,22 @@ def column_kind(layout: Layout, column_stride: int) -> Columns:
     """How neighbouring packed columns lie in an input whose columns are `column_stride` elements apart."""
     step = layout.gather.axes[2].in_step * column_stride
     return "unit" if step == 1 else "pair" if step == 2 and column_stride == 1 else "strided"
+
+
+def way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
+    """How neighbouring outputs of the flat run lie in an output of these strides."""
+    gather = layout.gather
+    d, h, w = gather.axes
+    if steps[4] != 1 and w.out_size > 1:
+        return "strided"
+    if w.out_step > 1 and w.out_size > 1:
+        return "pair" if len(w.phases) == w.out_step == 2 else "strided"
+    whole = all(axis.out_step == 1 for axis in gather.axes)
+    no_gaps = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
+    dense = (h.out_size == 1 or steps[3] == w.out_size) and (
+        d.out_size == 1 or steps[2] == w.out_size * h.out_size
+    )
+    return "flat" if whole and no_gaps and dense else "unit"
 
 
 def distances(

@@ -6,9 +6,8 @@ error is below that of one chain of fp32 multiply-adds (docs/performance.md). At
 
 from __future__ import annotations
 
-from ctypes import c_double, c_float
 from itertools import product
-from math import isfinite, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,12 @@ from numpy.typing import NDArray
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, ZERO_ROW, WayOut
 from convforge.kernels.contract_winograd import (
-    WINOGRAD_FLAG_BYTES,
     WINOGRAD_PARAMETERS,
     WinogradKernel,
 )
 from convforge.plan.heuristic import ROW_CYCLES, Band, band_of
 from convforge.plan.job import Job
-from convforge.plan.kernel_plan import KernelPlan
+from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import input_tables
@@ -83,7 +81,7 @@ def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan:
     return WinogradPlan(request, target, threads)
 
 
-class WinogradPlan(KernelPlan[WinogradKernel]):
+class WinogradPlan(WatchedPlan[WinogradKernel]):
     """How one convolution is computed for inputs of one shape and one set of strides."""
 
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
@@ -195,26 +193,7 @@ class WinogradPlan(KernelPlan[WinogradKernel]):
             "reach": layout.reach,
         }
         self._give(WINOGRAD_PARAMETERS, parameters)
-        self._front = c_float if size == 4 else c_double
         self._keep = (tables, out_rows, distances)
-
-    def __call__(self, x: int, packed_weights: int, packed_bias: int, y: int) -> bool:
-        """Compute the output at y from the input at x: addresses of arrays that the caller keeps alive.
-
-        False where the weights or an image are not for this family, and y is to be computed by another.
-        """
-        front = self._front.from_address(packed_weights).value
-        return isfinite(front) and self._job.run_watched(
-            WINOGRAD_FLAG_BYTES,
-            self.tasks,
-            self.threads,
-            self.workspace_bytes,
-            self._parameters_at,
-            x,
-            packed_weights,
-            packed_bias,
-            y,
-        )
 
 
 def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, fill
 from convforge.kernels.contract_winograd import (
-    WINOGRAD_FLAG_BYTES,
     WINOGRAD_WEIGHT_PARAMETERS,
     WinogradWeightPacker,
 )
@@ -83,7 +82,7 @@ class WinogradWeights:
         parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
         packed = np.empty(self._size, self._dtype)
         even = self._job.run_watched(
-            WINOGRAD_FLAG_BYTES,
+            FLAG_BYTES,
             gather.groups * self._out_tiles,
             threads,
             aligned(lines + 8 * (taps + 2 * self._tiling.points)),

@@ -1,5 +1,6 @@
 """Compiles emitted kernels, keeps their object code, and runs them on threads."""
 
+from convforge.runtime.amx import why_tiles_refused
 from convforge.runtime.loading import (
     Loaded,
     cache_clear,
@@ -36,4 +37,5 @@ __all__ = [
     "scratch",
     "set_cache_dir",
     "set_num_threads",
+    "why_tiles_refused",
 ]

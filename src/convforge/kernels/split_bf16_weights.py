@@ -1,0 +1,80 @@
+"""Weights split into bf16 parts, in the order in which tiles read them.
+
+    packed[phase][group][tile][block][tap][part][m][2 * pairs] = part of w[group][tile * mr + m][channel][tap]
+
+with zeros for channels that do not exist; a row takes 64 bytes whatever the pairs. A task is one tile of one
+group of one phase. It sets the header's flag where a weight's parts would not be exact.
+Scratch: header, one row in fp32.
+"""
+
+from __future__ import annotations
+
+from convforge.ir.emitter import Int, Module, Value
+from convforge.ir.text import I16, vector
+from convforge.ir.vector import Vectors
+from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, none_seen
+from convforge.kernels.contract import HEADER_BYTES, WEIGHT_PHASE_FIELDS
+from convforge.kernels.contract_split import (
+    SPLIT_WEIGHT_PARAMETERS,
+    WEIGHT_RANGE,
+    WEIGHT_ROW_BYTES,
+    SplitWeightPacker,
+)
+from convforge.kernels.flag import emit_flag
+from convforge.kernels.parameters import Parameters
+
+_ROW = WEIGHT_ROW_BYTES // 2
+
+
+def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
+    """Emit the task; x of the call is the weight array, y the packed one."""
+    e = module.function("task", "pip")
+    call, index, scratch = e.arguments
+    p = Parameters(e, e.load_pointer(call, 0), SPLIT_WEIGHT_PARAMETERS)
+    v = Vectors(e, kernel.element, kernel.lanes, fused=False)
+    weights, packed = e.load_pointer(call, 1), e.load_pointer(call, 4)
+    storage, line = kernel.element.storage, e.at(scratch, "i8", HEADER_BYTES)
+    tile, rest = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
+    group, phase = e.rem(rest, p.groups), e.div(rest, p.groups)
+    record = e.at(p.pointer("phase_table"), "i64", e.mul(phase, len(WEIGHT_PHASE_FIELDS)))
+    taps, start = e.load("i64", record, 0), e.load("i64", record, 1)
+    offsets = e.b.inttoptr(e.load("i64", record, 2), weights.type)
+    step = kernel.parts * kernel.mr * _ROW
+    at = e.add(start, e.mul(e.add(e.mul(group, p.out_tiles), tile), p.blocks, taps, step))
+    target = e.at(packed, "bf16", at)
+    first, together, w_channel = e.mul(tile, kernel.mr), e.mul(p.pairs, 2), p.w_channel
+    source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
+
+    def pack_row(x: Value, to: Value, count: Int, seen: list[Value]) -> list[Value]:
+        """One row: up to 32 channels, gathered and then split; what was seen of magnitudes."""
+        for j in range(0, _ROW, v.lanes):
+            v.store(v.zero(), line, j)
+        with e.loop(0, count, name="channel") as c:
+            e.store(v.widen(e.load(storage, x, e.mul(c.index, w_channel))), "f32", line, c.index)
+        for j in range(0, _ROW, v.lanes):
+            value = v.load(line, j)
+            seen = emit_seen(v, seen, value)
+            for part, bits in enumerate(emit_parts(v, value, kernel.parts)):
+                upper = e.b.trunc(e.b.lshr(bits, v.bits_constant(16)), vector(I16, v.lanes))
+                e.b.store(upper, e.at(to, "bf16", part * kernel.mr * _ROW + j), align=2)
+        return seen
+
+    with e.loop(0, p.blocks, carried=none_seen(v), name="block") as block:
+        channel = e.mul(block.index, together)
+        here = e.minimum(together, e.sub(p.channels, channel))
+        with e.loop(0, taps, carried=block.carried, name="tap") as tap:
+            at = e.add(e.mul(channel, p.w_channel), e.load("i64", offsets, tap.index))
+            x = e.at(source, storage, at)
+            to = e.at(target, "bf16", e.mul(e.add(e.mul(block.index, taps), tap.index), step))
+            with e.loop(0, kernel.mr, carried=tap.carried, name="m") as m:
+                real = e.less(e.add(first, m.index), p.out_channels)
+                m.next = pack_row(
+                    e.at(x, storage, e.mul(m.index, p.w_out)),
+                    e.at(to, "bf16", e.mul(m.index, _ROW)),
+                    e.select(real, here, 0),
+                    m.carried,
+                )
+            tap.next = m.results
+        block.next = tap.results
+    emit_flag(e, scratch, emit_outside(v, block.results, WEIGHT_RANGE))
+    e.done()

@@ -1,0 +1,118 @@
+"""Splits and packs the weights of kernels on tile units (kernels/split_bf16_weights.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import Element
+from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, WEIGHT_PHASE_FIELDS, fill
+from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, WEIGHT_ROW_BYTES, SplitWeightPacker
+from convforge.plan.job import Job
+from convforge.plan.tables import tap_offsets
+from convforge.runtime import address_of
+from convforge.schedule import Layout
+from convforge.schedule.split_bf16 import SplitSchedule
+from convforge.target import Target
+
+Array = NDArray[Any]
+
+_LINE_BYTES = 64
+# Two bf16 NaN: a NaN in fp32.
+_NAN = 0x7FC0
+
+
+class SplitWeights:
+    """Splits and packs the weights of one plan. starts: where those of each phase begin, in bytes."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        element: Element,
+        target: Target,
+        schedule: SplitSchedule,
+        *,
+        transposed: bool,
+        rank: int,
+    ) -> None:
+        self._layout, self._element, self._schedule = layout, element, schedule
+        self._transposed, self._rank = transposed, rank
+        gather = layout.gather
+        self._kernel = SplitWeightPacker(element, target.vector_bytes // 4, schedule.parts, schedule.rows)
+        self._blocks = -(-gather.in_channels // (2 * schedule.pairs))
+        self._out_tiles = -(-gather.out_channels // self._kernel.mr)
+        tap_bytes = self._blocks * self._out_tiles * self._kernel.mr * schedule.parts * WEIGHT_ROW_BYTES
+        sizes = [len(taps) * tap_bytes * gather.groups for taps in gather.taps_by_phase]
+        self.starts = list(accumulate(sizes, initial=0))[:-1]
+        self._size = sum(sizes)
+        self._job = Job(self._kernel, target)
+
+    @property
+    def signature(self) -> Hashable:
+        """All that the packed memory depends on beside the values."""
+        gather, schedule = self._layout.gather, self._schedule
+        channels = (gather.groups, gather.in_channels, gather.out_channels)
+        tiles = (schedule.parts, schedule.rows, schedule.pairs)
+        return (self._element.name, tiles, channels, gather.taps_kept)
+
+    def pack(self, weight: Array, threads: int) -> Array:
+        """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
+        gather = self._layout.gather
+        steps = [s // weight.itemsize for s in weight.strides]
+        first, second = steps[0], steps[1]
+        d, h, w = [0] * (3 - self._rank) + steps[2:]
+        offsets = [tap_offsets(self._layout, i, (d, h, w)) for i in range(len(gather.taps_by_phase))]
+        fields = {
+            "taps": [len(taps) for taps in gather.taps_by_phase],
+            "weights": [start // 2 for start in self.starts],
+            "offsets": [offset.ctypes.data for offset in offsets],
+        }
+        phases = np.array([fields[name] for name in WEIGHT_PHASE_FIELDS], np.int64).T.copy()
+        per_group = gather.in_channels if self._transposed else gather.out_channels
+        values = {
+            "groups": gather.groups,
+            "channels": gather.in_channels,
+            "blocks": self._blocks,
+            "pairs": self._schedule.pairs,
+            "out_channels": gather.out_channels,
+            "out_tiles": self._out_tiles,
+            "w_group": first * per_group,
+            "w_out": second if self._transposed else first,
+            "w_channel": first if self._transposed else second,
+            "phases": len(phases),
+            "phase_table": phases.ctypes.data,
+        }
+        parameters = fill(SPLIT_WEIGHT_PARAMETERS, values)
+        packed = _on_lines(max(self._size, _LINE_BYTES))
+        packed[:2] = 0
+        exact = self._job.run_watched(
+            FLAG_BYTES,
+            self._out_tiles * gather.groups * len(phases),
+            threads,
+            HEADER_BYTES + 2 * WEIGHT_ROW_BYTES,
+            address_of(parameters),
+            address_of(weight),
+            0,
+            0,
+            address_of(packed),
+        )
+        if not exact:
+            packed[:2] = _NAN
+        return packed
+
+    def pack_bias(self, bias: Array) -> Array:
+        """The bias in fp32, with room for the tile that ends beyond it."""
+        padded = np.zeros(bias.size + self._kernel.mr, np.float32)
+        padded[: bias.size] = bias
+        return padded
+
+
+def _on_lines(size_bytes: int) -> NDArray[np.uint16]:
+    """Memory that begins on a line of the cache, as each row of weights then does."""
+    memory = np.empty((size_bytes + _LINE_BYTES) // 2, np.uint16)
+    skipped = -address_of(memory) % _LINE_BYTES // 2
+    return memory[skipped : skipped + size_bytes // 2]

@@ -1,0 +1,82 @@
+"""How a convolution by products of bf16 parts is blocked: shapes of tiles, blocks of channels.
+
+A step multiplies 2 * pairs channels of one tap: `rows` tiles of weights (16 output channels each) with
+`columns` tiles of the input (16 positions of the flat run each), into rows * columns tiles of sums:
+
+    2x2     positions  B0 B1          1x3, for up to 16 channels     3x1, for up to 16 positions
+    weights A0         C0 C1
+            A1         C2 C3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from convforge.problem.gather import Gather, Phase, Tap
+from convforge.schedule.schedule import Order
+
+# Of the tile unit: tiles, rows of a tile (output channels, pairs of channels), numbers in a row of sums.
+TILES, TILE_ROWS, TILE_NUMBERS = 8, 16, 16
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSchedule:
+    """Blocking of the output product on a tile unit.
+
+    parts: bf16 numbers that a value is split into. rows, columns: tiles of sums. pairs: of channels in a
+    block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles whose input is
+    packed together. tile_group: those that share each fetch of weights. channel_tiles: those of output
+    channels of one task.
+    """
+
+    parts: int
+    rows: int
+    columns: int
+    pairs: int
+    chain: int
+    band_tiles: int
+    tile_group: int
+    channel_tiles: int
+
+    @property
+    def order(self) -> Order:
+        """The order of an output's sum: neither shapes of tiles nor threads have a say."""
+        return ("split bf16", self.parts, self.pairs, self.chain)
+
+
+def channel_blocks(channels: int) -> tuple[int, int]:
+    """(blocks, pairs of channels of a block): as few blocks of up to 32 channels as can be, even ones.
+
+    65 channels are three blocks of 22; in blocks of 32 the third would have 31 channels of zeros.
+    """
+    blocks = -(-channels // (2 * TILE_ROWS))
+    return blocks, -(-channels // (2 * blocks))
+
+
+def images_as_slices(gather: Gather) -> Gather | None:
+    """The gather whose one input is a volume with the images as its slices; None for a kernel with depth.
+
+    Then the flat run goes on from image to image, and tiles with it: 49 positions of a 1x1 layer on 7x7 maps
+    fill 3.06 tiles of 16 and not 4.
+    """
+    d, h, w = gather.axes
+    if d.in_size > 1 or d.out_size > 1 or [p.taps for p in d.phases] != [(Tap(0, 0),)]:
+        return None
+    images = replace(
+        d, in_size=gather.batch, out_size=gather.batch, phases=(Phase(0, gather.batch, (Tap(0, 0),)),)
+    )
+    return replace(gather, batch=1, axes=(images, h, w))
+
+
+def why_shape_illegal(rows: int, columns: int) -> str | None:
+    """The reason why tiles of sums in so many rows and columns cannot be used, or None."""
+    needed = rows * columns + rows + columns
+    if needed > TILES:
+        return f"{needed} tiles ({rows * columns} sums, {rows} weights, {columns} inputs) exceed {TILES}"
+    return None
+
+
+def tile_shapes() -> list[tuple[int, int]]:
+    """All legal (rows, columns)."""
+    sizes = range(1, TILES)
+    return [(r, c) for r in sizes for c in sizes if why_shape_illegal(r, c) is None]

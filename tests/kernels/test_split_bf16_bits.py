@@ -1,0 +1,116 @@
+"""Products of bf16 parts: the same bits however they are cut, and nothing touched that is not theirs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convforge import plan, runtime
+from convforge.plan import split_bf16
+from convforge.plan.planner import choices
+from convforge.plan.split_bf16_cost import split_schedule
+from convforge.schedule.split_bf16 import tile_shapes
+from support.guarded import Guarded
+from support.split_bf16 import (
+    CASES,
+    LIMITS,
+    error,
+    make,
+    plan_request,
+    poisoned,
+)
+from support.tile_unit import TileUnit
+
+Array = Any
+
+
+@pytest.mark.parametrize("shape", tile_shapes())
+@pytest.mark.parametrize("name", ["batch", "chains", "transposed, stride 2", "groups"])
+def test_every_shape_of_tiles_has_the_same_bits(
+    name: str, shape: tuple[int, int], unit: TileUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, x, weight, bias = make(name)
+    expected = plan.output(spec, x, weight, bias)
+    monkeypatch.setattr(split_bf16, "split_schedule", lambda *given: split_schedule(*given, shape))
+    plan.clear_plans()
+    np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=poisoned(spec)), expected)
+
+
+@pytest.mark.parametrize("name", ["batch", "chains", "groups", "signal"])
+def test_threads_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
+    spec, x, weight, bias = make(name)
+    results: list[Array] = []
+    for threads in (1, 2, 3, 7):
+        runtime.set_num_threads(threads)
+        results.append(plan.output(spec, x, weight, bias, out=poisoned(spec)))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["batch", "pointwise", "groups", "transposed, stride 2", "images as slices", "tiny images"]
+)
+def test_place_in_the_batch_does_not_change_a_bit(name: str, unit: TileUnit) -> None:
+    spec, x, weight, bias = make(name)
+    whole = plan.output(spec, x, weight, bias)
+    one = replace(spec, batch=1)
+    for i in range(spec.batch):
+        np.testing.assert_array_equal(plan.output(one, x[i : i + 1], weight, bias)[0], whole[i])
+
+
+@pytest.mark.parametrize(
+    "name", ["batch", "stride 2", "volume", "pointwise", "reflect", "transposed, stride 2"]
+)
+def test_strides_of_the_arrays_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
+    spec, x, weight, bias = make(name)
+    expected = plan.output(spec, x, weight, bias)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    gapped = np.full((*x.shape[:-1], x.shape[-1] * 2 + 3), np.nan, np.float32)[..., 1:-2:2]
+    gapped[...] = x
+    backwards = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    for each in (last, gapped, backwards):
+        np.testing.assert_array_equal(plan.output(spec, each, weight, bias), expected)
+    out = np.moveaxis(np.full(np.moveaxis(expected, 1, -1).shape, np.nan, np.float32), -1, 1)
+    np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=out), expected)
+    turned = np.ascontiguousarray(weight.T).T
+    np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
+
+
+def test_choices_of_a_tuner_have_the_same_bits(unit: TileUnit) -> None:
+    spec, x, weight, _ = make("chains")
+    request = plan_request(spec)
+    found = [c for c in choices(request, unit.target, 2) if c.family is split_bf16]
+    assert len(found) > 1
+    assert len({choice.order for choice in found}) == 1
+    results: list[Array] = []
+    for choice in found:
+        made = choice.plan(request, unit.target, 2)
+        packed, y = made.weights.pack(weight, 1), poisoned(spec)
+        assert made(runtime.address_of(x), runtime.address_of(packed), 0, runtime.address_of(y)) is True
+        results.append(y)
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_outside_the_arrays_is_touched(name: str, at_end: bool, unit: TileUnit) -> None:
+    spec, *arrays = make(name)
+    guarded = Guarded()
+    x, weight, bias = (guarded.array(array, at_end=at_end) for array in arrays)
+    out = guarded.array(poisoned(spec), at_end=at_end)
+    plan.output(spec, x, weight, bias, out=out)
+    assert error(out, spec, x, weight, bias) < LIMITS["highest"]
+
+
+@pytest.mark.parametrize("name", ["batch", "transposed, stride 2", "pointwise"])
+def test_gaps_of_the_output_are_not_written(name: str, unit: TileUnit) -> None:
+    spec, x, weight, bias = make(name)
+    held = np.full([2 * n + 1 for n in spec.output_shape], np.nan, np.float32)
+    out = held[tuple(slice(1, None, 2) for _ in spec.output_shape)]
+    plan.output(spec, x, weight, bias, out=out)
+    assert error(out, spec, x, weight, bias) < LIMITS["highest"]
+    assert np.isnan(held).sum() == held.size - out.size
