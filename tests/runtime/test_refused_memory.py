@@ -11,12 +11,13 @@ PROGRAM = """
 import warnings
 import numpy as np
 import convforge.runtime.loading as loading
+import convforge.runtime.threads as threads
 from convforge.runtime import ExecutableMemoryRefusedError
 
 def refuse(code):
     raise ExecutableMemoryRefusedError(1, "memory cannot be made executable")
 
-loading.ExecutableMemory = refuse
+loading.ExecutableMemory = threads.ExecutableMemory = refuse
 import convforge.nn.functional as F
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -72,6 +72,18 @@ class Emitter:
         self.arguments = function.arguments
         self.b = Builder(function)
 
+    def part(self, name: str, values: Sequence[Int]) -> tuple[Emitter, list[Value]]:
+        """Go on in a function of its own, called here with `values`: its emitter, and the values as it sees
+        them. It ends with `done`.
+
+        LLVM's time grows faster than a function's length: Winograd's kernels in three parts compile in two
+        thirds of the time.
+        """
+        given = [self.i64(value) for value in values]
+        function = self.module.declare(name, VOID, [value.type for value in given])
+        self.b.call(function, given)
+        return Emitter(self.module, function), function.arguments
+
     # Integers: fold what is known now.
 
     def i64(self, value: Int) -> Value:

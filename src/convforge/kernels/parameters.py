@@ -32,6 +32,11 @@ class Parameters:
             return self._emitter.load("i64", self._pointer, self._places[name])
         return self._values[name]
 
+    @property
+    def record(self) -> Value:
+        """Where the array lies."""
+        return self._pointer
+
     def let(self, names: Sequence[str], record: Value) -> None:
         """Read names from a record elsewhere: what a loop over phases changes."""
         for i, name in enumerate(names):

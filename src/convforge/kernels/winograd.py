@@ -64,14 +64,16 @@ def emit_winograd(kernel: WinogradKernel, module: Module) -> None:
     group_bias = e.at(bias, compute, e.mul(group, p.out_channels)) if kernel.has_bias else None
     first_out = e.mul(out_block, p.task_tiles)
     stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
-    values, outputs = WinogradValues(task), WinogradOutputs(task)
     with e.loop(0, p.channels, step=p.value_block, name="values") as part:
         behind = e.minimum(p.channels, e.add(part.index, p.value_block))
         channels = Channels(part.index, behind, last=e.equal(behind, p.channels))
         same = e.equal(e.load("i64", scratch), e.add(key, 1))
         with e.when(e.b.not_(e.b.and_(same, e.equal(e.sub(behind, part.index), p.channels)))):
             e.store(e.i64(e.add(key, 1)), "i64", scratch)
-            values.emit(x_group, channels)
+            inner, (source, *bounds) = task.part("values", [x_group, channels.first, channels.stop])
+            all_read = inner.e.equal(bounds[1], inner.p.channels)
+            WinogradValues(inner).emit(source, Channels(bounds[0], bounds[1], last=all_read))
+            inner.e.done()
         with e.loop(first_out, stop_out, step=p.out_group, name="out_group") as out:
             outs = e.minimum(p.out_group, e.sub(stop_out, out.index))
             at = e.mul(e.add(e.mul(group, p.out_tiles), out.index), p.weights_step)
@@ -85,8 +87,18 @@ def emit_winograd(kernel: WinogradKernel, module: Module) -> None:
                 end = e.minimum(task.run, e.add(tile.index, p.tile_group))
                 _emit_sums(task, e.at(weights, compute, at), channels, outs, tile.index, end)
                 with e.when(channels.last):
-                    outputs.emit(leaving, outs, tile.index, end)
+                    _emit_outputs(task, leaving, outs, tile.index, end)
     e.done()
+
+
+def _emit_outputs(task: Task, leaving: Leaving, outs: Int, first: Int, stop: Int) -> None:
+    """The way out, as a part of its own."""
+    bias = [] if leaving.bias is None else [leaving.bias]
+    inner, given = task.part("outputs", [leaving.target, leaving.channels, outs, first, stop, *bias])
+    target, channels, outs, first, stop, *rest = given
+    moved = Leaving(target=target, bias=rest[0] if rest else None, channels=channels)
+    WinogradOutputs(inner).emit(moved, outs, first, stop)
+    inner.e.done()
 
 
 def _emit_sums(task: Task, weights: Value, channels: Channels, outs: Int, first: Int, stop: Int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract_winograd import WinogradKernel
+from convforge.kernels.contract_winograd import WINOGRAD_PARAMETERS, WinogradKernel
 from convforge.kernels.parameters import Parameters
 
 
@@ -27,6 +28,14 @@ class Task:
     images: Int
     tiles: Int
     run: Int
+
+    def part(self, name: str, values: Sequence[Int]) -> tuple[Task, list[Value]]:
+        """The same task in a function of its own, called here with more values: `Emitter.part`."""
+        own = (self.p.record, self.scratch, self.first, self.stop, self.images, self.tiles, self.run)
+        e, (record, scratch, first, stop, images, tiles, run, *given) = self.e.part(name, [*own, *values])
+        v = Vectors(e, self.kernel.element, self.kernel.lanes, fused=self.kernel.fused)
+        p = Parameters(e, record, WINOGRAD_PARAMETERS)
+        return Task(e, v, p, self.kernel, scratch, first, stop, images, tiles, run), given
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     if reason is not None:
         return reason
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
+    if _is_signal(gather):
+        return "a signal's length varies from call to call, and this family's code is for one size of a map"
     depth = gather.axes[0]
     if depth.columns * len(depth.phases[0].taps) * depth.in_size != 1:
         return "a volume has more than one map"
@@ -34,6 +36,12 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     if unrolled > UNROLLED_LIMIT:
         return f"{unrolled} multiply-adds of a map are more than {UNROLLED_LIMIT}"
     return None
+
+
+def _is_signal(gather: Gather) -> bool:
+    """Whether all inputs lie in one row."""
+    depth, height, _ = gather.axes
+    return depth.in_size * height.in_size * depth.columns * height.columns == 1
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
