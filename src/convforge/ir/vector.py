@@ -162,6 +162,11 @@ class Vectors:
     # Memory in the storage type: the user's arrays.
 
     @property
+    def masks_are_free(self) -> bool:
+        """Whether a masked load or store takes as long as a plain one: with AVX-512."""
+        return self.lanes * self.element.compute_bytes >= 64
+
+    @property
     def masks_by_branches(self) -> bool:
         """Whether LLVM makes a branch for each lane of a masked load or store of storage.
 
@@ -169,7 +174,7 @@ class Vectors:
         lanes are wanted, made a 1x1 layer of bytes 12 % faster, a depthwise one of halves 50 % (Zen 1); but
         Winograd's loads a quarter slower, of which few are of all lanes.
         """
-        return self.element.storage_bytes < 4 and self.lanes * self.element.compute_bytes < 64
+        return self.element.storage_bytes < 4 and not self.masks_are_free
 
     def load_stored(
         self, pointer: Value, offset: Int, mask: Value | None = None, *, mostly_all: bool = False
