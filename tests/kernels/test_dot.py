@@ -53,7 +53,7 @@ def check_all_ways(
 
 
 @pytest.mark.parametrize("mask", MASKS)
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(
     case=cases(batches=(1, 2)),
     x_dtype=st.sampled_from(INPUTS),
@@ -74,7 +74,7 @@ def test_every_spec(
         check_all_ways(spec, x, weight, rescaling, target)
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(
     channels=st.sampled_from((1, 2, 3, 4, 5, 8, 9, 33)),
     outputs=st.sampled_from((1, 3, 4, 5, 8, 13)),

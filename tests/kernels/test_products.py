@@ -55,7 +55,7 @@ def _fields(spec: ConvSpec) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in ConvSpec.__dataclass_fields__}
 
 
-@settings(max_examples=45)
+@settings(max_examples=60)
 @given(
     case=cases(),
     dtype=st.sampled_from(FLOATS + INTEGERS),
@@ -83,7 +83,7 @@ def test_every_mask(mask: str, case: Case, dtype: str, seed: int) -> None:
         check(spec, x, weight, bias, filled(np.random.default_rng(seed + 1), spec.output_shape, dtype))
 
 
-@settings(max_examples=45)
+@settings(max_examples=60)
 @given(
     channels=st.sampled_from((1, 2, 7, 8, 9, 33)),
     outputs=st.sampled_from((1, 3, 4, 5, 8, 13, 25)),
@@ -123,7 +123,7 @@ def test_tile_edges(
 
 
 @pytest.mark.parametrize("mask", MASKS)
-@settings(max_examples=18)
+@settings(max_examples=25)
 @given(
     channels=st.integers(1, 5),
     multiplier=st.sampled_from((1, 1, 2, 3)),
@@ -164,7 +164,7 @@ def test_depthwise(
 
 
 @pytest.mark.parametrize("mask", MASKS)
-@settings(max_examples=10)
+@settings(max_examples=15)
 @given(
     size=st.tuples(st.integers(1, 2), st.integers(1, 40), st.sampled_from((1, 5, 16, 31, 33, 70))),
     rank=st.sampled_from((2, 2, 3)),

@@ -45,7 +45,7 @@ def grad_output(case: Case, dtype: str, seed: int, layout: str) -> Array:
     return with_layout(filled(np.random.default_rng(seed + 1), shape, dtype), layout)
 
 
-@settings(max_examples=90)
+@settings(max_examples=120)
 @given(
     case=cases(unbatched=True), dtype=st.sampled_from(FLOATS), seed=seeds, layout=layouts, grad_layout=layouts
 )
@@ -78,7 +78,7 @@ def test_integers_are_exact(case: Case, dtype: str, seed: int, layout: str) -> N
     np.testing.assert_array_equal(y, exact.astype(y.dtype))
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(case=cases(unbatched=True), dtype=st.sampled_from(("float32", "float64")), seed=seeds)
 def test_arrays_tensors_layouts_and_out_agree_bit_for_bit(case: Case, dtype: str, seed: int) -> None:
     """An output element has the same bits whatever the container, the memory layout, and the target array."""
