@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from convforge import plan, reference
-from convforge.problem import ConvSpec, normalize_conv
+from convforge.problem import ConvSpec, grad_input_spec, normalize_conv
 from support.convolutions import FLOATS, INTEGERS, LAYOUTS, Case, cases, filled
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
@@ -343,3 +343,11 @@ def test_taps_on_padding_are_left_out(
         for s in (spec.input_shape, spec.weight_shape, (6,), spec.output_shape)
     ]
     check(spec, *arrays)
+
+
+def test_depthwise_gradients_take_the_kernels_of_depthwise_layers() -> None:
+    """At stride 1 a gradient of the input is a depthwise layer with its taps turned round."""
+    spec, _ = normalize_conv((2, 6, 7, 7), (6, 1, 3, 3), None, 1, 1, 1, 6, rank=2, dtype=np.float32)
+    assert "depthwise" in str(plan.explain(grad_input_spec(spec))).splitlines()[1]
+    spec, _ = normalize_conv((2, 6, 7, 7), (6, 1, 3, 3), None, 2, 1, 1, 6, rank=2, dtype=np.float32)
+    assert "several tap lists" in str(plan.explain(grad_input_spec(spec)))

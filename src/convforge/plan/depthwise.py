@@ -41,8 +41,8 @@ def why_not_packed(request: OutputRequest) -> str | None:
     spec = request.spec
     if spec.in_channels != spec.groups:
         return f"a group has {spec.in_channels // spec.groups} input channels, not 1"
-    if spec.transposed:
-        return "a transposed convolution has several tap lists"
+    if spec.transposed and set(spec.stride) != {1}:
+        return f"a transposed convolution of stride {max(spec.stride)} has several tap lists"
     gather = gather_of(spec)
     if len(gather.taps_by_phase[0]) < 2:
         return "a single tap has nothing to share"
@@ -93,7 +93,9 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         plane = -(-plane // lanes) * lanes
         self.kernel = self._kernel(request, target, layout, lanes, (rows, vectors), plane)
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(layout, self.element, target, 1, transposed=False, rank=spec.rank)
+        self.weights = WeightPacking(
+            layout, self.element, target, 1, transposed=spec.transposed, rank=spec.rank
+        )
         bands = -(-h.columns // band_rows)
         wanted = threads * TASKS_PER_THREAD if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
         group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))

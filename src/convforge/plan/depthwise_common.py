@@ -21,8 +21,8 @@ def why_not_in_place(request: OutputRequest, target: Target) -> str | None:
     spec = request.spec
     if spec.in_channels != spec.groups:
         return f"a group has {spec.in_channels // spec.groups} input channels, not 1"
-    if spec.transposed:
-        return "a transposed convolution has several tap lists"
+    if spec.transposed and set(spec.stride) != {1}:
+        return f"a transposed convolution of stride {max(spec.stride)} has several tap lists"
     gather, element = gather_of(spec), ELEMENTS[spec.dtype.name]
     width = gather.axes[2]
     # Half types are masked lane by lane below AVX-512, and yet cost less than packed: 14x14 maps of float16

@@ -91,7 +91,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
-            layout_of(gather), self.element, target, 1, transposed=False, rank=spec.rank
+            layout_of(gather), self.element, target, 1, transposed=spec.transposed, rank=spec.rank
         )
         group_block, _ = share_groups(gather, threads)
         group_blocks = -(-gather.groups // group_block)

@@ -86,7 +86,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
-            layout_of(gather), self.element, target, 1, transposed=False, rank=spec.rank
+            layout_of(gather), self.element, target, 1, transposed=spec.transposed, rank=spec.rank
         )
         group_block, missing = share_groups(gather, threads)
         band_rows, strip_columns = h.columns, w.columns
