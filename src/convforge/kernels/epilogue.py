@@ -42,7 +42,7 @@ def emit_write_flat(
     room: Int,
 ) -> None:
     """Write a tile whose outputs lie side by side: `room` elements from `target` on, `rows` channels."""
-    if v.masks_by_branches:
+    if not v.masks_are_free:
         with e.b.if_else(e.no_less(room, nv * v.lanes)) as (whole, part):
             with whole:
                 _emit_channels(e, v, tile, mr, nv, target, channel, rows, None)
