@@ -27,7 +27,10 @@ LEVELS = {
     "autograd": 9,
     "nn": 10,
     "optim": 10,
-    "cli": 11,
+    "explain": 11,
+    "draw": 12,
+    "web": 13,
+    "cli": 14,
 }
 
 # Where a library may be imported at the top of a file, and where only inside a function.
@@ -40,8 +43,8 @@ AT_THE_TOP = {
 INSIDE_FUNCTIONS = {
     **AT_THE_TOP,
     "llvmlite": {"runtime"},
-    "PIL": {"cli"},
-    "matplotlib": {"cli"},
+    "PIL": {"cli", "draw", "web"},
+    "matplotlib": {"cli", "draw"},
     "tqdm": {"cli"},
     "safetensors": {"cli", "nn"},
 }

@@ -25,7 +25,7 @@ from convforge.cli import picture
 from convforge.cli.convolve import DEFAULT_INIT, INITS, Applied, ReadyLayer, apply_layer, build_layer
 from convforge.cli.failure import CliError, readable
 from convforge.cli.filters import NAMES
-from convforge.cli.layer_text import LayerText, parse_layer
+from convforge.cli.layer_option import read_layer
 from convforge.cli.output_file import RAW, choose_outputs, write_whole
 from convforge.cli.photograph import (
     MEGAPIXELS,
@@ -36,6 +36,7 @@ from convforge.cli.photograph import (
     load_photograph,
     need_pillow,
 )
+from convforge.explain.spelling import LayerText
 
 DEMO_INIT = "xavier_normal"
 LAYER = "Conv2d(3, 1, 3)"
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         raise CliError(f"--seed {options.seed}: outside 64 bits: use a number from 0 to {2**64 - 1}")
     if not 0 < options.megapixels < math.inf:
         raise CliError(f"--megapixels {options.megapixels}: must be a number above 0: use {MEGAPIXELS:g}")
-    layer = parse_layer(options.layer)
+    layer = read_layer(options.layer)
     photographs = find_photographs(options.photographs)
     outputs = choose_outputs(photographs, options.out)
     init = options.init or (DEMO_INIT if options.demo else DEFAULT_INIT)

@@ -21,9 +21,9 @@ from convforge.autograd.random import manual_seed
 from convforge.autograd.tensor import from_data
 from convforge.cli.failure import CliError, reason
 from convforge.cli.filters import Shows, named_filter, spread
-from convforge.cli.formula import size_formula
 from convforge.cli.kernel_file import is_kernel_file, pick_weight, read_kernel
-from convforge.cli.layer_text import LayerText
+from convforge.explain.formula import size_formula
+from convforge.explain.spelling import LayerText
 
 REPEAT_S = 0.2
 # What layers raise for arguments they cannot take; AssertionError for device="cuda", as PyTorch without CUDA.

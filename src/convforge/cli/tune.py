@@ -19,7 +19,7 @@ from typing import Any
 from convforge import runtime
 from convforge.cli.convolve import construct, refusals_of, refuse_huge
 from convforge.cli.failure import CliError, readable, reason
-from convforge.cli.layer_text import parse_layer
+from convforge.cli.layer_option import read_layer
 
 _LONGEST_AXES = 5
 
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         setting = checked_precision(options.precision, "--precision")
     except RuntimeError as error:
         raise CliError(error) from None
-    model: Any = read_layer(options.what, shape) if "(" in options.what else read_model(options.what)
+    model: Any = drawn_layer(options.what, shape) if "(" in options.what else read_model(options.what)
     assert isinstance(model, nn.Module)
     size_bytes = 4
     for size in shape:
@@ -88,9 +88,9 @@ def read_shape(text: str, batch: int) -> tuple[int, ...]:
     return shape
 
 
-def read_layer(text: str, shape: tuple[int, ...]) -> Any:
+def drawn_layer(text: str, shape: tuple[int, ...]) -> Any:
     """The layer that the text describes, with drawn weights; a lazy one takes its channels from the input."""
-    layer = parse_layer(text)
+    layer = read_layer(text)
     with refusals_of(layer):
         return construct(layer, shape[1])
 

@@ -11,15 +11,15 @@ from convforge.autograd.device import require_cpu
 from convforge.autograd.dtype import get_default_dtype, resolve
 from convforge.autograd.grad_mode import no_grad
 from convforge.autograd.tensor import Tensor, from_data
-from convforge.errors import ConvArgumentError, ConvShapeError, ConvValueError
+from convforge.errors import ConvShapeError
 from convforge.nn import init
 from convforge.nn.functional.convolve import Convolution
 from convforge.nn.module import Module
 from convforge.nn.parameter import Parameter
 from convforge.plan import Explanation, explain
 from convforge.problem import Precision, optional_precision, sizes
-from convforge.problem.arguments import at_least, integer, integers, is_sequence, padding_pairs
-from convforge.problem.checks import checked_padding_mode
+from convforge.problem.arguments import integer, padding_pairs
+from convforge.problem.layer import normalize_layer
 
 # Setting one of these attributes makes the prepared convolution anew.
 _ARGUMENTS = frozenset(
@@ -73,31 +73,39 @@ class ConvNd(Module):
         super().__init__()
         require_cpu(device)
         rank = len(kernel_size)
-        self.in_channels = _channels(in_channels, "in_channels")
-        self.out_channels = _channels(out_channels, "out_channels")
-        self.groups = _groups(groups, self.in_channels, self.out_channels)
-        self.kernel_size = at_least(kernel_size, "kernel_size", 1)
-        self.stride = at_least(integers(stride, "stride", rank), "stride", 1)
-        self.dilation = at_least(integers(dilation, "dilation", rank), "dilation", 1)
-        self.padding = _padding(padding, rank)
+        layer = normalize_layer(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            rank=rank,
+            transposed=transposed,
+            output_padding=output_padding,
+        )
+        self.in_channels = layer.in_channels
+        self.out_channels = layer.out_channels
+        self.groups = layer.groups
+        self.kernel_size = layer.kernel_size
+        self.stride = layer.stride
+        self.dilation = layer.dilation
+        self.padding = layer.padding
         self.transposed = transposed
-        self.output_padding = at_least(integers(output_padding, "output_padding", rank), "output_padding", 0)
-        self.padding_mode = checked_padding_mode(padding_mode)
+        self.output_padding = layer.output_padding
+        self.padding_mode = layer.padding_mode
         self.precision = precision
         self._reversed_padding_repeated_twice = self._sides_from_last_axis()
 
         element = (get_default_dtype() if dtype is None else resolve(dtype)).numpy
-        self.weight = Parameter(from_data(np.empty(self._weight_shape(), element)))
+        self.weight = Parameter(from_data(np.empty(layer.weight_shape, element)))
         self.register_parameter(
             "bias", Parameter(from_data(np.empty(self.out_channels, element))) if bias else None
         )
         self.reset_parameters()
-
-    def _weight_shape(self) -> tuple[int, ...]:
-        first, second = self.out_channels, self.in_channels
-        if self.transposed:
-            first, second = second, first
-        return (first, second // self.groups, *self.kernel_size)
 
     def _sides_from_last_axis(self) -> list[int] | tuple[int, ...]:
         """The padding as `functional.pad` takes it; 'same' as for stride 1 (else the input decides)."""
@@ -218,41 +226,3 @@ class ConvNd(Module):
         if self.precision is not None:
             parts.append(f"precision={self.precision}")
         return ", ".join(parts)
-
-
-def _channels(value: Any, name: str) -> int:
-    channels = integer(value, name)
-    if channels < 0:
-        raise ConvArgumentError(f"{name} (={channels}) must not be negative: use 1 or more")
-    return channels
-
-
-def _groups(value: Any, in_channels: int, out_channels: int) -> int:
-    groups = integer(value, "groups")
-    if groups < 1:
-        raise ConvValueError(
-            f"groups (={groups}) must be a positive integer: use groups=1 for a plain convolution"
-        )
-    common = math.gcd(in_channels, out_channels)
-    fix = ", ".join(str(n) for n in range(1, min(common, 64) + 1) if common % n == 0) or "1"
-    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-        if channels % groups:
-            raise ConvValueError(
-                f"{name} (={channels}) must be divisible by groups (={groups}): use groups={fix}"
-            )
-    return groups
-
-
-def _padding(value: Any, rank: int) -> Any:
-    """A known name, one int an axis, or one pair an axis where any was given as a pair."""
-    if isinstance(value, str):
-        known = ("same", "valid", "causal") if rank == 1 else ("same", "valid")
-        if value not in known:
-            raise ConvValueError(
-                f"Invalid padding string {value!r}: use one of {', '.join(map(repr, known))}"
-            )
-        return value
-    pairs = padding_pairs(value, rank)
-    if is_sequence(value) and any(is_sequence(item) for item in value):
-        return pairs
-    return tuple(before for before, _ in pairs)

@@ -8,7 +8,7 @@ from convforge.errors import ConvShapeError, ConvValueError
 from convforge.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from convforge.nn.lazy import LazyModuleMixin
 from convforge.nn.parameter import UninitializedParameter
-from convforge.problem import Precision
+from convforge.problem import Precision, sizes
 
 __all__ = [
     "LazyConv1d",
@@ -58,7 +58,11 @@ class _LazyConvXdMixin(LazyModuleMixin):
                 raise ConvValueError(
                     f"{name} (={channels}) must be divisible by groups (={self.groups}): use groups=1"
                 )
-        self.weight.materialize(self._weight_shape())
+        self.weight.materialize(
+            sizes.weight_shape(
+                self.transposed, self.in_channels, self.out_channels, self.groups, self.kernel_size
+            )
+        )
         if self.bias is not None:
             self.bias.materialize((self.out_channels,))
         self.reset_parameters()

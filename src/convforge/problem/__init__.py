@@ -4,6 +4,7 @@ This room alone validates. Everything is computed in Python integers, so nothing
 """
 
 from convforge.problem.adjoint import grad_input_spec
+from convforge.problem.layer import ConvLayer, normalize_layer
 from convforge.problem.normalize import normalize_conv
 from convforge.problem.padding import fold_padding, pad_array, padded_size, padding_map
 from convforge.problem.precision import (
@@ -18,6 +19,7 @@ from convforge.problem.precision import (
 from convforge.problem.spec import ConvSpec, PaddingMode
 
 __all__ = [
+    "ConvLayer",
     "ConvSpec",
     "PaddingMode",
     "Precision",
@@ -26,6 +28,7 @@ __all__ = [
     "get_float32_matmul_precision",
     "grad_input_spec",
     "normalize_conv",
+    "normalize_layer",
     "optional_precision",
     "pad_array",
     "padded_size",

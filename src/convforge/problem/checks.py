@@ -127,10 +127,17 @@ def check_not_empty(
 def check_mode(
     mode: PaddingMode, size: tuple[int, ...], pads: tuple[tuple[int, int], ...], whose: str
 ) -> None:
-    """Reflect reads at most size - 1 elements on a side, circular at most size."""
-    if mode not in ("reflect", "circular"):
+    """Reflect reads at most size - 1 elements on a side, circular at most size, replicate the last there is."""
+    if mode == "zeros":
         return
     for axis, length, pair in zip(AXES[len(size)], size, pads, strict=True):
+        if mode == "replicate":
+            if length == 0 and max(pair) > 0:
+                raise ConvShapeError(
+                    f"padding (={pair} along the {axis}) with padding_mode='replicate' needs an element to "
+                    f"repeat, but the {whose}'s size is 0: use less padding, or padding_mode='zeros'"
+                )
+            continue
         most = length - 1 if mode == "reflect" else length
         if max(pair) > max(most, 0):
             rule = "less than" if mode == "reflect" else "at most"

@@ -37,3 +37,11 @@ def conv_size(padded: int, kernel: int, stride: int, dilation: int) -> int:
 def transposed_size(size: int, kernel: int, stride: int, dilation: int, output_padding: int) -> int:
     """Elements that a transposed convolution writes before its padding is taken off."""
     return (size - 1) * stride + dilated_size(kernel, dilation) + output_padding
+
+
+def weight_shape(
+    transposed: bool, in_channels: int, out_channels: int, groups: int, kernel_size: tuple[int, ...]
+) -> tuple[int, ...]:
+    """(out_channels, in_channels // groups, *kernel_size), or in_channels first if transposed."""
+    first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
+    return (first, second // groups, *kernel_size)

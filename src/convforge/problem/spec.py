@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from convforge.problem import sizes
+
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
@@ -57,6 +59,6 @@ class ConvSpec:
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """(out_channels, in_channels // groups, *kernel_size), or in_channels first if transposed."""
-        if self.transposed:
-            return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
-        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        return sizes.weight_shape(
+            self.transposed, self.in_channels, self.out_channels, self.groups, self.kernel_size
+        )

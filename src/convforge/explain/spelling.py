@@ -7,7 +7,7 @@ import difflib
 from dataclasses import dataclass
 from typing import NoReturn
 
-from convforge.cli.failure import CliError
+from convforge.errors import ConvValueError
 
 LAYERS = (
     "Conv1d",
@@ -25,6 +25,14 @@ LAYERS = (
 )
 PREFIXES = ("", "nn", "torch.nn", "convforge.nn")
 LONGEST = 1000
+
+
+class LayerTextError(ConvValueError):
+    """A text that is no layer. Says in one line at which character, and what to write instead."""
+
+    def __init__(self, text: str) -> None:
+        line = " ".join(text.split())
+        super().__init__("".join(letter if letter.isprintable() else "?" for letter in line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +60,17 @@ def parse_layer(text: str) -> LayerText:
 
     "Conv2d(3, 1, 3)", "nn.ConvTranspose2d(3, 1, 3, stride=2)", "torch.nn.LazyConv2d(8, (3, 5))"
 
-    Raises CliError that points at the place: nothing in the text is ever run.
+    Raises LayerTextError that points at the place: nothing in the text is ever run.
     """
     if len(text) > LONGEST:
-        raise CliError(f"--layer: {len(text)} characters, more than {LONGEST}: write one layer")
+        raise LayerTextError(f"{len(text)} characters, more than {LONGEST}: write one layer")
     try:
         call = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         place = f" at character {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
         what = error.msg if isinstance(error, SyntaxError) else "too deep or not text"
-        raise CliError(
-            f'--layer "{text}": not a layer{place}: {what}; write it as in PyTorch: "Conv2d(3, 1, 3)"'
+        raise LayerTextError(
+            f'"{text}": not a layer{place}: {what}; write it as in PyTorch: "Conv2d(3, 1, 3)"'
         ) from None
     reader = Reader(text.strip())
     if not isinstance(call, ast.Call):
@@ -102,9 +110,9 @@ class Reader:
             )
 
     def refuse(self, node: ast.expr, why: str) -> NoReturn:
-        """Raises CliError with the node's text and where it stands."""
+        """Raises LayerTextError with the node's text and where it stands."""
         # Columns of the syntax tree count UTF-8 bytes.
         line = self.text.splitlines()[node.lineno - 1]
         column = len(line.encode()[: node.col_offset].decode("utf-8", "replace")) + 1
         part = ast.get_source_segment(self.text, node) or self.text
-        raise CliError(f'--layer "{self.text}": `{part}` at character {column}: {why}')
+        raise LayerTextError(f'"{self.text}": `{part}` at character {column}: {why}')

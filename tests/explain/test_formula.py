@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 from convforge import problem
-from convforge.cli.formula import size_formula
 from convforge.errors import ConvforgeError
+from convforge.explain.formula import size_formula
 
 
 def evaluate(line):

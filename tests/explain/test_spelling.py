@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from convforge.cli.failure import CliError
-from convforge.cli.layer_text import LAYERS, parse_layer
+from convforge.explain.spelling import LAYERS, LayerTextError, parse_layer
 
 
 @pytest.mark.parametrize("prefix", ["", "nn.", "torch.nn.", "convforge.nn."])
@@ -61,10 +60,9 @@ def test_refusals_point_at_the_place(text, words):
     if words is None:
         assert parse_layer(text).arguments[2] > 10**900
         return
-    with pytest.raises(CliError) as caught:
+    with pytest.raises(LayerTextError) as caught:
         parse_layer(text)
     message = str(caught.value)
-    assert message.startswith("--layer")
     assert words in message
     assert "\n" not in message
 
@@ -74,6 +72,6 @@ def test_no_text_raises_anything_else(text):
     for candidate in (text, f"Conv2d({text})", f"{text}(3, 1, 3)"):
         try:
             layer = parse_layer(candidate)
-        except CliError:
+        except LayerTextError:
             continue
         assert layer.name in LAYERS
