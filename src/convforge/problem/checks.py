@@ -127,7 +127,7 @@ def check_not_empty(
 def check_mode(
     mode: PaddingMode, size: tuple[int, ...], pads: tuple[tuple[int, int], ...], whose: str
 ) -> None:
-    """Reflect reads at most size - 1 elements on a side, circular at most size, replicate the last there is."""
+    """Reflect reads at most size - 1 elements on a side, circular at most size; replicate needs one."""
     if mode == "zeros":
         return
     for axis, length, pair in zip(AXES[len(size)], size, pads, strict=True):
