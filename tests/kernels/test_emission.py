@@ -207,7 +207,7 @@ def test_kernels_on_tiles_refer_to_nothing_outside(name: str, dtype: str) -> Non
         SplitWeightPacker(element, lanes, parts, 2),
         TileCheckKernel(),
     ):
-        assert link(compile_object(kernel.emit(target.triple), target)).entries.keys() == {"task"}
+        assert link([compile_object(kernel.emit(target.triple), target)]).entries.keys() == {"task"}
 
 
 @pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
@@ -215,7 +215,7 @@ def test_kernels_on_tiles_refer_to_nothing_outside(name: str, dtype: str) -> Non
 def test_images_refer_to_nothing_outside(name: str, dtype: str) -> None:
     target = TARGETS[name]
     for columns in ("unit", "pair", "strided"):
-        image = link(compile_object(gather(target, dtype, columns=columns).emit(target.triple), target))
+        image = link([compile_object(gather(target, dtype, columns=columns).emit(target.triple), target)])
         assert image.entries.keys() == {"task"}
 
 

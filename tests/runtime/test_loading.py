@@ -24,7 +24,7 @@ def load(folder: Path) -> str:
     """Where a fresh process would get the kernel from."""
     return (
         Loader(DiskCache(folder), Forge(1))
-        .load(repr(KERNEL), TARGET, lambda: KERNEL.emit(TARGET.triple))
+        .load(repr(KERNEL), TARGET, lambda deliver: KERNEL.emit(TARGET.triple, deliver))
         .source
     )
 

@@ -51,14 +51,18 @@ class Block:
 
 
 class Function:
-    """A function: `arguments` are values %a0, %a1, …; one that has no blocks is only declared."""
+    """A function: `arguments` are values %a0, %a1, …; one that has no blocks is only declared.
 
-    __slots__ = ("_blocks", "arguments", "name", "result")
+    callees: the functions that it calls, by name.
+    """
+
+    __slots__ = ("_blocks", "arguments", "callees", "name", "result")
 
     def __init__(self, name: str, result: Type, arguments: Sequence[Type]) -> None:
         self.name = name
         self.result = result
         self.arguments = [Value(kind, f"%a{i}") for i, kind in enumerate(arguments)]
+        self.callees: dict[str, Function] = {}
         self._blocks: list[Block] = []
 
     def block(self, name: str) -> Block:
@@ -67,10 +71,15 @@ class Function:
         self._blocks.append(block)
         return block
 
+    @property
+    def declaration(self) -> str:
+        """The line that lets other functions call it."""
+        kinds = ", ".join(argument.type.text for argument in self.arguments)
+        return f"declare {self.result.text} @{self.name}({kinds})\n"
+
     def __str__(self) -> str:
         if not self._blocks:
-            kinds = ", ".join(argument.type.text for argument in self.arguments)
-            return f"declare {self.result.text} @{self.name}({kinds})\n"
+            return self.declaration
         parts = [f"define {self.result.text} @{self.name}({', '.join(map(str, self.arguments))}) {{\n"]
         for block in self._blocks:
             parts.append(f"{block.name}:\n")
@@ -306,6 +315,7 @@ class Builder:
 
     def call(self, function: Function, arguments: Sequence[Value]) -> Value:
         """Call a function of this module."""
+        self.function.callees[function.name] = function
         return self._call(function.result, f"@{function.name}", arguments)
 
     def call_pointer(self, result: Type, pointer: Value, arguments: Sequence[Value]) -> Value:

@@ -9,7 +9,7 @@ everywhere: what is known when a kernel is forged folds into the code, what is n
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from convforge.ir.builder import Builder, Function, Phi
@@ -30,12 +30,21 @@ TYPES: dict[str, Type] = {
 BYTES = {"f16": 2, "f32": 4, "f64": 8, "bf16": 2, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
 
 
-class Module:
-    """One LLVM module under construction: the functions that are compiled and cached together."""
+Deliver = Callable[[str], None]
 
-    def __init__(self, triple: str) -> None:
-        self._triple = triple
+
+class Module:
+    """One LLVM module under construction: the functions that are linked and cached together.
+
+    deliver: is given every part (`Emitter.part`) as a module of its own as soon as it is written, so that it
+    can be compiled while the rest is emitted. What is left is the module's text.
+    """
+
+    def __init__(self, triple: str, deliver: Deliver | None = None) -> None:
+        self._head = f'target triple = "{triple}"\n'
+        self._deliver = deliver
         self._functions: dict[str, Function] = {}
+        self._delivered: set[Function] = set()
 
     def declare(self, name: str, result: Type, arguments: Sequence[Type]) -> Function:
         """Declare an intrinsic once and return it."""
@@ -48,9 +57,17 @@ class Module:
         kinds = {"p": POINTER, "i": I64, "w": I32}
         return Emitter(self, self.declare(name, result, [kinds[a] for a in arguments]))
 
+    def part_done(self, part: Function) -> None:
+        """Have a part compiled, if somebody waits for it."""
+        if self._deliver is not None:
+            self._delivered.add(part)
+            others = (other.declaration for other in part.callees.values())
+            self._deliver("\n".join((self._head, *others, str(part))))
+
     def __str__(self) -> str:
-        parts = [f'target triple = "{self._triple}"\n', *map(str, self._functions.values())]
-        return "\n".join(parts)
+        gone = self._delivered
+        texts = (f.declaration if f in gone else str(f) for f in self._functions.values())
+        return "\n".join((self._head, *texts))
 
 
 class Loop:
@@ -66,7 +83,8 @@ class Loop:
 class Emitter:
     """Emits one function. Offsets count elements of the type that is loaded or stored."""
 
-    def __init__(self, module: Module, function: Function) -> None:
+    def __init__(self, module: Module, function: Function, *, is_part: bool = False) -> None:
+        self._is_part = is_part
         self.module = module
         self.function = function
         self.arguments = function.arguments
@@ -74,15 +92,15 @@ class Emitter:
 
     def part(self, name: str, values: Sequence[Int]) -> tuple[Emitter, list[Value]]:
         """Go on in a function of its own, called here with `values`: its emitter, and the values as it sees
-        them. It ends with `done`.
+        them. It ends with its one `done`.
 
         LLVM's time grows faster than a function's length: Winograd's kernels in three parts compile in two
-        thirds of the time.
+        thirds of the time, and side by side.
         """
         given = [self.i64(value) for value in values]
         function = self.module.declare(name, VOID, [value.type for value in given])
         self.b.call(function, given)
-        return Emitter(self.module, function), function.arguments
+        return Emitter(self.module, function, is_part=True), function.arguments
 
     # Integers: fold what is known now.
 
@@ -249,3 +267,5 @@ class Emitter:
             self.b.ret_void()
         else:
             self.b.ret(value)
+        if self._is_part:
+            self.module.part_done(self.function)

@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
+
+if TYPE_CHECKING:
+    from convforge.ir.emitter import Deliver
 
 Activation = Literal["none", "relu", "relu6", "leaky_relu", "hardswish"]
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6", "leaky_relu", "hardswish")
@@ -85,11 +88,11 @@ class Emitted:
     __slots__ = ()
     file: ClassVar[str]
 
-    def emit(self, triple: str) -> str:
+    def emit(self, triple: str, deliver: Deliver | None = None) -> str:
         """The IR of this kernel for a triple; llvmlite is imported here."""
         from convforge.ir.emitter import Module
 
-        module = Module(triple)
+        module = Module(triple, deliver)
         getattr(import_module(f"convforge.kernels.{self.file}"), f"emit_{self.file}")(self, module)
         return str(module)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from convforge.ir.element import ELEMENTS
 
 if TYPE_CHECKING:
-    from convforge.ir.emitter import Module
+    from convforge.ir.emitter import Deliver, Module
 
 CHAINS = {"multiply": 12, "read": 8}
 PROBE_PARAMETERS = ("rounds", "chunk")
@@ -34,11 +34,11 @@ class ProbeKernel:
         """A short name."""
         return f"probe {self.kind}"
 
-    def emit(self, triple: str) -> str:
+    def emit(self, triple: str, deliver: Deliver | None = None) -> str:
         """The IR of this kernel."""
         from convforge.ir.emitter import Module
 
-        module = Module(triple)
+        module = Module(triple, deliver)
         emit_probe(self, module)
         return str(module)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ctypes import c_int64
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from convforge import runtime
 from convforge.target import Target
+
+if TYPE_CHECKING:
+    from convforge.ir.emitter import Deliver
 
 
 class Kernel(Protocol):
@@ -17,7 +20,7 @@ class Kernel(Protocol):
         """A short name."""
         ...
 
-    def emit(self, triple: str) -> str:
+    def emit(self, triple: str, deliver: Deliver | None = None) -> str:
         """The IR."""
         ...
 
@@ -28,7 +31,9 @@ class Job:
     """
 
     def __init__(self, kernel: Kernel, target: Target) -> None:
-        self._code = runtime.loader.begin(repr(kernel), target, lambda: kernel.emit(target.triple))
+        self._code = runtime.loader.begin(
+            repr(kernel), target, lambda deliver: kernel.emit(target.triple, deliver)
+        )
         runtime.begin_pool()
         self._bound: tuple[int, runtime.Pool] | None = None
 

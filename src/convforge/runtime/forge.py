@@ -26,7 +26,7 @@ class Pending(Generic[T]):
     def __init__(self, make: Callable[[], T], forge: Forge) -> None:
         self._make = make
         self._forge = forge
-        self._done = threading.Event()
+        self.done = False
         self._result: T
         self._error: BaseException | None = None
 
@@ -38,20 +38,14 @@ class Pending(Generic[T]):
             self._result = self._make()
         except BaseException as error:
             self._error = error
-        self._done.set()
-
-    def wait(self) -> None:
-        """Wait until whoever has begun is done."""
-        self._done.wait()
+        self._forge.finish(self)
 
     def result(self) -> T:
         """The result; done here and now if nobody has begun. Who waits does what else is queued meanwhile."""
         self.work()
-        while not self._done.is_set():
-            other = self._forge.take()
-            if other is None:
-                self.wait()
-            else:
+        while not self.done:
+            other = self._forge.take(unless=self)
+            if other is not None:
                 other.work()
         if self._error is not None:
             raise self._error
@@ -64,6 +58,7 @@ class Forge:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # something is queued, or done
         self._queue: deque[Pending[Any]] = deque()
         self._claimed: weakref.WeakSet[Pending[Any]] = weakref.WeakSet()
         self._threads = 0
@@ -74,6 +69,7 @@ class Forge:
         with self._lock:
             if self._workers > 0:
                 self._queue.append(pending)
+                self._changed.notify_all()
                 if self._threads < self._workers:
                     self._threads += 1
                     threading.Thread(target=self._live, name="convforge-forge", daemon=True).start()
@@ -93,10 +89,18 @@ class Forge:
             self._claimed.add(pending)
             return True
 
-    def take(self) -> Pending[Any] | None:
-        """What has been queued for longest."""
+    def finish(self, pending: Pending[Any]) -> None:
+        """Tell those who wait that something is done."""
         with self._lock:
-            return self._queue.popleft() if self._queue else None
+            pending.done = True
+            self._changed.notify_all()
+
+    def take(self, unless: Pending[Any]) -> Pending[Any] | None:
+        """What has been queued for longest, waited for; None once `unless` is done."""
+        with self._lock:
+            while not self._queue and not unless.done:
+                self._changed.wait()
+            return None if unless.done else self._queue.popleft()
 
     def _live(self) -> None:
         while True:
@@ -111,10 +115,10 @@ class Forge:
     # lock of the compiler that it holds never be free. So forks wait for what is under way.
 
     def before_fork(self) -> None:
-        """Wait for what is under way; nothing begins until the fork is over."""
+        """Wait for what is under way and what that begins; then nothing begins until the fork is over."""
         self._lock.acquire()
-        for pending in list(self._claimed):
-            pending.wait()
+        while not all(pending.done for pending in self._claimed):
+            self._changed.wait()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convforge._version import __version__
 from convforge.runtime.cache import DiskCache, default_folder
@@ -20,6 +20,12 @@ from convforge.runtime.image import Image, link
 from convforge.runtime.memory import ExecutableMemory
 from convforge.runtime.notes import Notes
 from convforge.target import Target
+
+if TYPE_CHECKING:
+    from convforge.ir.emitter import Deliver
+
+# Returns a module's IR, less the parts that it has delivered (ir/emitter.py); given None, all of it.
+Emit = Callable[["Deliver | None"], str]
 
 # Images are linked by us where object files are ELF and pages can be sealed by mprotect; elsewhere LLVM's
 # own loader does both, at the cost of importing llvmlite in every process.
@@ -44,8 +50,8 @@ class Loader:
         self._loaded: dict[tuple[str, Target], Pending[Loaded]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, name: str, target: Target, emit: Callable[[], str]) -> Pending[Loaded]:
-        """Have the code of a module made. `name` describes it in full; `emit` returns its IR, if needed."""
+    def begin(self, name: str, target: Target, emit: Emit) -> Pending[Loaded]:
+        """Have the code of a module made. `name` describes it in full; `emit` is called if needed."""
         key = (name, target)
         found = self._loaded.get(key)
         if found is not None:
@@ -55,11 +61,11 @@ class Loader:
                 self._loaded[key] = self._begin(key, emit)
             return self._loaded[key]
 
-    def load(self, name: str, target: Target, emit: Callable[[], str]) -> Loaded:
+    def load(self, name: str, target: Target, emit: Emit) -> Loaded:
         """The same, waited for."""
         return self.begin(name, target, emit).result()
 
-    def _begin(self, key: tuple[str, Target], emit: Callable[[], str]) -> Pending[Loaded]:
+    def _begin(self, key: tuple[str, Target], emit: Emit) -> Pending[Loaded]:
         name, target = key
         place = f"{name}|{target.triple}|{target.feature_string}|{generator_version()}"
         stored = self.disk.read(place)
@@ -76,12 +82,15 @@ class Loader:
 
         return self._forge.begin(make)
 
-    def _make(self, place: str, target: Target, emit: Callable[[], str]) -> Loaded:
+    def _make(self, place: str, target: Target, emit: Emit) -> Loaded:
         from convforge.runtime.compiler import compile_object
 
-        code = compile_object(emit(), target)
         if LINKS_ITSELF:
-            code = link(code).to_bytes()
+            parts: list[Pending[bytes]] = []
+            rest = emit(lambda text: parts.append(self._forge.begin(lambda: compile_object(text, target))))
+            code = link([compile_object(rest, target), *(part.result() for part in parts)]).to_bytes()
+        else:
+            code = compile_object(emit(None), target)
         self.disk.write(place, code)
         return _start(code, "compiled")
 

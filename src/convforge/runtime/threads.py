@@ -120,7 +120,7 @@ class _State:
 def begin_pool() -> Pending[Loaded]:
     """Have the pool's machine code made."""
     target = Target.host()
-    return loader.begin(_POOL_NAME, target, lambda: _emit_pool(target))
+    return loader.begin(_POOL_NAME, target, lambda _: _emit_pool(target))
 
 
 def pool() -> Pool:
