@@ -27,6 +27,7 @@ from convforge.kernels.contract_grad_weight import (
     GradWeightOuterKernel,
     GradWeightPointwiseKernel,
 )
+from convforge.kernels.contract_spectrum import SpectrumKernel
 from convforge.kernels.contract_split import PRODUCTS, SplitKernel, SplitWeightPacker, TileCheckKernel
 from convforge.kernels.contract_winograd import WinogradKernel
 from convforge.plan.split_bf16_cost import loads
@@ -161,6 +162,7 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         *grad_weights(target, dtype),
         WeightPacker(element, 4),
         FingerprintKernel(target.vector_bytes // 4),
+        SpectrumKernel(element, lanes, 2, 2, target.fused) if element.storage == element.compute else None,
         winograd(target, dtype, (1, 2, 2)) if element.is_float else None,
         winograd(target, dtype, (1, 4, 4), spaced=True) if element.is_float else None,
     ]
@@ -241,6 +243,18 @@ def test_inner_loops_do_not_spill(name: str) -> None:
 def test_products_of_winograd_do_not_spill(mr: int, nv: int) -> None:
     loop = _innermost(assembly(winograd(X86, "float32", (1, 2, 2), mr, nv).emit(X86.triple), X86))
     assert len(re.findall("vfmadd", loop)) == mr * nv
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
+
+
+@pytest.mark.parametrize(
+    ("name", "mr", "nb"),
+    [("avx512", 4, 3), ("avx512", 6, 2), ("avx512", 9, 1), ("avx2", 2, 3), ("avx2", 2, 2), ("avx2", 4, 1)],
+)
+def test_products_of_spectra_do_not_spill(name: str, mr: int, nb: int) -> None:
+    target = TARGETS[name]
+    kernel = SpectrumKernel(ELEMENTS["float32"], target.vector_bytes // 4, mr, nb, True)
+    loop = _innermost(assembly(kernel.emit(target.triple), target))
+    assert len(re.findall("vfmadd", loop)) == 2 * mr * nb
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 

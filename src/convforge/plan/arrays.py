@@ -14,6 +14,28 @@ from convforge.target import Target
 Array = NDArray[Any]
 
 
+class _Memory:
+    """Memory as NumPy's array interface describes it (version 3)."""
+
+    def __init__(
+        self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[np.generic]
+    ) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address, False),
+            "shape": shape,
+            "strides": strides,
+            "typestr": dtype.str,
+        }
+
+
+def array_at(
+    address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[np.generic]
+) -> Array:
+    """The array whose first element lies at an address; the caller keeps its memory alive."""
+    return np.asarray(_Memory(address, shape, strides, dtype))
+
+
 def readable(array: Array) -> Array:
     """The array itself, or a copy where its elements lie on addresses that no whole element can have."""
     return array if array.flags.aligned else array.copy()

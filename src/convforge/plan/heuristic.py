@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convforge.ir.element import Element
-from convforge.plan.tiles import TileCost, chain_block, gather_tile
+from convforge.plan.tiles import TileCost, chain_block, gather_tile, tiled_length
 from convforge.schedule import GatherSchedule, GradWeightSchedule, Layout, why_tile_illegal
 from convforge.target import Target
 
@@ -147,9 +147,11 @@ def direct_cycles(
     """
     gather = layout.gather
     total = 0.0
+    # Tiles are chosen for a length that many signals share; what they cost is that of this one.
+    share = layout.flat / tiled_length(layout)
     for taps in gather.taps_by_phase:
         tile = gather_tile(layout, element, target, len(taps))
-        total += TileCost.of(layout, element, target, len(taps)).cycles(tile)
+        total += TileCost.of(layout, element, target, len(taps)).cycles(tile) * share
     rows_in = layout.total_rows * layout.row_residues * gather.in_channels
     rows_out = 0 if flat_output else layout.out_rows * gather.out_channels
     rows = (ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES) * rows_in + ROW_CYCLES * rows_out

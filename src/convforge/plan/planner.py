@@ -19,6 +19,7 @@ from convforge.plan import (
     depthwise_map,
     depthwise_rows,
     direct,
+    fft,
     split_bf16,
     tuned,
     winograd,
@@ -60,6 +61,7 @@ FAMILIES: tuple[Family, ...] = (
     depthwise_large,
     winograd,
     split_bf16,
+    fft,
     channels,
     direct,
 )

@@ -88,7 +88,9 @@ def split_cycles(layout: Layout, target: Target, parts: int) -> float:
         layout.total_rows * layout.row_residues * gather.in_channels + layout.out_rows * gather.out_channels
     )
     shape = best_shapes(layout, target, parts)[0]
-    one = shape_cycles(layout, target, parts, shape) + packing + ROW_CYCLES * rows
+    # Shapes are chosen for a length that many signals share; what they cost is that of this one.
+    share = layout.flat / tiled_length(layout)
+    one = shape_cycles(layout, target, parts, shape) * share + packing + ROW_CYCLES * rows
     return one * gather.batch * gather.groups
 
 
