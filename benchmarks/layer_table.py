@@ -1,4 +1,4 @@
-"""The layers that are measured: `layers.json` as frozen values, with their arithmetic."""
+"""The layers that are measured: `layers.json` and others as frozen values, with their arithmetic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-TABLE = Path(__file__).with_name("layers.json")
+FOLDER = Path(__file__).parent
+# The layers of the goals; those with kernels of 31 taps and more.
+TABLES = ("layers", "long_kernels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,9 @@ class Layer:
         return f"{'ConvTranspose' if self.transposed else 'Conv'}{self.ndim}d"
 
 
-def load_layers(name_contains: str | None = None) -> list[Layer]:
-    """The table in its own order; only the layers whose label contains one of the comma-separated words."""
-    rows = json.loads(TABLE.read_text(encoding="utf-8"))
+def load_layers(name_contains: str | None = None, table: str = TABLES[0]) -> list[Layer]:
+    """A table in its own order; only the layers whose label contains one of the comma-separated words."""
+    rows = json.loads((FOLDER / f"{table}.json").read_text(encoding="utf-8"))
     layers = [
         Layer(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
         for row in rows

@@ -11,7 +11,7 @@ from benchmarks import libraries, report
 from benchmarks.bandwidth import levels_in_own_process
 from benchmarks.bench import BUDGET_S, QUICK_BUDGET_S, ROUNDS, Bench
 from benchmarks.isa import ISAS, why_impossible, why_not_held
-from benchmarks.layer_table import load_layers
+from benchmarks.layer_table import TABLES, load_layers
 from benchmarks.limit import Machine
 from benchmarks.machine import busy_share, cores, describe_machine
 from benchmarks.peak import peak_gflops_in_own_process
@@ -32,6 +32,7 @@ def add_arguments(
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--isa", choices=ISAS, default="native", help="hold every library to this")
     parser.add_argument("--precision", choices=PRECISIONS, default="highest", help="convforge's setting")
+    parser.add_argument("--table", choices=TABLES, default=TABLES[0], help=f"({TABLES[0]})")
     parser.add_argument("--filter", metavar="WORDS", help="only layers whose name has one of these words")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures here")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="write the picture here (png, svg, pdf)")
@@ -77,7 +78,7 @@ def measure_table(
     options: argparse.Namespace, settings: Settings, names: list[str], left_out: dict[str, str]
 ) -> list[Row]:
     """Measures and prints the layers that are asked for, and writes the files that are."""
-    layers = load_layers(options.filter)
+    layers = load_layers(options.filter, options.table)
     peak = peak_gflops_in_own_process(settings.threads, settings.dtype, settings.isa)
     limits = Machine(peak, levels_in_own_process(settings.threads, settings.isa))
     rows: list[Row] = []

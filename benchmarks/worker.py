@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks import arrays, libraries
 from benchmarks.isa import ISAS
-from benchmarks.layer_table import Layer, load_layers
+from benchmarks.layer_table import TABLES, Layer, load_layers
 from benchmarks.libraries import Prepared, UnsupportedError
 from benchmarks.settings import PRECISIONS, PRODUCTS, Settings
 from benchmarks.timing import sample_seconds, wait_until_idle
@@ -40,7 +40,9 @@ class Worker:
     def __init__(self, library: str, settings: Settings) -> None:
         self.settings = settings
         self.module: ModuleType | None = None if library == ORACLE else libraries.load(library)
-        self.layers: dict[str, Layer] = {layer.label: layer for layer in load_layers()}
+        self.layers: dict[str, Layer] = {
+            layer.label: layer for table in TABLES for layer in load_layers(table=table)
+        }
         self.prepared: dict[str, Prepared] = {}
         if self.module is not None:
             self.module.start(settings)
