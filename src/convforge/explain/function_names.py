@@ -54,6 +54,9 @@ KEEPS_OPERANDS = frozenset(_names("""
 """))  # fmt: skip
 """Whose backward reads the operands. That of any other function reads neither."""
 
+PRODUCTS = frozenset(_names("mul div multiply divide __mul__ __rmul__ __truediv__ lerp"))
+"""Of those, the ones that read nothing where the other operand is a number."""
+
 REDUCTIONS = _names("""
     sum mean prod var std amax amin logsumexp all any norm nansum nanmean argmax argmin count_nonzero
 """)

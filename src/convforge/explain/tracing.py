@@ -39,10 +39,15 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What elements of an output see along one axis of one input; `field` None: `reason` says why not."""
+    """What elements of an output see along one axis of one input.
+
+    dim: the output's dimension along which they see different parts; None where all see the same.
+    field: None where it is not described, and `reason` says why.
+    """
 
     input: int
     axis: int
+    dim: int | None
     field: ReceptiveField | None
     reason: Said | None
 
@@ -297,7 +302,7 @@ def _tensors(values: Sequence[Any]) -> list[AbstractTensor]:
 
 def _seen(places: dict[Axis, Place]) -> tuple[Seen, ...]:
     return tuple(
-        Seen(number, axis, place.field, place.reason) for (number, axis), place in sorted(places.items())
+        Seen(number, axis, place.dim, place.field, place.reason) for (number, axis), place in sorted(places.items())
     )
 
 
