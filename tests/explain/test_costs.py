@@ -9,7 +9,7 @@ from math import prod
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
-import convforge.nn as nn
+from convforge import nn
 from convforge.errors import ConvforgeError
 from convforge.explain import as_layer, costs_of
 from convforge.explain.coverage import unread, unwritten

@@ -138,7 +138,7 @@ def unknown(call: Call) -> Any:
     """The shape by running the real function on zeros; what elements see is not described."""
     outputs = call.run(lambda each: from_data(np.zeros(each.shape, each.dtype.numpy)))
     seen: dict[Axis, Place] = {}
-    for each in _flat(list(call.args) + list(call.kwargs.values())):
+    for each in flat(list(call.args) + list(call.kwargs.values())):
         if isinstance(each, AbstractTensor):
             seen |= {axis: place.unknown(said(LOST, name=call.name)) for axis, place in each.places.items()}
     call.ledger.note(said(LOST, name=call.name))
@@ -156,8 +156,9 @@ def wrapped(outputs: Any, wrap: Callable[[Tensor], AbstractTensor]) -> Any:
     return outputs
 
 
-def _flat(values: Sequence[Any]) -> list[Any]:
-    return [inner for each in values for inner in (_flat(each) if isinstance(each, list | tuple) else [each])]
+def flat(values: Sequence[Any]) -> list[Any]:
+    """The values in lists and tuples too."""
+    return [inner for each in values for inner in (flat(each) if isinstance(each, list | tuple) else [each])]
 
 
 @rule(*VALUES)

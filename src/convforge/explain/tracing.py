@@ -302,7 +302,8 @@ def _tensors(values: Sequence[Any]) -> list[AbstractTensor]:
 
 def _seen(places: dict[Axis, Place]) -> tuple[Seen, ...]:
     return tuple(
-        Seen(number, axis, place.dim, place.field, place.reason) for (number, axis), place in sorted(places.items())
+        Seen(*axis, place.dim, place.field, place.reason)
+        for axis, place in sorted(places.items(), key=lambda item: item[0])
     )
 
 

@@ -23,8 +23,8 @@ from convforge.explain.abstract import AbstractTensor
 from convforge.explain.function_names import VIEWS
 from convforge.explain.places import Place
 from convforge.explain.receptive_field import Window
-from convforge.explain.rules import Call, moved, rule, unknown, wrapped
-from convforge.explain.tracing_words import LOST, said
+from convforge.explain.rules import Call, ValuesReadError, flat, moved, rule, unknown, wrapped
+from convforge.explain.tracing_words import LOST, READS_VALUES, said
 
 Array = npt.NDArray[Any]
 
@@ -32,6 +32,8 @@ Array = npt.NDArray[Any]
 @rule(*VIEWS)
 def _view(call: Call) -> Any:
     first = call.first
+    if any(isinstance(each, AbstractTensor) for each in flat([*call.args[1:], *call.kwargs.values()])):
+        raise ValuesReadError(said(READS_VALUES, name=call.name.strip("_")))  # a mask, or indices
     blank = np.broadcast_to(np.zeros((), first.dtype.numpy), first.shape)
     raw = call.run(lambda each: from_data(_standing_for(each, first, blank)))
     outputs = _tensors(raw)
