@@ -97,7 +97,7 @@ def test_summary_of_a_layer(capsys) -> None:
         (["explain", "Conv2d(3, 8, 3)", "--input", "3x2x2"], "use more padding"),
         (
             ["explain", "Conv2d(3, 8, 3)", "--input", "3x9"],
-            "a Conv2d takes channels and 2 sizes: as in 3x64x64",
+            "Conv2d takes channels and 2 sizes, as in",
         ),
         (["explain", "Conf2d(3, 8, 3)", "--input", "3x9x9"], "did you mean Conv2d"),
         (["explain", "__import__('os')", "--input", "3x9x9"], "not a convolution layer"),

@@ -307,6 +307,45 @@ def test_a_huge_model_takes_no_memory() -> None:
     assert facts.peak_bytes > 2 * 512 * 64 * 32768**2 * 4
 
 
+def test_large_reshapes_are_followed_by_sizes() -> None:
+    """As small ones are by positions."""
+
+    class Tokens(nn.Module):
+        def forward(self, x):
+            y = x.reshape(x.shape[0], 4, 2, *x.shape[2:]).flatten(1, 2)
+            return y, y.flatten(2), F.pixel_shuffle(y, 2)
+
+    small, large = (trace_model(Tokens(), (batch, 8, 16, 16)) for batch in (2, 1 << 20))
+    assert [out[1:] for out in large.root.outputs] == [out[1:] for out in small.root.outputs]
+    assert large.root.seen == small.root.seen
+
+    class Flat(nn.Module):
+        def forward(self, x):
+            return x.flatten(2)
+
+    assert (
+        trace_model(Flat(), (1 << 20, 8, 16, 16)).root.seen == trace_model(Flat(), (2, 8, 16, 16)).root.seen
+    )
+    unknown = trace_model(Decides(lambda y: F.unfold(y, 3)), (1 << 16, 3, 64, 64))
+    assert unknown.stopped is not None
+    assert "too large to try" in str(unknown.stopped[1])
+
+
+def test_a_class_that_counts_its_subclasses_counts_no_more() -> None:
+    known = []
+
+    class Registered(nn.Module):
+        def __init_subclass__(cls) -> None:
+            known.append(cls)
+
+    class Own(Registered):
+        def forward(self, x):
+            return x
+
+    assert trace_model(Own(), (1, 3)).root.outputs == ((1, 3),)
+    assert known == [Own]
+
+
 @pytest.mark.parametrize(
     ("size", "words"),
     [((), "must be a shape"), ((1, "3"), "must be a shape"), ([(1, -3)], "must be a shape")],

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if len(shape) != layer.rank + 2:
         example = "x".join(["3", *["64"] * layer.rank])
         raise CliError(
-            f"--input {options.input!r}: a {layer.name} takes channels and {layer.rank} sizes: as in {example}"
+            f"--input {options.input!r}: {layer.name} takes channels and {layer.rank} sizes, as in {example}"
         )
     try:
         made = explain(options.layer, shape, dtype=options.dtype, language=options.language)

@@ -68,9 +68,12 @@ VALUES = _names("""
 """)
 """Which cannot answer without values."""
 
+RESHAPES = _names("reshape flatten unflatten ravel view view_as reshape_as")
+COPIES = _names("repeat tile repeat_interleave flip roll index_select channel_shuffle tril triu")
+
 VIEWS = _names("""
     reshape flatten unflatten ravel permute transpose t movedim moveaxis swapaxes swapdims unsqueeze squeeze
     expand broadcast_to select narrow __getitem__ split chunk tensor_split unbind diagonal T mT H repeat tile
-    repeat_interleave flip roll index_select pixel_shuffle pixel_unshuffle channel_shuffle tril triu
+    repeat_interleave flip roll index_select channel_shuffle tril triu
 """)
 """Which only move elements."""

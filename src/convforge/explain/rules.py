@@ -37,11 +37,13 @@ from convforge.explain.function_names import (
     VALUES,
 )
 from convforge.explain.places import Axis, Place, Places, met
-from convforge.explain.tracing_words import LOST, READS_VALUES, Said, said
+from convforge.explain.tracing_words import LOST, READS_VALUES, TOO_LARGE, Said, said
 
 Function = Callable[..., Any]
 Rule = Callable[["Call"], Any]
 RULES: dict[str, Rule] = {}
+# Elements above which a function that has no rule is not tried on zeros.
+LARGE = 1 << 26
 
 
 class ValuesReadError(NoElementsError):
@@ -136,6 +138,11 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def unknown(call: Call) -> Any:
     """The shape by running the real function on zeros; what elements see is not described."""
+    if (
+        sum(each.numel() for each in flat([*call.args, *call.kwargs.values()]) if isinstance(each, Tensor))
+        > LARGE
+    ):
+        raise ValuesReadError(said(TOO_LARGE, name=call.name.strip("_")))
     outputs = call.run(lambda each: from_data(np.zeros(each.shape, each.dtype.numpy)))
     seen: dict[Axis, Place] = {}
     for each in flat(list(call.args) + list(call.kwargs.values())):
