@@ -37,8 +37,6 @@ Arithmetic
   additions of the bias       24            24
 
 Bytes
-                                 Bytes
-  ───────────────────────────────────────────
   input                            168  168 B
   weight                            72   72 B
   bias                               8    8 B
@@ -90,8 +88,8 @@ def test_columns_stand_below_each_other(language) -> None:
             (5,),
             ["2 input elements only reach what padding cuts off: 0, 4"],
         ),
-        ("Conv1d(1, 1, 3, padding=2, padding_mode='reflect')", (5,), ["copies of elements 2, 1", "3, 2"]),
-        ("ConvTranspose1d(1, 1, 3, padding=1, padding_mode='circular')", (5,), ["added onto outputs 4"]),
+        ("Conv1d(1, 1, 3, padding=2, padding_mode='reflect')", (5,), ["copied from 2, 1", "3, 2"]),
+        ("ConvTranspose1d(1, 1, 3, padding=1, padding_mode='circular')", (5,), ["added onto 4"]),
         ("Conv2d(1, 1, 3, padding='same')", (5, 5), ["H: 1 before: zeros; 1 after: zeros"]),
         ("Conv1d(1, 1, 3)", (5,), ["L: none", "every input element is read"]),
         ("LazyConv2d(8, 3)", (4, 9, 9), ["Conv2d(4, 8, 3): 1×4×9×9"]),

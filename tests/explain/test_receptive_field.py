@@ -43,6 +43,11 @@ def test_transposed_phases() -> None:
     assert [gaps.interval(at) for at in range(4)] == [(0, 0), None, None, (1, 1)]
 
 
+def test_up_and_down_again_has_one_phase() -> None:
+    field = receptive_field([Window(4, 2, 1, transposed=True), Window(2, 2)])
+    assert (field.period, field.jump) == (1, 1)
+
+
 windows = st.builds(
     Window, st.integers(1, 4), st.integers(1, 4), st.integers(0, 3), st.integers(1, 3), st.booleans()
 )

@@ -94,6 +94,8 @@ class Does(nn.Module):
         lambda y: torch.cat([y, torch.roll(y, 0, 2)], 1),
         lambda y: torch.stack([y, y * 2], 2).flatten(1, 2),
         lambda y: y + y.mean((2, 3), keepdim=True),
+        lambda y: y + y[:, :, 4:5],
+        lambda y: y.reshape(1, 4, 9, 2, 18).flip(3).sum(3),
         lambda y: y.unsqueeze(1).squeeze(1).transpose(2, 3).contiguous(),
         lambda y: torch.cat(y.split(2, 1)[::-1], 1),
         lambda y: y[:, :, :-1] + y[:, :, 1:],

@@ -214,7 +214,7 @@ class Explanation(Reported):
         ]
         shown = [(words(language), count(number), size_text(number)) for words, number in rows]
         shown.append((INTENSITY(language), f"{costs.arithmetic_intensity:.3g}", ""))
-        return Table(("", BYTES(language), ""), tuple(shown), frozenset((1, 2)))
+        return Table(("", "", ""), tuple(shown), frozenset((1, 2)))
 
     def _fields(self, language: Language) -> Table:
         def row(axis: AxisFacts) -> tuple[str, ...]:

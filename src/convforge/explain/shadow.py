@@ -88,7 +88,7 @@ class Shadows:
         for name, value in vars(module).items():
             if name in _HOOKS:
                 state[name] = HookDict() if isinstance(value, HookDict) else type(value)()
-            elif name not in ("_convolution", "_initialize_hook", "_load_hook"):
+            else:
                 state[name] = self.value(value)
         if "num_batches_tracked" in state["_buffers"]:
             state["_buffers"]["num_batches_tracked"] = None

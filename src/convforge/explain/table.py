@@ -13,12 +13,11 @@ from fractions import Fraction
 
 # Colours are the notebook's own, thinned out: so the table reads in light and in dark.
 STYLE = """<style>
-.convforge-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.convforge-table { border-collapse: collapse; font-size: inherit; font-variant-numeric: tabular-nums; }
 .convforge-table th, .convforge-table td { padding: 0.2em 0.8em; border: 0; background: transparent;
   color: inherit; border-bottom: 1px solid rgba(128, 128, 128, 0.35); white-space: pre; }
 .convforge-table th { border-bottom: 2px solid rgba(128, 128, 128, 0.7); font-weight: 600; }
 .convforge-table .l { text-align: left; } .convforge-table .r { text-align: right; }
-.convforge-table .k { white-space: pre-wrap; }
 </style>"""
 
 
