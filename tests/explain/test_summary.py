@@ -9,7 +9,7 @@ import pytest
 import convforge as torch
 from convforge import nn
 from convforge.explain import summary
-from convforge.explain.summary import kernel_text
+from convforge.explain.summary_rows import kernel_text
 from convforge.explain.summary_words import COLUMNS
 from convforge.explain.table import Table, fraction, percent, short, size_text, width
 from support.nets import NETS

@@ -12,7 +12,17 @@ from convforge.nn import functional as F
 from support.nets import NETS
 
 # Maxima pass gradients to one input of a window, and normalisation to all: left to the sizes.
-SMOOTH = ("Ghost", "UNet", "Inception", "Dense", "SqueezeExcite", "Shuffle", "wavenet", "volume", "Shared")
+SMOOTH = (
+    "Ghost",
+    "UNet",
+    "Inception",
+    "Dense",
+    "SqueezeExcite",
+    "Shuffle",
+    "wavenet",
+    "volume",
+    "Shared",
+)
 
 
 def positive(model: nn.Module) -> nn.Module:

@@ -4,7 +4,7 @@ elementwise   add, where, exp, …     shapes broadcast; what operands see is un
 of the first  relu, batch_norm, …    the shape of the first argument
 windows       conv, pools, pad, …    `window_rules`
 views         reshape, permute, …    `view_rules`: the real function is run on positions, which take no memory
-reductions    sum, mean, max, …      what is summed over is seen by every element
+reductions    sum, mean, max, …      `reduction_rules`: what is summed over is seen by every element
 joins         cat, stack
 products      linear, matmul, …      `product_rules`
 
@@ -32,7 +32,6 @@ from convforge.explain.function_names import (
     KEEPS_RESULT,
     OF_FIRST,
     PRODUCTS,
-    REDUCTIONS,
     SAME,
     VALUES,
 )
@@ -194,7 +193,8 @@ def _written(call: Call) -> Any:
 
 
 @rule(*ELEMENTWISE)
-def _elementwise(call: Call) -> Any:
+def elementwise(call: Call) -> Any:
+    """The broadcast of all tensors among the arguments."""
     tensors = call.tensors
     shape = broadcast(call.name, [tuple(each.shape) for each in tensors])
     dtype = np.dtype(np.bool_) if call.name in COMPARISONS else _common(tensors, call)
@@ -282,33 +282,6 @@ def _new(call: Call) -> Any:
     return call.run(lambda each: from_data(np.zeros((0,), each.dtype.numpy)))
 
 
-@rule(*REDUCTIONS)
-def _reduction(call: Call) -> Any:
-    given = inspect.signature(call.function).bind(*call.args, **call.kwargs)
-    given.apply_defaults()
-    dims = given.arguments.get("dim")
-    dtype = {"argmax": np.int64, "argmin": np.int64, "count_nonzero": np.int64, "all": np.bool_}.get(
-        call.name
-    )
-    return reduced(call, dims, bool(given.arguments.get("keepdim", False)), dtype)
-
-
-def reduced(call: Call, dims: Any, keepdim: bool, dtype: Any = None) -> AbstractTensor:
-    """The first argument with dimensions summed up, or whatever else needs all of their elements."""
-    first = call.first
-    listed = (
-        list(range(first.ndim)) if dims is None or dims == () else [dims] if isinstance(dims, int) else dims
-    )
-    gone = {int(dim) % first.ndim for dim in listed}
-    left = [dim for dim in range(first.ndim) if dim not in gone or keepdim]
-    shape = [1 if dim in gone else first.shape[dim] for dim in left]
-    places: dict[Axis, Place] = {}
-    for axis, place in first.places.items():
-        seen = summed(place, gone, first.shape)
-        places[axis] = moved(seen, left.index(seen.dim) if seen.dim is not None else None)
-    return call.result(shape, places, dtype)
-
-
 def summed(place: Place, dims: set[int], shape: Sequence[int]) -> Place:
     """Of elements that see all along these dimensions: if the axis is in one, everything of it."""
     return place.everything(shape[place.dim]) if place.dim is not None and place.dim in dims else place
@@ -317,21 +290,6 @@ def summed(place: Place, dims: set[int], shape: Sequence[int]) -> Place:
 def moved(place: Place, dim: int | None) -> Place:
     """The same in another dimension."""
     return Place(place.size, dim, place.field, place.scattered, place.whole, place.reason)
-
-
-@rule("max", "min", "median")
-def _extreme(call: Call) -> Any:
-    if len(call.tensors) > 1:
-        call.name = "maximum"
-        return _elementwise(call)
-    rest = [*call.args[1:], *call.kwargs.values()]
-    if not rest:
-        return reduced(call, None, keepdim=False)
-    dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
-    keepdim = bool(call.kwargs.get("keepdim", call.args[2] if len(call.args) > 2 else False))
-    sample = call.run(lambda each: from_data(np.zeros((1,) * each.ndim, each.dtype.numpy)))
-    values, positions = reduced(call, dim, keepdim), reduced(call, dim, keepdim, np.int64)
-    return type(sample)(values, positions)
 
 
 @rule("cat", "concat", "concatenate")
@@ -350,14 +308,14 @@ def _cat(call: Call) -> Any:
     dtype = np.result_type(*(each.dtype.numpy for each in tensors))
     # Laid behind each other, every part keeps what it sees; the sizes along `dim` do not matter to it.
     flat = [1 if at == dim else size for at, size in enumerate(shape)]
-    places = met(
-        [(places_of(each), [*each.shape[:dim], 1, *each.shape[dim + 1 :]]) for each in tensors], flat
-    )
-    if len(tensors) > 1:
-        places = {
-            axis: place.unknown(said(LOST, name="cat")) if place.dim == dim else place
-            for axis, place in places.items()
-        }
+    parts: list[tuple[Places, Sequence[int]]] = []
+    for each in tensors:
+        places = dict(places_of(each))
+        for axis, place in places.items():
+            if place.dim == dim and len(tensors) > 1:
+                places[axis] = place.scatter(dim, each.shape[dim])
+        parts.append((places, [*each.shape[:dim], 1, *each.shape[dim + 1 :]]))
+    places = met(parts, flat)
     return call.ledger.tensor(shape, dtype, places)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import convforge.explain.product_rules as _products
+import convforge.explain.reduction_rules as _reductions
 import convforge.explain.view_rules as _views
 import convforge.explain.window_rules as _windows
 from convforge.autograd.dtype import DType
@@ -33,7 +34,7 @@ from convforge.explain.shadow import Shadow, Shadows
 from convforge.explain.tracing_words import HOOKS, READS_ARRAY, Said, said
 from convforge.nn.module import Module
 
-del _products, _views, _windows  # imported so that their rules are declared
+del _products, _reductions, _views, _windows  # imported so that their rules are declared
 
 Shape = tuple[int, ...]
 

@@ -40,7 +40,7 @@ UNEVEN = Words(
     "{name} from {size} to {out} has windows of different sizes",
     "{name} 把 {size} 变为 {out}，各窗口大小不同",
 )
-SLIDES = Words("a window slides over flattened axes", "窗口在展平后的轴上滑动")
+SLIDES = Words("a window slides over axes that were flattened or joined", "窗口在展平或拼接后的轴上滑动")
 OTHER_DIMS = Words("branches meet with an axis in different dimensions", "各分支相遇时同一轴处在不同的维度上")
 OTHER_JUMPS = Words(
     "branches meet with jumps {jumps}: outputs of one index stand at different places",
