@@ -19,7 +19,7 @@ from convforge.draw.drawing import Drawing
 from convforge.draw.grid import Position, cell_name, cells_area, frame
 from convforge.draw.layout import Box, column, flow, line, paragraph, row, titled
 from convforge.draw.matrix import MOST, entries_of, product_box
-from convforge.draw.numbers import Array, short
+from convforge.draw.numbers import Array, short, small_input
 from convforge.draw.subject import INPUT, KERNEL, Ints, Subject, subject_of
 from convforge.errors import ConvValueError
 from convforge.explain.layers import as_layer
@@ -78,6 +78,8 @@ def transposed(
     size = DEFAULT[1] if layer is None and input_size is None else input_size
     value = single_channel(value)
     subject = subject_of(value, size, default=DEFAULT, language=language, theme=theme, numbers=numbers)
+    # Zeros would stamp nothing to be seen.
+    subject = replace(subject, x=small_input(subject.spec.input_shape[1:]) % 9 + 1)
     count = int(np.prod(subject.spec.input_size))
     if count > MOST_STAMPS:
         raise ConvValueError(
