@@ -230,18 +230,18 @@ def _texture(texture: Texture, a: Area, step: float = 7.0) -> str:
         case "cross":
             return path((a.x, a.y), (a.right, a.bottom)) + path((a.right, a.y), (a.x, a.bottom))
         case "upright":
-            return "".join(path((x, a.y), (x, a.bottom)) for x in _steps(a.x, a.right, step))
+            return "".join(
+                f"M{number(x)} {number(a.y)}v{number(a.height)}" for x in _steps(a.x, a.right, step)
+            )
         case "level":
-            return "".join(path((a.x, y), (a.right, y)) for y in _steps(a.y, a.bottom, step))
+            return "".join(
+                f"M{number(a.x)} {number(y)}h{number(a.width)}" for y in _steps(a.y, a.bottom, step)
+            )
         case "grid":
             return _texture("upright", a, 2 * step) + _texture("level", a, 2 * step)
         case "dots":
-            step = 1.4 * step
-            return "".join(
-                path((x - 0.8, y), (x + 0.8, y))
-                for y in _steps(a.y, a.bottom, step)
-                for x in _steps(a.x, a.right, step)
-            )
+            ys, xs = _steps(a.y, a.bottom, 1.4 * step), _steps(a.x, a.right, 1.4 * step)
+            return "".join(f"M{number(x - 0.8)} {number(y)}h1.6" for y in ys for x in xs)
         case "rising" | "falling":
             return "".join(_diagonals(a, step, rising=texture == "rising"))
         case "":

@@ -90,9 +90,9 @@ _SCALE = (
     ("#d6eaf8", "#173447"),
     ("#a9d3f0", "#1a4a68"),
     ("#74b6e2", "#21658f"),
-    ("#3f93cb", "#3a86b8"),
-    ("#1a6ea8", "#69aedb"),
-    ("#084b7a", "#a9d8f7"),
+    ("#2a78ad", "#3a86b8"),
+    ("#165f92", "#69aedb"),
+    ("#063d63", "#a9d8f7"),
 )
 SCALE_STEPS = len(_SCALE)
 CELLS.update((f"scale{step}", Style(shades, _BLUE, 0.8)) for step, shades in enumerate(_SCALE))
