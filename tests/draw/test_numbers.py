@@ -17,7 +17,7 @@ from convforge.draw.equation import MOST_TERMS
 from convforge.draw.numbers import short, small_input, small_weight
 from convforge.draw.subject import subject_of
 from convforge.draw.transposed import single_channel, three_ways
-from convforge.problem import ConvLayer
+from convforge.problem import ConvLayer, padding_map
 from convforge.reference import grad_input, grad_weight, output
 
 NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -121,12 +121,20 @@ def test_windows_lie_where_the_formula_says(case) -> None:
             below = drawn.cell(name(f"window{axis}", i, tap)).bounds
             above = drawn.cell(name(f"axis{axis}", at)).bounds
             assert below[0] + below[2] == pytest.approx(above[0] + above[2], abs=0.05)
-        # What no window reaches at the end is marked: that is what the floor drops.
-        if not spec.transposed:
-            reach = (count - 1) * layer.stride[axis] + layer.dilation[axis] * (spec.kernel_size[axis] - 1)
-            end = spec.input_size[axis] + sum(spec.padding[axis])
-            for at in range(reach + 1, end):
-                assert drawn.cell(name(f"axis{axis}", at - spec.padding[axis][0])).role == "unread"
+        if spec.transposed:
+            continue
+        # Marked is what no window reaches at the end, which the floor drops, and what lies between taps.
+        touched = {
+            i * layer.stride[axis] + tap * layer.dilation[axis] - spec.padding[axis][0]
+            for i in range(count)
+            for tap in range(spec.kernel_size[axis])
+        }
+        before, after = spec.padding[axis]
+        for at in range(-before, spec.input_size[axis] + after):
+            source = padding_map(spec.padding_mode, spec.input_size[axis], before, after)
+            met = {int(source[t + before]) for t in touched}
+            unread = at > max(touched) or (0 <= at < spec.input_size[axis] and at not in met)
+            assert (drawn.cell(name(f"axis{axis}", at)).role == "unread") == unread
 
 
 @given(layers(), st.sampled_from(["en", "zh"]))

@@ -58,7 +58,7 @@ def array_box(
             leading=(*leading, *lead),
         )
 
-    return slices(axes, one, caption=lambda lead: subject.say(SLICE, d=lead[0]))
+    return slices(axes, one, caption=lambda lead: subject.say(SLICE, d=str(lead[0]).replace("-", "−")))
 
 
 def cell_size(axes: tuple[Positions, ...]) -> float:

@@ -111,12 +111,12 @@ LINES: dict[str, Style] = {
     "rule": Style(_NONE, ("#dfe3e8", "#2c343e"), 1),
     "measure": Style(_NONE, ("#4d5762", "#b3bdc8"), 1),
     "frame": Style(_NONE, ("#1d2733", "#e8ecf1"), 2.2),
-    "link-group0": Style(_NONE, _BLUE, 1.5),
-    "link-group1": Style(_NONE, _ORANGE, 1.5),
-    "link-group2": Style(_NONE, _GREEN, 1.5),
-    "link-group3": Style(_NONE, _PURPLE, 1.5),
-    "link-group4": Style(_NONE, _RED, 1.5),
-    "link-group5": Style(_NONE, ("#565f6b", "#aab4c0"), 1.5),
+    "link-group0": Style(_NONE, _BLUE, 1.5, opacity=0.75),
+    "link-group1": Style(_NONE, _ORANGE, 1.5, opacity=0.75),
+    "link-group2": Style(_NONE, _GREEN, 1.5, opacity=0.75),
+    "link-group3": Style(_NONE, _PURPLE, 1.5, opacity=0.75),
+    "link-group4": Style(_NONE, _RED, 1.5, opacity=0.75),
+    "link-group5": Style(_NONE, ("#565f6b", "#aab4c0"), 1.5, opacity=0.75),
 }
 GROUP_STYLES = TILE_STYLES = 6
 
