@@ -27,7 +27,10 @@ def test_every_drawing_has_an_example(name, capsys) -> None:
     ("arguments", "words"),
     [
         (["padding", "--mode", "reflect", "--input", "5x5"], ["padding_mode='reflect'"]),
-        (["padding", "--mode", "circular", "--layer", "Conv1d(1, 1, 3, padding=2)", "--input", "6"], ["circular"]),
+        (
+            ["padding", "--mode", "circular", "--layer", "Conv1d(1, 1, 3, padding=2)", "--input", "6"],
+            ["circular"],
+        ),
         (["cell", "--layer", "Conv2d(3, 2, 3, padding=1)", "--input", "3x6x6", "--at", "0,1"], ["(0, 1)"]),
         (["cell", "--layer", "Conv2d(1, 1, 3)", "--input", "6", "--no-numbers"], ["1×6×6"]),
         (

@@ -25,16 +25,24 @@ GOLDEN: dict[str, Request] = {
     "cell-of-the-notes": ("cell", {"layer": "Conv1d(1, 1, 3, bias=False)", "input_size": 16, "at": 0}),
     "cell-2d": (
         "cell",
-        {"layer": "Conv2d(2, 1, 3, padding=1, padding_mode='reflect')", "input_size": 4, "at": (0, 1),
-         "theme": "dark", "language": "zh"},
-    ),  # fmt: skip
+        {
+            "layer": "Conv2d(2, 1, 3, padding=1, padding_mode='reflect')",
+            "input_size": 4,
+            "at": (0, 1),
+            "theme": "dark",
+            "language": "zh",
+        },
+    ),
     "cell-transposed-3d": ("cell", {"layer": "ConvTranspose3d(1, 1, 2, stride=2)", "input_size": 2}),
     "size-formula": ("size_formula", {"theme": "auto"}),
     "size-formula-transposed": (
         "size_formula",
-        {"layer": "ConvTranspose2d(1, 1, 3, stride=2, padding=1, output_padding=1)", "input_size": (3, 4),
-         "language": "zh"},
-    ),  # fmt: skip
+        {
+            "layer": "ConvTranspose2d(1, 1, 3, stride=2, padding=1, output_padding=1)",
+            "input_size": (3, 4),
+            "language": "zh",
+        },
+    ),
     "size-formula-large": (
         "size_formula",
         {"layer": "Conv1d(3, 64, 7, stride=2, padding=3)", "input_size": 224},

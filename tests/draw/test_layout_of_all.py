@@ -1,4 +1,4 @@
-"""Every drawing of random layers: it parses, nothing overlaps or leaves the picture, every class has a style."""
+"""Every drawing of random layers: it parses, nothing overlaps or leaves it, every class has a style."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from math import prod
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from support.drawn import check_layout, check_style, layers, read
 
 from convforge.draw import DRAWINGS, drawing
 from convforge.errors import ConvValueError
+from support.drawn import check_layout, check_style, layers, read
 
 TRANSPOSED_ONLY = ("transposed", "output_padding")
 OTHERS = tuple(name for name in DRAWINGS if name not in (*TRANSPOSED_ONLY, "tile_plan"))

@@ -9,16 +9,16 @@ from math import prod
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings, strategies as st
-from support.drawn import Drawn, layers, read, value_of
 
 from convforge import draw
 from convforge.draw.cell import MOST_CHANNELS
 from convforge.draw.equation import MOST_TERMS
 from convforge.draw.numbers import short, small_input, small_weight
 from convforge.draw.subject import subject_of
-from convforge.draw.transposed import single_channel, three_ways
+from convforge.draw.three_ways import single_channel, three_ways
 from convforge.problem import ConvLayer, padding_map
 from convforge.reference import grad_input, grad_weight, output
+from support.drawn import Drawn, layers, read, value_of
 
 NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -208,7 +208,9 @@ def test_the_three_ways_agree(case) -> None:
         if name("final", *map(int, index)) in drawn.names("final-"):
             assert drawn.number(name("final", *map(int, index))) == pytest.approx(y[index], rel=1e-3)
     assert "< 1e-12" in drawing.description
-    for way in three_ways(subject_of(single, size, default=("", 1), language="en", theme="auto", numbers=True)):
+    for way in three_ways(
+        subject_of(single, size, default=("", 1), language="en", theme="auto", numbers=True)
+    ):
         assert way == pytest.approx(expected_output(single, size), rel=1e-12, abs=1e-12)
     # Scatter: the stamps add up to the sum, cell by cell.
     sums = drawn.names("sum-")

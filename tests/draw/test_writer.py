@@ -20,7 +20,15 @@ from convforge.explain import set_language
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.5, "1.5"), (2.0, "2"), (-0.001, "0"), (0.005, "0.01"), (100, "100"), (-3.25, "-3.25"), (1e6, "1000000")],
+    [
+        (1.5, "1.5"),
+        (2.0, "2"),
+        (-0.001, "0"),
+        (0.005, "0.01"),
+        (100, "100"),
+        (-3.25, "-3.25"),
+        (1e6, "1000000"),
+    ],
 )
 def test_numbers_are_short(value, text) -> None:
     assert number(value) == text
@@ -201,8 +209,16 @@ def test_saved_files(tmp_path) -> None:
         ({"name": "output_padding", "layer": "Conv2d(1, 1, 3)"}, ConvValueError, "not transposed"),
         ({"name": "output_padding", "layer": "ConvTranspose2d(1, 1, 3)"}, ConvValueError, "stride"),
         ({"name": "receptive_field", "layer": []}, ConvValueError, "at least one"),
-        ({"name": "receptive_field", "layer": ["Conv1d(1, 2, 3)", "Conv1d(1, 1, 3)"]}, ConvValueError, "layer 2"),
-        ({"name": "receptive_field", "layer": ["Conv1d(1, 1, 3)", "Conv2d(1, 1, 3)"]}, ConvValueError, "axes"),
+        (
+            {"name": "receptive_field", "layer": ["Conv1d(1, 2, 3)", "Conv1d(1, 1, 3)"]},
+            ConvValueError,
+            "layer 2",
+        ),
+        (
+            {"name": "receptive_field", "layer": ["Conv1d(1, 1, 3)", "Conv2d(1, 1, 3)"]},
+            ConvValueError,
+            "axes",
+        ),
         ({"name": "gradient", "grad_output": [1.0]}, RuntimeError, "grad_output"),
         ({"name": "padding", "mode": "mirror"}, ValueError, "mirror"),
     ],

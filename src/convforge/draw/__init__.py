@@ -5,6 +5,7 @@ shapes, layout, grid    cells, labels and lines; boxes beside each other; arrays
 drawing, export         a finished drawing, and files of it
 subject, numbers        a layer on an input, and the numbers in it
 arrays, equation        input, kernel and output as grids; a sum written out
+three_ways, cone        a transposed layer computed in three ways; what an output depends on, level by level
 cell … tile_plan        one drawing each; `registry` has them all by name
 
     convforge.draw.padding("Conv2d(1, 1, 3, padding=1, padding_mode='reflect')", 5).save("padding.svg")

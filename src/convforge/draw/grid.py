@@ -86,7 +86,6 @@ def grid(
     indices: bool = True,
     indices_below: bool = False,
     leading: Position = (),
-    text_size: float | None = None,
 ) -> Box:
     """One or two axes as cells, named for lines to find: anchors `name-i-j`, and `name` for all of it.
 
@@ -116,7 +115,7 @@ def grid(
         anchors[full] = area
         text = label(position)
         if text:
-            size = fitting_size(text, wide, text_size or min(cell * 0.4, 14.0))
+            size = fitting_size(text, wide, min(cell * 0.4, 14.0))
             if size is not None:
                 numbers.append(Label(area.center, ((text, text_role(position)),), size, name=full))
     # Heavy borders over their neighbours', faint ones under them.

@@ -17,7 +17,7 @@ from convforge.draw.grid import Position, cell_name, connector, grid, shown
 from convforge.draw.layout import Box, column, line, padded
 from convforge.draw.shapes import Area, Cell, Label, Line, Shape
 from convforge.draw.subject import INPUT, OUTPUT, Ints, Subject, subject_of
-from convforge.draw.transposed import single_channel
+from convforge.draw.three_ways import single_channel
 from convforge.errors import ConvShapeError, ConvValueError
 from convforge.explain.formula import AXES
 from convforge.explain.layers import as_layer

@@ -109,7 +109,6 @@ LINES: dict[str, Style] = {
     "link-replicate": Style(_NONE, ("#8a7320", "#d1b95a"), 1.3),
     "link-circular": Style(_NONE, ("#2b7f86", "#6cc5cc"), 1.3),
     "rule": Style(_NONE, ("#dfe3e8", "#2c343e"), 1),
-    "measure": Style(_NONE, ("#4d5762", "#b3bdc8"), 1),
     "frame": Style(_NONE, ("#1d2733", "#e8ecf1"), 2.2),
     "link-group0": Style(_NONE, _BLUE, 1.5, opacity=0.75),
     "link-group1": Style(_NONE, _ORANGE, 1.5, opacity=0.75),
