@@ -83,7 +83,7 @@ def _plan() -> dict[str, Any]:
         mr=4, nv=1, lanes=8, channel_block=4, band_tiles=2, tile_group=1, channel_tiles=1, group_block=1,
         packed=True,
     )  # fmt: skip
-    here = explain(layer.spec((6, 7)))
+    here = explain(layer.spec((5, 6)))
     return {
         "layer": layer,
         "explanation": replace(here, family="direct", kernel="direct 4x1 float32", schedule=schedule),

@@ -45,6 +45,12 @@ def test_random_layers(name: str, case, language: str, numbers: bool) -> None:
     checked(name, **arguments)
 
 
+def test_labels_that_do_not_fit_their_cells_are_left_out() -> None:
+    """64 cells in 560 pixels hold "0.1" and not "w000"; the tip still says it."""
+    checked("matrix", layer="Conv3d(2, 1, (1, 1, 2), bias=False)", input_size=(2, 3, 3), numbers=False)
+    checked("matrix", layer="Conv1d(1, 1, 5, bias=False)", input_size=64)
+
+
 @pytest.mark.parametrize("name", TRANSPOSED_ONLY)
 @given(layers(transposed=True), st.sampled_from(["en", "zh"]), st.booleans())
 @settings(max_examples=8)

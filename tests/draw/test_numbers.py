@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 from math import prod
 
@@ -16,8 +17,11 @@ from convforge.draw.equation import MOST_TERMS
 from convforge.draw.numbers import short, small_input, small_weight
 from convforge.draw.subject import subject_of
 from convforge.draw.three_ways import single_channel, three_ways
+from convforge.explain import as_layer
+from convforge.plan import explain
 from convforge.problem import ConvLayer, padding_map
 from convforge.reference import grad_input, grad_weight, output
+from convforge.schedule import ChannelsSchedule, GatherSchedule
 from support.drawn import Drawn, layers, read, value_of
 
 NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -353,3 +357,48 @@ def test_a_module_brings_its_weights() -> None:
     assert "≈" in said
     expected = float((x[0] * weight).sum() + layer.bias.detach().numpy()[0])
     assert value_of(said.split("≈ ")[1]) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def planned(layer: str, size: tuple[int, ...], **changes):
+    """The drawn tile of each output, of a plan that is not this machine's."""
+    value = as_layer(layer)
+    explanation = replace(explain(value.spec(size)), **changes)
+    drawn = read(draw.tile_plan(value, explanation=explanation, language="en"))
+    spec = value.spec(size)
+    return drawn, {
+        index: int(drawn.number(name("output", 0, *map(int, index))))
+        for index in np.ndindex(*spec.output_size)
+    }
+
+
+def test_direct_tiles_are_of_the_flat_run() -> None:
+    """Rows of 6 outputs, 7 apart, for a zero is shared; 8 outputs a tile."""
+    schedule = GatherSchedule(
+        mr=3, nv=1, lanes=8, channel_block=4, band_tiles=2, tile_group=1, channel_tiles=1, group_block=1,
+        packed=True,
+    )  # fmt: skip
+    drawn, tiles = planned("Conv2d(4, 8, 3, padding=1)", (5, 6), family="direct", schedule=schedule)
+    assert tiles == {(i, j): (7 * i + j) // 8 for i, j in np.ndindex(5, 6)}
+    roles = [drawn.cell(f"channel-{c}-0").role for c in range(8)]
+    assert roles == ["tile0"] * 3 + ["tile1"] * 3 + ["tile2"] * 2
+
+
+def test_direct_tiles_of_a_transposed_layer_are_phase_by_phase() -> None:
+    """Stride 2: even and odd outputs are runs of their own."""
+    schedule = GatherSchedule(
+        mr=4, nv=1, lanes=4, channel_block=4, band_tiles=2, tile_group=1, channel_tiles=1, group_block=1,
+        packed=True,
+    )  # fmt: skip
+    _, tiles = planned("ConvTranspose1d(4, 8, 4, stride=2)", (9,), family="direct", schedule=schedule)
+    assert tiles == {(at,): at % 2 * 3 + at // 2 // 4 for at in range(20)}
+
+
+def test_tiles_of_channels_and_winograd() -> None:
+    schedule = ChannelsSchedule(pixels=5, nv=1, lanes=8, channel_block=4, channel_tiles=1)
+    _, tiles = planned("Conv2d(4, 8, 3)", (6, 7), family="channels", schedule=schedule)
+    assert tiles == {(i, j): (5 * i + j) // 5 for i, j in np.ndindex(4, 5)}
+    changes = {"family": "winograd", "schedule": None, "kernel": "winograd F(2x4, 3x3) 6x2 float32"}
+    _, tiles = planned("Conv2d(4, 8, 3)", (8, 10), **changes)
+    assert tiles == {(i, j): i // 2 * 2 + j // 4 for i, j in np.ndindex(6, 8)}
+    with pytest.raises(ValueError, match="depthwise"):
+        planned("Conv2d(4, 8, 3)", (6, 7), family="depthwise", schedule=None, kernel="depthwise map")

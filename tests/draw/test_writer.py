@@ -137,7 +137,7 @@ def test_numbers_can_be_read_on_every_cell(shade) -> None:
         if role.startswith(("scale", "bar")) or style.fill[shade] == "none":
             continue
         assert contrast(ROLES["text"].fill[shade], style.fill[shade]) >= 4.5, role
-    for role in ("text", "muted", "t-input", "t-kernel", "t-output", "t-gradient", "t-cut"):
+    for role in ("text", "muted", "t-input", "t-kernel", "t-output", "t-gradient"):
         assert contrast(ROLES[role].fill[shade], CELLS["ground"].fill[shade]) >= 4.5, role
     for step in range(7):
         text = "text" if step < 4 else "on-dark"

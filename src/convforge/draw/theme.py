@@ -101,9 +101,7 @@ LINES: dict[str, Style] = {
     "link": Style(_NONE, ("#707a85", "#98a3af"), 1.2),
     "link-input": Style(_NONE, _BLUE, 1.4),
     "link-kernel": Style(_NONE, _ORANGE, 1.6),
-    "link-output": Style(_NONE, _GREEN, 1.4),
     "link-gradient": Style(_NONE, _PURPLE, 1.4, dash="6 3"),
-    "link-cut": Style(_NONE, _RED, 1.2, dash="4 3"),
     "link-zeros": Style(_NONE, _GREY, 1.2, dash="3 3"),
     "link-reflect": Style(_NONE, ("#6a5aa8", "#a99be0"), 1.3),
     "link-replicate": Style(_NONE, ("#8a7320", "#d1b95a"), 1.3),
@@ -128,7 +126,6 @@ TEXTS: dict[str, Style] = {
     "t-kernel": Style(("#855600", "#f0b43c")),
     "t-output": Style(("#006247", "#4fd6ac")),
     "t-gradient": Style(("#8a356b", "#eab0d2")),
-    "t-cut": Style(("#a84400", "#ff9a63")),
 }
 
 ROLES: dict[str, Style] = {**CELLS, **LINES, **TEXTS}
