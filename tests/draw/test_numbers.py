@@ -22,6 +22,7 @@ from convforge.plan import explain
 from convforge.problem import ConvLayer, padding_map
 from convforge.reference import grad_input, grad_weight, output
 from convforge.schedule import ChannelsSchedule, GatherSchedule
+from convforge.schedule.split_bf16 import SplitSchedule
 from support.drawn import Drawn, layers, read, value_of
 
 NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -391,6 +392,18 @@ def test_direct_tiles_of_a_transposed_layer_are_phase_by_phase() -> None:
     )  # fmt: skip
     _, tiles = planned("ConvTranspose1d(4, 8, 4, stride=2)", (9,), family="direct", schedule=schedule)
     assert tiles == {(at,): at % 2 * 3 + at // 2 // 4 for at in range(20)}
+
+
+def test_tiles_of_a_tile_unit() -> None:
+    """2 tiles of 16 positions of the flat run, whose rows are 10 apart, by 3 of 16 channels."""
+    schedule = SplitSchedule(
+        parts=3, rows=3, columns=2, pairs=2, chain=1, band_tiles=1, tile_group=1, channel_tiles=1
+    )
+    drawn, tiles = planned("Conv2d(4, 64, 3, padding=1)", (8, 9), family="split bf16", schedule=schedule)
+    assert tiles == {(i, j): (10 * i + j) // 32 for i, j in np.ndindex(8, 9)}
+    assert drawn.cell("channel-0-0").role == "tile0"
+    assert drawn.cell("channel-63-0").role == "tile1"
+    assert "32 outputs × 48 channels" in " ".join(text.text for text in drawn.texts)
 
 
 def test_tiles_of_channels_and_winograd() -> None:
