@@ -1,9 +1,9 @@
 """Which fonts the rasteriser finds, so that a picture's letters are the ones that were meant.
 
 A browser that lacks a family takes the next one, letter by letter. The rasteriser takes the first family of a
-list that is installed, leaves out text where none is, and gives a whole line to any font that has its
-Chinese letters, be it a serif. So a drawing's list of families is cut down to one that is there, and lines
-with Chinese letters get a Chinese one.
+list that is installed, leaves out text where none is, and gives a whole line to any font that has a
+letter which that family lacks, be it a serif. So a drawing's list of families is cut down to one that is there,
+and Chinese letters and rare symbols get one that has them.
 """
 
 from __future__ import annotations
@@ -23,30 +23,41 @@ CHINESE = (
     "SimHei",
     "Droid Sans Fallback",
 )
+# Fonts that have ⌊ and ⋯, which Arial and its likes lack.
+SYMBOLS = ("DejaVu Sans", "Segoe UI Symbol", "Apple Symbols", "Lucida Grande", *CHINESE)
 SANS = ("Inter", "Segoe UI", "Helvetica Neue", "Arial", "Liberation Sans", "Noto Sans", "DejaVu Sans")
 MONO = ("Menlo", "Consolas", "DejaVu Sans Mono", "Liberation Mono", "Noto Sans Mono", "Courier New")
 GENERIC = {"monospace": MONO, "ui-monospace": MONO}
 _FAMILIES = re.compile(r'font-family="([^"]*)"')
-_TEXT = re.compile(r"<text\b([^>]*)>((?:(?!</text>).)*)", re.DOTALL)
-_HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_TEXT = re.compile(r"<text\b[^>]*>(?:(?!</text>).)*", re.DOTALL)
+_PART = re.compile(r"<[^>]*>|[^<]+")
+_HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+")
+_SYMBOL = re.compile("[⌊⌋⋯⋮⟨⟩⊤ᵀ∇₀₁₂₃]+")
 
 
 def with_installed_fonts(svg: str) -> str:
     """The drawing with every list of families replaced by those that the rasteriser finds.
 
-    font-family="system-ui,Arial,sans-serif" -> font-family="'Liberation Sans'", and on lines of text with
-    Chinese letters a Chinese family, if there is one.
+    font-family="system-ui,Arial,sans-serif" -> font-family="'Liberation Sans'"
+    步幅 stride -> <tspan font-family="'Noto Sans CJK SC'">步幅</tspan> stride, and so for rare symbols
     """
     svg = _FAMILIES.sub(lambda match: f'font-family="{families_text(installed_of(match[1]))}"', svg)
-    chinese = next(filter(is_installed, CHINESE), None)
-    if chinese is None:
-        return svg
+    special = [
+        (letters, family)
+        for letters, families in ((_HAN, CHINESE), (_SYMBOL, SYMBOLS))
+        if (family := next(filter(is_installed, families), None))
+    ]
 
     def dressed(match: re.Match[str]) -> str:
-        attributes, inner = match[1], match[2]
-        if _HAN.search(inner) and "font-family" not in attributes:
-            attributes += f' font-family="{families_text([chinese])}"'
-        return f"<text{attributes}>{inner}"
+        return _PART.sub(part, match[0])
+
+    def part(match: re.Match[str]) -> str:
+        text = match[0]
+        if not text.startswith("<"):
+            for letters, family in special:
+                open_tag = f'<tspan font-family="{families_text([family])}">'
+                text = letters.sub(lambda found, tag=open_tag: f"{tag}{found[0]}</tspan>", text)
+        return text
 
     return _TEXT.sub(dressed, svg)
 

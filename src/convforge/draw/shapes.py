@@ -248,7 +248,7 @@ class Picture:
                 width=a.width,
                 height=a.height,
                 preserveAspectRatio="none",
-                image_rendering="pixelated" if a.width >= wide else None,
+                style="image-rendering:pixelated" if a.width >= wide else None,
                 href=f"data:image/png;base64,{b64encode(self.png).decode()}",
             )
         ]
