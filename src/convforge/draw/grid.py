@@ -25,17 +25,33 @@ GAP_SHARE = 0.62  # of a cell: the width of "⋯"
 AXIS_SIZE = 10.0
 
 
-def shown(size: int, *, before: int = 0, after: int = 0, limit: int | None = None) -> Positions:
-    """The positions of an axis that are drawn, padding included; with a gap in the middle beyond `limit`.
+def shown(
+    size: int, *, before: int = 0, after: int = 0, keep: Iterable[int] = (), limit: int | None = None
+) -> Positions:
+    """The positions of an axis that are drawn, padding included.
+
+    keep: positions that are shown in any case, with their neighbours. Where there are more than `limit`, both
+    ends and those are shown, and None stands for each gap; without any to keep, the gap is in the middle.
 
     size 9, limit 5 -> 0 1 None 7 8        size 3, before 1, after 1 -> -1 0 1 2 3
+    size 20, limit 6, keep 10 -> 0 1 None 9 10 11 None 18 19
     """
-    found = tuple(range(-before, size + after))
-    if limit is None or len(found) <= limit:
-        return found
-    tail = (limit - 1) // 2
-    head = limit - 1 - tail
-    return (*found[:head], None, *found[len(found) - tail :])
+    first, last = -before, size + after - 1
+    if limit is None or last - first + 1 <= limit:
+        return tuple(range(first, last + 1))
+    near = {at + step for at in keep for step in (-1, 0, 1) if first <= at + step <= last}
+    ends = 2 if near else max((limit - 1) // 2, 1)
+    chosen = sorted(near | set(range(first, first + ends)) | set(range(last - ends + 1, last + 1)))
+    found: list[int | None] = []
+    for at in chosen:
+        before_it = found[-1] if found else at - 1
+        assert before_it is not None
+        if at - before_it == 2:
+            found.append(at - 1)  # a gap of one is as wide as what it leaves out
+        elif at - before_it > 2:
+            found.append(None)
+        found.append(at)
+    return tuple(found)
 
 
 def cell_name(grid: str, position: Position) -> str:
@@ -55,6 +71,7 @@ def grid(
     width: float | None = None,
     radius: float = 0.0,
     indices: bool = True,
+    indices_below: bool = False,
     leading: Position = (),
     text_size: float | None = None,
 ) -> Box:
@@ -62,13 +79,15 @@ def grid(
 
     axes: the positions shown along each, rows before columns. role, label, tip, text_role: of a cell, by
     its position. cell: height of a cell, width: its width where another. leading: positions put in front of
-    every name, such as a slice's. indices: whether the positions are written along the axes.
+    every name, such as a slice's. indices: whether the positions are written along the axes; below: of one
+    axis, where lines arrive from above. Round cells keep a little apart.
     """
     wide = cell if width is None else width
     rows: Positions = axes[0] if len(axes) == 2 else (0,)
     columns: Positions = axes[-1]
     left = _index_width(rows) if indices and len(axes) == 2 else 0.0
-    top = AXIS_SIZE * 1.7 if indices else 0.0
+    top = AXIS_SIZE * 1.7 if indices and not indices_below else 0.0
+    apart = 1.5 if radius > 3 else 0.0
     ys, height = _offsets(rows, cell, top)
     xs, right = _offsets(columns, wide, left)
     shapes: list[Shape] = []
@@ -78,7 +97,7 @@ def grid(
         if i is None or j is None:
             continue
         position = (i, j) if len(axes) == 2 else (j,)
-        area = Area(x, y, wide, cell)
+        area = Area(x + apart, y + apart, wide - 2 * apart, cell - 2 * apart)
         full = cell_name(name, (*leading, *position))
         shapes.append(Cell(area, role(position), full, tip(position), radius))
         anchors[full] = area
@@ -86,12 +105,17 @@ def grid(
         if text:
             size = fitting_size(text, wide, text_size or min(cell * 0.4, 14.0))
             numbers.append(Label(area.center, ((text, text_role(position)),), size, name=full))
+    # Heavy borders over their neighbours'.
+    shapes.sort(key=lambda shape: "hot" in shape.roles[0])
     shapes += numbers
     shapes += _ellipses(ys, xs, cell, wide)
     if indices:
-        shapes += _indices(xs, ys if len(axes) == 2 else [], wide, cell, left, top)
+        above = top if not indices_below else height + AXIS_SIZE * 1.7
+        shapes += _indices(xs, ys if len(axes) == 2 else [], wide, cell, left, above)
     anchors[cell_name(name, leading)] = Area(left, top, right - left, height - top)
-    return Box(right, height, tuple(shapes), anchors)
+    return Box(
+        right, height + (AXIS_SIZE * 1.7 if indices and indices_below else 0.0), tuple(shapes), anchors
+    )
 
 
 def slices(

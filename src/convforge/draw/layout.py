@@ -99,6 +99,11 @@ def line(*runs: Run | str, size: float = 13.0, bold: bool = False, role: str = "
     return Box(label.width, size * 1.3, (label,))
 
 
+def titled(box: Box, title: str, role: str = "text", *, gap: float = 6.0) -> Box:
+    """A box with its name over it."""
+    return column(line((title, role), size=13, bold=True), box, gap=gap)
+
+
 def paragraph(text: str, width: float, *, size: float = 13.0, role: str = "muted") -> Box:
     """A text in lines of at most `width` pixels."""
     lines = wrapped(text, size, width)

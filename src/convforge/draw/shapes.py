@@ -6,9 +6,9 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from math import hypot
 
-from convforge.draw.measure import text_width
+from convforge.draw.measure import is_wide, text_width
 from convforge.draw.svg import Element, element, number, path
-from convforge.draw.theme import CELLS, Texture
+from convforge.draw.theme import CELLS, CHINESE_FONT, Texture
 
 Point = tuple[float, float]
 Run = tuple[str, str]  # (text, role)
@@ -146,7 +146,7 @@ class Label:
         # The middle of digits and capitals is 0.36 of the size above the baseline; dominant-baseline is not
         # known to every converter.
         x, y = self.at[0], self.at[1] + 0.36 * self.size
-        alone = len(self.runs) == 1
+        alone, chinese = len(self.runs) == 1, any(map(is_wide, self.text))
         children = (
             (self.runs[0][0],)
             if alone
@@ -162,7 +162,9 @@ class Label:
                 y=y,
                 font_size=self.size,
                 text_anchor=None if self.anchor == "start" else self.anchor,
-                font_weight="bold" if self.bold else None,
+                # Chinese fonts are often installed in one weight: bold would bring another face.
+                font_weight="bold" if self.bold and not chinese else None,
+                font_family=CHINESE_FONT if chinese else None,
             )
         ]
 

@@ -21,7 +21,9 @@ from convforge.errors import ConvValueError
 
 Theme = Literal["auto", "light", "dark"]
 THEMES: tuple[Theme, ...] = ("auto", "light", "dark")
-FONT = "Arial,'Liberation Sans',Helvetica,'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif"
+FONT = "Arial,'Liberation Sans',Helvetica,sans-serif"
+# Named for each text that has Chinese in it: converters look no further than the first font they find.
+CHINESE_FONT = "'PingFang SC','Microsoft YaHei','Noto Sans CJK SC','Source Han Sans SC',sans-serif"
 
 Texture = Literal["", "rising", "falling", "dots", "cross", "upright", "level", "grid"]
 
@@ -85,7 +87,7 @@ _SCALE = (
     ("#084b7a", "#a9d8f7"),
 )
 SCALE_STEPS = len(_SCALE)
-CELLS |= {f"scale{step}": Style(shades, _BLUE, 0.8) for step, shades in enumerate(_SCALE)}
+CELLS.update((f"scale{step}", Style(shades, _BLUE, 0.8)) for step, shades in enumerate(_SCALE))
 
 LINES: dict[str, Style] = {
     "link": Style(_NONE, ("#707a85", "#98a3af"), 1.2),
