@@ -85,14 +85,14 @@ def checked_suffix(suffix: str, known: tuple[str, ...], what: str) -> str:
     raise ConvValueError(f"suffix (={suffix!r}) is not written: save {what} as {', '.join(known)}")
 
 
-def flattened(svg: str) -> str:
+def flattened(drawing: Drawing) -> str:
     """The drawing as the rasteriser understands it: the light theme, and fonts that are there."""
-    return with_installed_fonts(_MEDIA.sub("", svg))
+    return _MEDIA.sub("", str(with_installed_fonts(drawing.root)))
 
 
 def _converted(convert: Callable[..., bytes], drawing: Drawing, **options: float) -> bytes:
     try:
-        return convert(flattened(drawing.svg), **options)
+        return convert(flattened(drawing), **options)
     except (RuntimeError, ValueError) as error:
         # Its text goes on with a trace of the library's own frames.
         first = str(error).strip().splitlines()[0]
