@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,15 +11,16 @@ from convforge.draw.animated_svg import animated_root
 from convforge.draw.drawing import MARGIN, Drawing, drawing_of
 from convforge.draw.export import MOVING_SCALE, checked_suffix, moving_bytes
 from convforge.draw.layout import Box, column, line, padded, paragraph
+from convforge.draw.subject import Subject
 from convforge.draw.svg import number
 from convforge.draw.whole_file import write_whole
 from convforge.errors import ConvValueError
-from convforge.explain.words import Language
+from convforge.explain.words import Language, Words
 
 MOVING = (".svg", ".gif", ".png")
 MOST_FRAMES = 256
 LAST_FRAME_SECONDS = 2.0
-NARROWEST, WIDEST_TEXT = 420.0, 980.0
+NARROWEST = 420.0
 
 
 @dataclass(frozen=True)
@@ -65,55 +66,46 @@ class Animation:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a frame shows below the title: parts from top to bottom, and how long.
-
-    lines: as many in every frame as the frame with the most; so nothing below moves.
-    """
+    """What a frame shows: its body, words below it, and how long in seconds."""
 
     body: Box
-    lines: Sequence[Box] = ()
-    seconds: float = 0.6
+    words: Box
+    seconds: float
 
 
 def animation_of(
-    scenes: Sequence[Scene],
-    *,
-    title: str,
-    subtitle: str,
-    description: str,
-    language: Language,
-    theme: str,
-    line_gap: float = 7.0,
+    subject: Subject, scenes: Sequence[Scene], *, subtitle: str, description: Words
 ) -> Animation:
-    """Scenes below one title as frames of one size."""
-    width = max(NARROWEST, *(scene.body.width for scene in scenes))
-    width = max(width, *(part.width for scene in scenes for part in scene.lines), 0.0)
-    top = line(title, size=19, bold=True, name="title")
-    head = column(top, paragraph(subtitle, max(width, 560.0)), gap=6)
-    width = max(width, head.width)
-    height = max(scene.body.height for scene in scenes)
-    wholes: list[Box] = []
-    for scene in scenes:
-        body = Box(width, height, scene.body.shapes, scene.body.anchors)
-        wholes.append(column(head, body, column(*scene.lines, gap=line_gap), gap=20))
-    tallest = max(whole.height for whole in wholes)
-    frames = tuple(
-        drawing_of(
-            padded(Box(width, tallest, whole.shapes, whole.anchors), MARGIN, MARGIN, MARGIN, MARGIN),
-            title=title,
-            description=description,
-            language=language,
-            theme=theme,
-        )
-        for whole in wholes
+    """Scenes about a layer as frames of one size, the layer's code over them."""
+    return framed(
+        scenes,
+        title=subject.layer.text,
+        subtitle=subtitle,
+        description=subject.say(description),
+        language=subject.language,
+        theme=subject.theme,
     )
-    return Animation(frames, tuple(scene.seconds for scene in scenes), title)
+
+
+def framed(
+    scenes: Sequence[Scene], *, title: str, subtitle: str, description: str, language: Language, theme: str
+) -> Animation:
+    """Scenes below one title as frames of one size; the title and the bodies stand still."""
+    top = line(title, size=19, bold=True, name="title")
+    bodies, words = [scene.body for scene in scenes], [scene.words for scene in scenes]
+    width = max(NARROWEST, top.width, *(box.width for box in (*bodies, *words)))
+    head = column(top, paragraph(subtitle, width), gap=6)
+    body_height, words_height = max(box.height for box in bodies), max(box.height for box in words)
+    frames: list[Drawing] = []
+    for scene in scenes:
+        body = replace(scene.body, width=width, height=body_height)
+        below = replace(scene.words, width=width, height=words_height)
+        whole = padded(column(head, body, below, gap=20), MARGIN, MARGIN, MARGIN, MARGIN)
+        frames.append(drawing_of(whole, title=title, description=description, language=language, theme=theme))
+    return Animation(tuple(frames), tuple(scene.seconds for scene in scenes), title)
 
 
 def checked_count(count: int, what: str, fix: str, most: int = MOST_FRAMES) -> None:
     """Refuses an animation of too many frames: nobody would watch it, and its file would be huge."""
     if count > most:
         raise ConvValueError(f"{what} makes {count} frames, and an animation has up to {most}: {fix}")
-
-
-Maker = Callable[..., Animation]
