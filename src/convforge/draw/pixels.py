@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float32]
 STEPS = 127
 # From the lowest to the highest: blue, near-white, orange. Lightness is symmetric about the middle.
 _ANCHORS = ("#08306b", "#2b7bba", "#a6cee8", "#f7f7f5", "#f6c08a", "#cd6a12", "#6b2c00")
+HEAT, HEAT_OPACITY = (255, 106, 0), 215
 BAR_HEIGHT, BAR_TEXT = 12.0, 11.0
 
 
@@ -106,3 +107,13 @@ def scale_box(limit: float, width: float) -> Box:
         Label((width, y), ((high, "muted"),), BAR_TEXT, "end"),
     ]
     return Box(max(width, text_width(low + high, BAR_TEXT)), BAR_HEIGHT + BAR_TEXT * 1.6, tuple(shapes))
+
+
+def heat_png(weights: Floats) -> bytes:
+    """Values from 0 to 1 as warmth that lets through what lies below: nothing at 0, orange at 1."""
+    levels = np.clip(weights, 0, 1)
+    image = np.empty((*weights.shape, 4), np.uint8)
+    image[..., :3] = HEAT
+    # A square root: small gradients are seen too.
+    image[..., 3] = np.rint(np.sqrt(levels) * HEAT_OPACITY)
+    return encoded(need_pillow().fromarray(image))
