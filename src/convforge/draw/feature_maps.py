@@ -51,7 +51,7 @@ ONE_SCALE = Words(
 )
 SOME = Words("{shown} of {all} channels", "{all} 个通道中的 {shown} 个")
 FIELD = Words(
-    "Output ({place}) of {size} sees rows {top} to {bottom} and columns {left} to {right}: {high}×{wide} pixels.",
+    "Output ({place}) of {size} sees rows {top} to {bottom}, columns {left} to {right}: {high}×{wide} pixels.",
     "输出 {size} 中的 ({place}) 看到第 {top} 至 {bottom} 行、第 {left} 至 {right} 列：{high}×{wide} 像素。",
 )
 OUTSIDE = Words("What lies outside the photograph is padding.", "照片以外的部分是填充。")
@@ -100,9 +100,10 @@ def feature_maps(
     before = picture_box(
         photograph_png(pixels), pixels.shape[1] * zoom, pixels.shape[0] * zoom, INPUT(said), "photograph"
     )
+    size = _size_text((pixels.shape[2], *pixels.shape[:2]))
     left = column(
         line((INPUT(said), "t-input"), size=14, bold=True),
-        line((_size_text((pixels.shape[2], *pixels.shape[:2])), "muted"), size=12),
+        line((size, "muted"), size=12),
         before,
         gap=6,
     )
@@ -114,12 +115,10 @@ def feature_maps(
         scale_box(limit, 200.0),
         gap=6,
     )
-    subtitle = SIZES(
-        said, before=_size_text((pixels.shape[2], *pixels.shape[:2])), after=_size_text(maps.shape)
-    )
+    subtitle = SIZES(said, before=size, after=_size_text(maps.shape))
     if pixels is not photograph.pixels:
-        was, size = (_size_text(array.shape[:2]) for array in (photograph.pixels, pixels))
-        subtitle += f" · {SHRUNK(said, was=was, size=size)}"
+        was, now = (_size_text(array.shape[:2]) for array in (photograph.pixels, pixels))
+        subtitle += f" · {SHRUNK(said, was=was, size=now)}"
     name = as_layer(module).text if isinstance(module, ConvNd) else type(module).__name__
     return finished(
         row(left, right, gap=34, align="start"),
@@ -176,9 +175,9 @@ def receptive_field_on(
     """What one output position of a stack of layers sees of a photograph, exactly, drawn on it.
 
     photo: as of `feature_maps`. layers: modules, spellings or values of two-dimensional layers, the first
-    first, or a Sequential of convolutions and activations. position: (row, column) of the output, its middle if
-    not given. heat: also the size of the output's gradient, pixel by pixel (what Luo et al. call the effective
-    receptive field): of modules with their own weights, of spellings with all weights equal.
+    first, or a Sequential of convolutions and activations. position: (row, column) of the output, its middle
+    if not given. heat: also the size of the output's gradient, pixel by pixel (what Luo et al. call the
+    effective receptive field): of modules with their own weights, of spellings with all weights equal.
 
     Raises ValueError for a position outside the output, for layers that are not convolutions, and what the
     layers raise.
@@ -209,8 +208,9 @@ def receptive_field_on(
     (top, bottom), (left, right) = spans[0], spans[1]
     notes = [
         FIELD(
-            said, place=f"{at[0]}, {at[1]}", size=_size_text(output), top=_signed(top), bottom=_signed(bottom),
-            left=_signed(left), right=_signed(right), high=bottom - top + 1, wide=right - left + 1,
+            said, place=f"{at[0]}, {at[1]}", size=_size_text(output), top=_signed(top),
+            bottom=_signed(bottom), left=_signed(left), right=_signed(right), high=bottom - top + 1,
+            wide=right - left + 1,
         )
     ]  # fmt: skip
     inside = top >= 0 and bottom < pixels.shape[0] and left >= 0 and right < pixels.shape[1]
@@ -294,8 +294,8 @@ def _is_pointwise(layer: Any) -> bool:
 def gradient_size(layers: Sequence[Any], size: tuple[int, ...], at: tuple[int, int]) -> Floats:
     """|∂ output / ∂ input| summed over input channels, (height, width), 0 to 1.
 
-    Of modules with their weights, the sum of all output channels at the position; of spellings one channel with
-    equal weights: then it counts the ways from a pixel to the output.
+    Of modules with their weights, the sum of all output channels at the position; of spellings one channel
+    with equal weights: then it counts the ways from a pixel to the output.
     """
     modules: list[Module] = []
     for layer in layers:
@@ -316,6 +316,7 @@ def gradient_size(layers: Sequence[Any], size: tuple[int, ...], at: tuple[int, i
     for module in modules:
         y = module(y)
     y[0, :, at[0], at[1]].sum().backward()
+    assert x.grad is not None
     gradient = np.abs(np.asarray(x.grad.numpy(), np.float32)[0]).sum(0)
     largest = float(gradient.max())
     return gradient / largest if largest else gradient
