@@ -140,7 +140,7 @@ def _name(subject: Subject, words: Words, channel: int, count: int) -> str:
 
 
 def _stacked(subject: Subject, equation: Equation) -> Box:
-    """One axis: input, kernel and output below each other with their names in front, the kernel under its taps."""
+    """One axis: input, kernel and output below each other with names in front, the kernel under its taps."""
     pairs, result, more = _boxes(subject, equation)
     spec = subject.spec
     rows: list[tuple[Box, Box]] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convforge.draw.layout import Box, column, line, padded, paragraph
+from convforge.draw.measure import text_width
 from convforge.draw.shapes import Area, Cell, Shape
 from convforge.draw.svg import NAMESPACE, Element, element, number
 from convforge.draw.theme import FONT, Theme, checked_theme, style_sheet
@@ -70,8 +71,8 @@ def finished(
 
     note: also what is read to people who do not see the drawing.
     """
-    width = max(body.width, least_width)
     head = [line(title, size=19, bold=True, name="title")]
+    width = max(body.width, least_width, min(text_width(subtitle, 13.0), 640.0))
     if subtitle:
         head.append(paragraph(subtitle, max(width, head[0].width), size=13))
     parts = [column(*head, gap=5), body]

@@ -23,6 +23,7 @@ Positions = tuple[int | None, ...]  # along an axis; None where some are left ou
 CELL = 38.0
 GAP_SHARE = 0.62  # of a cell: the width of "⋯"
 AXIS_SIZE = 10.0
+_FAINT = ("zero", "zeros", "blank", "cut")
 
 
 def shown(
@@ -105,8 +106,8 @@ def grid(
         if text:
             size = fitting_size(text, wide, text_size or min(cell * 0.4, 14.0))
             numbers.append(Label(area.center, ((text, text_role(position)),), size, name=full))
-    # Heavy borders over their neighbours'.
-    shapes.sort(key=lambda shape: "hot" in shape.roles[0])
+    # Heavy borders over their neighbours', faint ones under them.
+    shapes.sort(key=lambda shape: 2 if "hot" in shape.roles[0] else shape.roles[0] not in _FAINT)
     shapes += numbers
     shapes += _ellipses(ys, xs, cell, wide)
     if indices:

@@ -34,6 +34,9 @@ _GROUPS = {
 _WIDTHS = {letter: width / 1000 for width, letters in _GROUPS.items() for letter in letters}
 # Bold letters of these fonts are 5 % wider on the average, digits as wide.
 _BOLD = 1.07
+# Letters that Arial lacks: a text with one is set in DejaVu Sans or Verdana, which are wider.
+_SYMBOLS = frozenset("⌊⌋ᵀ⋯⋮⊤")
+_SYMBOL_FONT = 1.17
 # What stands in front of a line in Chinese typography would be lonely there.
 _NEVER_FIRST = "，。；：！？、）】》”’%…·"
 _NEVER_LAST = "（【《“‘"
@@ -41,7 +44,15 @@ _NEVER_LAST = "（【《“‘"
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width in pixels of one line of text whose letters are `size` pixels high."""
-    return sum(map(_letter_width, text)) * size * (_BOLD if bold else 1.0)
+    scale = size * (_BOLD if bold else 1.0)
+    if has_symbols(text) and len(text) > 1 and not any(map(is_wide, text)):
+        scale *= _SYMBOL_FONT
+    return sum(map(_letter_width, text)) * scale
+
+
+def has_symbols(text: str) -> bool:
+    """Whether the text has letters that Arial lacks."""
+    return not _SYMBOLS.isdisjoint(text)
 
 
 def _letter_width(letter: str) -> float:

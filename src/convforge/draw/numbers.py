@@ -79,9 +79,9 @@ def check_work(spec: ConvSpec) -> None:
 def small_input(shape: tuple[int, ...], *, unique: bool = False) -> Array:
     """0 1 2 … along an axis; of pictures the last digit, unless every cell is to differ; channels 3 apart."""
     modulus = 10 if len(shape) > 2 and not unique else 100
-    channels, size = shape[0], shape[1:]
-    plane = np.arange(prod(size)).reshape(size)
-    steps = 3 * np.arange(channels).reshape(-1, *(1,) * len(size))
+    count = prod(shape)
+    plane = np.arange(count // max(shape[:1])).reshape(shape[1:])
+    steps = 3 * np.arange(max(shape[:1])).reshape(-1, *(1,) * plane.ndim)
     return ((plane + steps) % modulus).astype(np.float64)
 
 

@@ -6,9 +6,9 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from math import hypot
 
-from convforge.draw.measure import is_wide, text_width
+from convforge.draw.measure import has_symbols, is_wide, text_width
 from convforge.draw.svg import Element, element, number, path
-from convforge.draw.theme import CELLS, CHINESE_FONT, Texture
+from convforge.draw.theme import CELLS, CHINESE_FONT, SYMBOL_FONT, Texture
 
 Point = tuple[float, float]
 Run = tuple[str, str]  # (text, role)
@@ -146,12 +146,13 @@ class Label:
         # The middle of digits and capitals is 0.36 of the size above the baseline; dominant-baseline is not
         # known to every converter.
         x, y = self.at[0], self.at[1] + 0.36 * self.size
-        alone, chinese = len(self.runs) == 1, any(map(is_wide, self.text))
+        chinese, alone = any(map(is_wide, self.text)), len(self.runs) == 1
         children = (
             (self.runs[0][0],)
             if alone
             else tuple(element("tspan", text, class_=role) for text, role in self.runs)
         )
+        family = CHINESE_FONT if chinese else SYMBOL_FONT if has_symbols(self.text) else None
         return [
             element(
                 "text",
@@ -164,7 +165,7 @@ class Label:
                 text_anchor=None if self.anchor == "start" else self.anchor,
                 # Chinese fonts are often installed in one weight: bold would bring another face.
                 font_weight="bold" if self.bold and not chinese else None,
-                font_family=CHINESE_FONT if chinese else None,
+                font_family=family,
             )
         ]
 
@@ -279,6 +280,7 @@ def _texture(texture: Texture, a: Area, step: float = 7.0) -> str:
         case "grid":
             return _texture("upright", a, 2 * step) + _texture("level", a, 2 * step)
         case "dots":
+            step = 1.4 * step
             return "".join(
                 path((x - 0.8, y), (x + 0.8, y))
                 for y in _steps(a.y, a.bottom, step)

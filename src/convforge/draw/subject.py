@@ -66,7 +66,7 @@ class Subject:
     @property
     def subtitle(self) -> str:
         """The layer's code and its sizes."""
-        return f"{self.layer.text}    {self.sizes}"
+        return f"{self.layer.text} · {self.sizes}"
 
     def drawing(self, body: Box, title: Words, note: str = "", *, subtitle: str | None = None) -> Drawing:
         """The finished drawing, the layer's code under the title."""

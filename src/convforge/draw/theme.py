@@ -22,7 +22,9 @@ from convforge.errors import ConvValueError
 Theme = Literal["auto", "light", "dark"]
 THEMES: tuple[Theme, ...] = ("auto", "light", "dark")
 FONT = "Arial,'Liberation Sans',Helvetica,sans-serif"
-# Named for each text that has Chinese in it: converters look no further than the first font they find.
+# Named for each text that has such letters: converters take a whole text from the font that they find for the
+# one letter that is missing. DejaVu Sans is as wide as Verdana.
+SYMBOL_FONT = "'DejaVu Sans',Verdana,sans-serif"
 CHINESE_FONT = "'PingFang SC','Microsoft YaHei','Noto Sans CJK SC','Source Han Sans SC',sans-serif"
 
 Texture = Literal["", "rising", "falling", "dots", "cross", "upright", "level", "grid"]
@@ -185,6 +187,6 @@ def _texture_rule(theme: Theme, role: str, shade: int) -> str:
     if role in LINES:
         return f".cf-{theme} .head-{name}{{fill:{style.stroke[shade]};stroke:none}}"
     if style.texture:
-        paint = f"fill:none;stroke:{style.stroke[shade]};stroke-width:1;stroke-opacity:.35"
+        paint = f"fill:none;stroke:{style.stroke[shade]};stroke-width:1;stroke-opacity:.28"
         return f".cf-{theme} .tx-{name}{{{paint}}}"
     return ""
