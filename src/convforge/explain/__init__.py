@@ -3,12 +3,15 @@
 trace     which inputs and weights make an output: the one source of every table, drawing and page
 costs     parameters, multiplications, additions, bytes, each in a column of its own
 receptive_field   what an output sees of the input: size, jump, start, exact by phase
+explanation   one layer and one input: sizes, padding, costs, field, as a report
+summary   a model's table; tracing follows its forward by shape, nothing computed
 layers    a layer as a value, from a module or its spelling
 formula   the size formula with its numbers
 words     everything that is said, in English and Chinese
 """
 
 from convforge.explain.costs import Costs, costs_of, costs_of_spec
+from convforge.explain.explanation import Explanation, explain
 from convforge.explain.formula import size_formula
 from convforge.explain.layers import as_layer
 from convforge.explain.receptive_field import (
@@ -20,7 +23,9 @@ from convforge.explain.receptive_field import (
     windows_of,
 )
 from convforge.explain.spelling import LayerText, LayerTextError, parse_layer
+from convforge.explain.summary import Summary, summary
 from convforge.explain.trace import AxisTrace, Contact, Term, Trace, trace_of
+from convforge.explain.tracing import ModelFacts, ModuleCall, trace_model
 from convforge.explain.words import Language, Words, language_of, set_language
 
 __all__ = [
@@ -28,10 +33,14 @@ __all__ = [
     "AxisTrace",
     "Contact",
     "Costs",
+    "Explanation",
     "Language",
     "LayerText",
     "LayerTextError",
+    "ModelFacts",
+    "ModuleCall",
     "ReceptiveField",
+    "Summary",
     "Term",
     "Trace",
     "Window",
@@ -39,11 +48,14 @@ __all__ = [
     "as_layer",
     "costs_of",
     "costs_of_spec",
+    "explain",
     "language_of",
     "parse_layer",
     "receptive_field",
     "set_language",
     "size_formula",
+    "summary",
+    "trace_model",
     "trace_of",
     "union",
     "windows_of",
