@@ -51,8 +51,8 @@ ONE_SCALE = Words(
 )
 SOME = Words("{shown} of {all} channels", "{all} 个通道中的 {shown} 个")
 FIELD = Words(
-    "Output ({place}) of {size} sees rows {top} to {bottom}, columns {left} to {right}: {high}×{wide} pixels.",
-    "输出 {size} 中的 ({place}) 看到第 {top} 至 {bottom} 行、第 {left} 至 {right} 列：{high}×{wide} 像素。",
+    "Output ({place}) of {size} sees rows {top} to {bottom}, columns {left} to {right}: {high}×{wide}.",
+    "输出 {size} 中的 ({place}) 看到第 {top} 至 {bottom} 行、第 {left} 至 {right} 列：{high}×{wide}。",
 )
 OUTSIDE = Words("What lies outside the photograph is padding.", "照片以外的部分是填充。")
 HEAT = Words(
