@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from convforge._version import __version__
-from convforge.cli import apply, cache, explain, info, summary, tune
+from convforge.cli import animate, apply, cache, explain, feature_maps, info, summary, tune
 from convforge.cli.failure import CliError
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
@@ -19,6 +19,8 @@ COMMANDS = {
     "apply": (apply, "apply a convolution layer to photographs and draw before and after"),
     "explain": (explain, "a layer's sizes, costs and receptive field, with the numbers filled in"),
     "summary": (summary, "a model's layers in a table: shapes, parameters, costs, receptive fields"),
+    "animate": (animate, "animate what a layer does, as animated SVG, GIF or PNG"),
+    "feature-maps": (feature_maps, "draw a photograph before a layer and its feature maps after it"),
     "tune": (tune, "measure how a layer or a model runs fastest here, and remember it"),
     "info": (info, "say what is installed, what processor this is, and where the cache is"),
     "cache": (cache, "show or clear the compiled kernels on disk"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from convforge.cli.failure import CliError, readable, reason
-from convforge.draw import whole_file
 
 DEFAULT_FOLDER = Path("out")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
@@ -82,6 +81,8 @@ def check_place(path: Path) -> None:
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """`draw.whole_file.write_whole`: the file is whole or not there. Refuses with CliError."""
+    from convforge.draw import whole_file
+
     try:
         whole_file.write_whole(path, write)
     except OSError as error:

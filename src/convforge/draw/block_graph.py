@@ -115,7 +115,7 @@ def _route(graph: Graph, edge: Edge, areas: Sequence[Area], around: float) -> tu
     start = areas[edge.start]
     x = start.center[0]
     if edge.end is None:
-        return ((x, start.bottom), (x, start.bottom + LANE - 16)), (x + 9, start.bottom + (LANE - 22) / 2)
+        return ((x, start.bottom), (x, start.bottom + LANE - 10)), (x + 9, start.bottom + (LANE - 14) / 2)
     end = areas[edge.end]
     if edge.around:
         lane = start.x - around + 6

@@ -25,6 +25,7 @@ from convforge.explain.receptive_field import receptive_field, windows_of
 from convforge.explain.summary import summary
 from convforge.explain.words import Language, Words, language_of
 from convforge.nn.containers import Sequential
+from convforge.nn.conv_nd import ConvNd
 from convforge.nn.module import Module
 
 GHOST = Words("Ghost module", "Ghost 模块")
@@ -38,7 +39,7 @@ GHOST_NOTE = Words(
     "主卷积产生 {y} 个通道，再用逐通道卷积由它们廉价地产生 {z} 个，最后拼接。",
 )
 SEPARABLE_NOTE = Words(
-    "Depthwise looks at places, pointwise mixes channels. Fewer multiply-adds need not mean less time: measure.",
+    "Depthwise looks at places, pointwise mixes channels. Fewer multiply-adds can be slower: measure.",
     "depthwise 看空间，pointwise 混合通道。乘加次数少不一定更快：请实测。",
 )
 FIVE_NOTE = Words("Both see {field}×{field} pixels of the input.", "两者的感受野都是 {field}×{field}。")
@@ -57,7 +58,7 @@ ONLY_PARAMETERS = Words("{parameters} parameters", "参数量 {parameters}")
 TOTAL = Words("Total: {costs}", "合计：{costs}")
 RATIO = Words(
     "{parameters} × the parameters, {multiply_adds} × the multiply-adds of {other}",
-    "参数量是{other}的 {parameters} 倍，乘加次数是 {multiply_adds} 倍",
+    "与 {other} 相比：参数量 {parameters} 倍，乘加次数 {multiply_adds} 倍",
 )
 MOST_STEPS = 24
 SIZE = 56
@@ -65,7 +66,7 @@ SIZE = 56
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A layer or operation. shape: of its output, (channels, …); multiply_adds: None where none is counted."""
+    """A layer. shape: of its output, (channels, …); multiply_adds: None where none are counted."""
 
     text: str
     shape: tuple[int, ...]
@@ -84,6 +85,14 @@ class Total:
 def total_of(steps: Sequence[Step]) -> Total:
     """What all steps cost."""
     return Total(sum(s.parameters for s in steps), sum(s.multiply_adds or 0 for s in steps))
+
+
+def conv_text(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> str:
+    """A layer that keeps the size at stride 1, without a bias: a batch norm follows."""
+    return (
+        f"Conv2d({inputs}, {outputs}, {kernel}, stride={stride}, padding={kernel // 2}, groups={groups}, "
+        "bias=False)"
+    )
 
 
 def convolution_step(text: str, shape: tuple[int, ...]) -> Step:
@@ -125,15 +134,10 @@ def ghost(
         raise ConvValueError(f"s (={s}) must be 2 or more and divide out_channels (={out_channels}): use s=2")
     own = out_channels // s
     shape = (in_channels, *_pair(input_size))
-    primary = convolution_step(
-        f"Conv2d({in_channels}, {own}, {kernel_size}, stride={stride}, padding={kernel_size // 2}, bias=False)",
-        shape,
-    )
+    primary = convolution_step(conv_text(in_channels, own, kernel_size, stride=stride), shape)
     norm = Step("BatchNorm2d, ReLU", primary.shape, 2 * own)
     # The notes give the cheap operation the module's stride as well; then the halves differ in size.
-    cheap = convolution_step(
-        f"Conv2d({own}, {own * (s - 1)}, 3, padding=1, groups={own}, bias=False)", norm.shape
-    )
+    cheap = convolution_step(conv_text(own, own * (s - 1), 3, groups=own), norm.shape)
     cheap_norm = Step("BatchNorm2d, ReLU6", cheap.shape, 2 * own * (s - 1))
     joined = (out_channels, *primary.shape[1:])
     graph = Graph(
@@ -148,7 +152,7 @@ def ghost(
         (
             Edge(0, 1, (shape_text(shape),)),
             Edge(1, 2, edge_text(primary, said)),
-            Edge(2, 5, (f"y: {shape_text(norm.shape)}",)),
+            Edge(2, 5, (f"y: {shape_text(norm.shape)}", *edge_text(norm, said)[1:])),
             Edge(2, 3, (shape_text(norm.shape),)),
             Edge(3, 4, edge_text(cheap, said)),
             Edge(4, 5, (f"z: {shape_text(cheap_norm.shape)}", *edge_text(cheap_norm, said)[1:])),
@@ -156,12 +160,7 @@ def ghost(
         ),
     )
     steps = [primary, norm, cheap, cheap_norm]
-    dense = chain_of(
-        [
-            f"Conv2d({in_channels}, {out_channels}, {kernel_size}, stride={stride}, padding={kernel_size // 2}, bias=False)"
-        ],
-        shape,
-    )
+    dense = chain_of([conv_text(in_channels, out_channels, kernel_size, stride=stride)], shape)
     return _beside(
         GHOST, (GHOST(said), graph, steps), (DENSE(said), chain_graph(dense, shape, said), dense),
         GHOST_NOTE(said, y=own, z=own * (s - 1)), said, theme,
@@ -180,17 +179,9 @@ def separable(
     """A depthwise and a pointwise convolution beside one dense convolution. Raises what the layers raise."""
     said = language_of(language)
     shape = (in_channels, *_pair(input_size))
-    padding = kernel_size // 2
-    steps = chain_of(
-        [
-            f"Conv2d({in_channels}, {in_channels}, {kernel_size}, padding={padding}, groups={in_channels}, bias=False)",
-            f"Conv2d({in_channels}, {out_channels}, 1, bias=False)",
-        ],
-        shape,
-    )
-    dense = chain_of(
-        [f"Conv2d({in_channels}, {out_channels}, {kernel_size}, padding={padding}, bias=False)"], shape
-    )
+    depthwise = conv_text(in_channels, in_channels, kernel_size, groups=in_channels)
+    steps = chain_of([depthwise, conv_text(in_channels, out_channels, 1)], shape)
+    dense = chain_of([conv_text(in_channels, out_channels, kernel_size)], shape)
     return _beside(
         SEPARABLE, (SEPARABLE(said), chain_graph(steps, shape, said), steps),
         (DENSE(said), chain_graph(dense, shape, said), dense), SEPARABLE_NOTE(said), said, theme,
@@ -207,8 +198,7 @@ def two_for_five(
     """Two 3×3 convolutions beside the 5×5 that sees as much. Raises what the layers raise."""
     said = language_of(language)
     shape = (channels, *_pair(input_size))
-    small = [f"Conv2d({channels}, {channels}, 3, padding=1, bias=False)"] * 2
-    large = [f"Conv2d({channels}, {channels}, 5, padding=2, bias=False)"]
+    small, large = [conv_text(channels, channels, 3)] * 2, [conv_text(channels, channels, 5)]
     steps, one = chain_of(small, shape), chain_of(large, shape)
     field = receptive_field(windows_of(as_layer(text), shape[1:])[0] for text in small).size
     return _beside(
@@ -231,15 +221,9 @@ def bottleneck(
     """
     said = language_of(language)
     shape = (channels, *_pair(input_size))
-    steps = chain_of(
-        [
-            f"Conv2d({channels}, {middle}, 1, bias=False)",
-            f"Conv2d({middle}, {middle}, 3, padding=1, bias=False)",
-            f"Conv2d({middle}, {channels}, 1, bias=False)",
-        ],
-        shape,
-    )
-    dense = chain_of([f"Conv2d({channels}, {channels}, 3, padding=1, bias=False)"] * 2, shape)
+    texts = [conv_text(channels, middle, 1), conv_text(middle, middle, 3), conv_text(middle, channels, 1)]
+    steps = chain_of(texts, shape)
+    dense = chain_of([conv_text(channels, channels, 3)] * 2, shape)
     return _beside(
         BOTTLENECK, (BOTTLENECK(said), chain_graph(steps, shape, said, ADD(said)), steps),
         (DENSE_PAIR(said), chain_graph(dense, shape, said, ADD(said)), dense),
@@ -281,7 +265,6 @@ def sequential(
         column(box, _total_line(steps, said), gap=18),
         title=SEQUENTIAL(said),
         subtitle=f"{shape_text(tuple(input_shape))} → {shape_text(shape)}",
-        note=TOTAL(said, costs=costs_text(total_of(steps), said)),
         language=said,
         theme=checked,
     )
@@ -290,7 +273,7 @@ def sequential(
 def _module_step(module: Module, shape: tuple[int, ...]) -> Step:
     """A module's output and costs, followed by shape: it is not run."""
     seen = summary(module, (1, *shape)).rows[0]
-    name = repr(module)
+    name = as_layer(module).text if isinstance(module, ConvNd) else repr(module)
     text = name if "\n" not in name and len(name) < 60 else type(module).__name__
     return Step(text, tuple(seen.outputs[0][1:]), seen.parameters, seen.multiply_adds or None)
 
