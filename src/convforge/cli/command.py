@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from convforge._version import __version__
-from convforge.cli import animate, apply, cache, explain, feature_maps, info, summary, tune
+from convforge.cli import animate, apply, cache, draw, explain, feature_maps, info, summary, tune
 from convforge.cli.failure import CliError
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
@@ -21,6 +21,7 @@ COMMANDS = {
     "summary": (summary, "a model's layers in a table: shapes, parameters, costs, receptive fields"),
     "animate": (animate, "animate what a layer does, as animated SVG, GIF or PNG"),
     "feature-maps": (feature_maps, "draw a photograph before a layer and its feature maps after it"),
+    "draw": (draw, "draw what a layer does, as SVG: padding, matrix, receptive field and more"),
     "tune": (tune, "measure how a layer or a model runs fastest here, and remember it"),
     "info": (info, "say what is installed, what processor this is, and where the cache is"),
     "cache": (cache, "show or clear the compiled kernels on disk"),

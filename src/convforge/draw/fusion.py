@@ -7,6 +7,7 @@ x ─ conv (w·scale, (b − μ)·scale + β) ────── y
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,10 @@ _BEFORE, _AFTER = Words("kernel before", "融合前的卷积核"), Words("after,
 _CHANNEL = Words("channel", "通道")
 _MORE = Words("… {n} more channels", "…还有 {n} 个通道")
 _NOTE = Words(
-    "scale = γ / √(σ² + ε),  w′ = w·scale,  b′ = (b − μ)·scale + β. In float32 the outputs of the two differ by at "
-    "most {difference}, for values up to {largest}.",
-    "scale = γ / √(σ² + ε)，w′ = w·scale，b′ = (b − μ)·scale + β。float32 下两种算法的输出最多相差 {difference}，"
-    "而数值最大为 {largest}。",
+    "scale = γ / √(σ² + ε),  w′ = w·scale,  b′ = (b − μ)·scale + β. In float32 the outputs of the two differ "
+    "by at most {difference}, for values up to {largest}.",
+    "scale = γ / √(σ² + ε)，w′ = w·scale，b′ = (b − μ)·scale + β。float32 下两种算法的输出最多相差 "
+    "{difference}，而数值最大为 {largest}。",
 )
 MOST_CHANNELS, MOST_KERNELS = 8, 3
 DEFAULT = ("Conv2d(1, 2, 3, padding=1, bias=False)", 5)
@@ -67,7 +68,7 @@ def fusion(
 ) -> Drawing:
     """The two ways to the same output, with the numbers of each channel and the difference in float32.
 
-    bn: a batch norm with running statistics; by default one with small numbers. numbers: whether they are drawn.
+    bn: a batch norm with running statistics; by default one with small numbers. numbers: draw them.
 
     Raises ValueError for a batch norm of other features, or without running statistics.
     """
@@ -84,12 +85,12 @@ def fusion(
 
 def small_norm(channels: int) -> Norm:
     """Numbers whose scales are short: variances 0.25, 1, 4, … and no ε."""
-    number = np.arange(channels)
+    number: Array = np.arange(channels, dtype=np.float64)
     return Norm(
-        weight=1.0 + 0.5 * (number % 3),
-        bias=0.5 * (number % 4) - 0.5,
-        mean=1.0 + (number % 5),
-        var=4.0 ** (number % 3 - 1.0),
+        weight=1.0 + 0.5 * (number % 3.0),
+        bias=0.5 * (number % 4.0) - 0.5,
+        mean=1.0 + number % 5.0,
+        var=4.0 ** (number % 3.0 - 1.0),
         eps=0.0,
     )
 
@@ -97,9 +98,7 @@ def small_norm(channels: int) -> Norm:
 def norm_of(bn: Any, channels: int) -> Norm:
     """The numbers of a batch norm module."""
     if getattr(bn, "running_mean", None) is None or getattr(bn, "running_var", None) is None:
-        raise ConvValueError(
-            f"bn (={type(bn).__name__}) has no running statistics: only a batch norm that keeps them can be fused"
-        )
+        raise ConvValueError(f"bn (={type(bn).__name__}) has no running statistics: give one that keeps them")
     if bn.num_features != channels:
         raise ConvValueError(
             f"bn.num_features (={bn.num_features}) must equal out_channels (={channels}) of the convolution"
@@ -168,7 +167,7 @@ def _flow(subject: Subject) -> Box:
         areas = [whole.anchors[f"{name}-{each}"] for each in ("x", *range(len(chips)), "y")]
         arrows = [
             Line(((a.right + 4, a.center[1]), (b.x - 4, b.center[1])), "link", arrow=True)
-            for a, b in zip(areas, areas[1:], strict=False)
+            for a, b in pairwise(areas)
         ]
         lines.append(column(line((say(label), "muted"), size=12), whole.with_shapes(arrows), gap=5))
     return column(*lines, gap=16)

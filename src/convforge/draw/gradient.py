@@ -7,18 +7,19 @@ grad-weight   the input convolved with grad-output: every window of the input ti
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from convforge.draw.arrays import input_box, kernel_box, output_box
-from convforge.draw.cell import channels_of
 from convforge.draw.drawing import Drawing
 from convforge.draw.grid import Position, cell_name, cells_area, frame
 from convforge.draw.layout import Box, column, line, row, run_lines, titled
 from convforge.draw.numbers import Array, short
 from convforge.draw.shapes import Run
 from convforge.draw.subject import CHANNEL, INPUT, KERNEL, Ints, Subject, subject_of
+from convforge.errors import ConvShapeError
 from convforge.explain.words import Words
 from convforge.reference import grad_input, grad_weight
 
@@ -40,8 +41,9 @@ _SECOND = Words(
 )
 _MORE = Words("{n} more products", "还有 {n} 个乘积")
 _NOTE = Words(
-    "Input {place} was read by {readers} outputs, so its gradient has {readers} products; a weight meets every output.",
-    "输入 {place} 被 {readers} 个输出读取，所以它的梯度有 {readers} 个乘积；而每个权重都会遇到所有输出。",
+    "Input {place} was read {readers} times, so its gradient has {readers} products; a weight is used by "
+    "every output.",
+    "输入 {place} 被读取 {readers} 次，所以它的梯度有 {readers} 个乘积；而每个权重都被所有输出使用。",
 )
 MOST_TERMS = 24
 DEFAULT = ("Conv2d(1, 1, 3, bias=False)", 5)
@@ -83,41 +85,33 @@ def _upstream(subject: Subject, given: Any) -> Array:
         return (np.arange(int(np.prod(shape))).reshape(shape) % 3 + 1.0).astype(np.float64)
     found = np.asarray(given, np.float64)
     if found.shape != shape:
-        from convforge.errors import ConvShapeError
-
         raise ConvShapeError(f"grad_output of shape {found.shape} must have the output's shape {shape}")
     return found
 
 
 def input_terms(subject: Subject, at: Position) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """((out_channel, *position), weight index) of every product in the gradient of input channel 0 at a position."""
+    """((out_channel, *position), weight index) of the products in the gradient of input channel 0."""
+    meeting = list(product(*(axis.readers[i] for axis, i in zip(subject.axes, at, strict=True))))
     found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    for out_channel in range(subject.spec.out_channels):
-        if 0 not in channels_of(subject, out_channel):
-            continue
-        for combination in _combined([axis.readers[i] for axis, i in zip(subject.axes, at, strict=True)]):
-            position = tuple(output for output, _ in combination)
-            tap = tuple(tap for _, tap in combination)
-            first = (0, out_channel) if subject.spec.transposed else (out_channel, 0)
-            found.append(((out_channel, *position), (*first, *tap)))
+    for out_channel in range(subject.spec.out_channels // subject.spec.groups):  # of the first group
+        first = (0, out_channel) if subject.spec.transposed else (out_channel, 0)
+        found += [
+            ((out_channel, *(output for output, _ in pairs)), (*first, *(tap for _, tap in pairs)))
+            for pairs in meeting
+        ]
     return found
 
 
 def weight_terms(subject: Subject, tap: Position) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """((out_channel, *position), (in_channel, *source)) of every product in the gradient of weight (0, 0, *tap)."""
+    """((out_channel, *position), (in_channel, *source)) of the products in weight (0, 0, *tap)'s gradient."""
     found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     for position in np.ndindex(*subject.spec.output_size):
         whole = tuple(map(int, position))
-        for term in subject.trace.terms(0, whole):
-            if term.source is not None and term.weight == (0, 0, *tap):
-                found.append(((0, *whole), term.source))
-    return found
-
-
-def _combined(lists: list[tuple[tuple[int, int], ...]]) -> list[tuple[tuple[int, int], ...]]:
-    found: list[tuple[tuple[int, int], ...]] = [()]
-    for each in lists:
-        found = [(*lead, pair) for lead in found for pair in each]
+        found += [
+            ((0, *whole), term.source)
+            for term in subject.trace.terms(0, whole)
+            if term.source is not None and term.weight == (0, 0, *tap)
+        ]
     return found
 
 
@@ -132,8 +126,15 @@ def _panel(title: Box, boxes: list[Box], equation: Box, rank: int) -> Box:
     return column(title, body, equation, gap=14)
 
 
-def _equation(subject: Subject, products: list[tuple[float, float]], roles: tuple[str, str], value: float, width: float,
-              name: str) -> Box:  # fmt: skip
+def _equation(
+    subject: Subject,
+    products: list[tuple[float, float]],
+    roles: tuple[str, str],
+    value: float,
+    width: float,
+    name: str,
+) -> Box:
+    """The products of one element, written out."""
     if not subject.numbered:
         return Box(0, 0)
     pieces: list[tuple[Run, ...]] = []

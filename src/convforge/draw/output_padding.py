@@ -14,9 +14,9 @@ from typing import Any
 
 from convforge.draw.drawing import Drawing
 from convforge.draw.grid import Position, cell_name, connector, grid, shown
-from convforge.draw.layout import Box, column, line
-from convforge.draw.shapes import Area, Cell, Line, Shape
-from convforge.draw.subject import Ints, Subject, subject_of
+from convforge.draw.layout import Box, column, line, padded
+from convforge.draw.shapes import Area, Cell, Label, Line, Shape
+from convforge.draw.subject import INPUT, OUTPUT, Ints, Subject, subject_of
 from convforge.draw.transposed import single_channel
 from convforge.errors import ConvValueError
 from convforge.explain.formula import AXES
@@ -25,17 +25,17 @@ from convforge.explain.trace import AxisTrace
 from convforge.explain.words import Words
 
 TITLE = Words("output_padding: which size to return to", "output_padding：恢复成哪个尺寸")
-_SMALL = Words("the same {n} windows", "同样的 {n} 个窗口")
 _BACK = Words("output_padding={n}  →  {size}", "output_padding={n}  →  {size}")
-_EXTRA = Words("added", "补上")
 _NOTE = Words(
-    "Along {axis}: a convolution with stride {stride} makes {small} of any of the sizes {sizes}. The transposed "
-    "layer sees only {small}; output_padding says which of them to return to. It adds room, not data: the added "
-    "cells get the products that reach them, and the bias.",
+    "Along {axis}: a convolution with stride {stride} makes {small} of any of the sizes {sizes}. The "
+    "transposed layer sees only {small}; output_padding says which of them to return to. It adds room, not data: the "
+    "added cells get the products that reach them, and the bias.",
     "沿 {axis} 方向：步幅为 {stride} 的卷积把尺寸 {sizes} 都变成 {small}。转置卷积只看到 {small}，"
-    "output_padding 说明要恢复成哪一个。它只增加位置，不增加数据：补上的位置只得到能到达它的乘积和偏置。",
+    "output_padding 说明要恢复成哪一个。它只增加位置，不增加数据："
+    "补上的位置只得到能到达它的乘积和偏置。",
 )
 MOST_SIZES, MOST_POSITIONS = 6, 26
+REACH = 70.0
 DEFAULT = ("ConvTranspose1d(1, 1, 3, stride=2, padding=1)", 3)
 
 
@@ -52,15 +52,16 @@ def output_padding(
 
     axis: the spatial axis, by default the first whose stride is above 1. numbers: positions in the cells.
 
-    Raises ValueError for a layer that is not transposed, whose output_padding can only be 0, or of no such axis.
+    Raises ValueError for a layer that is not transposed, and for an axis whose stride is 1.
     """
-    value = single_channel(as_layer(DEFAULT[0] if layer is None else layer))
+    value = as_layer(DEFAULT[0] if layer is None else layer)
     if not value.transposed:
         raise ConvValueError(
             f"{value.text} is not transposed: only transposed layers have output_padding, give one such as "
             "ConvTranspose2d(1, 1, 3, stride=2)"
         )
     size = DEFAULT[1] if layer is None and input_size is None else input_size
+    value = single_channel(value)
     subject = subject_of(value, size, default=DEFAULT, language=language, theme=theme, numbers=numbers)
     number = _checked_axis(subject, axis)
     versions = _versions(subject, number)
@@ -82,17 +83,13 @@ def _checked_axis(subject: Subject, axis: int | None) -> int:
         found = [number for number, step in enumerate(stride) if step > 1]
         if not found:
             raise ConvValueError(
-                f"stride (={stride}) is 1 along every axis: output_padding resolves nothing there, use stride=2"
+                f"stride (={stride}) is 1 along every axis: output_padding is only 0 there, use stride=2"
             )
         return found[0]
     if not 0 <= axis < rank:
-        raise ConvValueError(
-            f"axis (={axis}) must be a spatial axis of {subject.layer.name}: use 0 to {rank - 1}"
-        )
+        raise ConvValueError(f"axis (={axis}) must be a spatial axis: use 0 to {rank - 1}")
     if stride[axis] == 1:
-        raise ConvValueError(
-            f"stride (={stride}) is 1 along axis {axis}: output_padding resolves nothing there"
-        )
+        raise ConvValueError(f"stride (={stride}) is 1 along axis {axis}: output_padding is only 0 there")
     return axis
 
 
@@ -134,9 +131,19 @@ def _panel(subject: Subject, version: Subject, number: int) -> Box:
         radius=6.0,
         indices=False,
     )
+    names = [
+        line((subject.say(words), role), size=13, bold=True)
+        for words, role in ((OUTPUT, "t-output"), (INPUT, "t-input"))
+    ]
+    left = max(name.width for name in names) + 18.0
+    arrays = padded(_windows(trace, strip, large, cell, extra), left, 0, 0, 0)
+    labels = [
+        names[0].moved(0, cell / 2 - names[0].height / 2),
+        names[1].moved(0, cell + REACH + cell / 2 - names[1].height / 2),
+    ]
     return column(
         line((subject.say(_BACK, n=extra, size=trace.output_size), "text"), size=15, bold=True),
-        _windows(trace, strip, large, cell, extra),
+        arrays.with_shapes(shape for label in labels for shape in label.shapes),
         gap=8,
     )
 
@@ -144,8 +151,8 @@ def _panel(subject: Subject, version: Subject, number: int) -> Box:
 def _windows(trace: AxisTrace, strip: Box, large: str, cell: float, extra: int) -> Box:
     """The windows under the strip, each leading to its cell of the small size."""
     shapes: list[Shape] = []
+    labels: list[Shape] = []
     anchors = dict(strip.anchors)
-    height = cell
     drawn = [
         i
         for i in range(trace.input_size)
@@ -156,17 +163,13 @@ def _windows(trace: AxisTrace, strip: Box, large: str, cell: float, extra: int) 
         # Windows that overlap take turns in height.
         y = cell + 12.0 + 13.0 * (lane % 3)
         left, right = cells[0].x + 3, cells[-1].right - 3
-        shapes.append(Line(((left, y - 5), (left, y), (right, y), (right, y - 5)), "link-kernel"))
         middle = (left + right) / 2
-        box = Area(middle - cell / 2, cell + 72.0, cell, cell)
+        side = min(cell, trace.stride * cell - 4.0)
+        area = Area(middle - side / 2, cell + REACH, side, cell)
         name = cell_name(f"small{extra}", (i,))
-        shapes.append(connector((middle, y), (middle, box.y), "link"))
-        shapes.append(Cell(box, "input", name))
-        anchors[name] = box
-        height = box.bottom
-    labels = [
-        replace(line((str(i), "text"), size=13).shapes[0], at=anchors[cell_name(f"small{extra}", (i,))].center,
-                anchor="middle")
-        for i in drawn
-    ]  # fmt: skip
-    return Box(strip.width, height, (*strip.shapes, *shapes, *labels), anchors)
+        anchors[name] = area
+        shapes.append(Line(((left, y - 5), (left, y), (right, y), (right, y - 5)), "link-kernel"))
+        shapes.append(connector((middle, y), (middle, area.y), "link"))
+        shapes.append(Cell(area, "input", name))
+        labels.append(Label(area.center, ((str(i), "text"),), 13, name=name))
+    return Box(strip.width, 2 * cell + REACH, (*strip.shapes, *shapes, *labels), anchors)

@@ -25,17 +25,18 @@ TITLE = Words("Overlap: products per output cell", "重叠：每个输出元素�
 _COUNT = Words("products per output cell, of one channel", "单个通道中每个输出元素的乘积个数")
 _PROFILE = Words("along {axis}: {counts}", "沿 {axis} 方向：{counts}")
 _EVEN = Words(
-    "Even away from the border: every cell there gets {n}. The kernel ({kernel}) is a multiple of the stride ({stride}).",
+    "Even away from the border: every cell there gets {n}. kernel_size ({kernel}) is a multiple of the "
+    "stride ({stride}).",
     "除边缘外分布均匀：内部每个元素都得到 {n} 个乘积。kernel_size（{kernel}）是 stride（{stride}）的整数倍。",
 )
 _UNEVEN = Words(
-    "Uneven: cells away from the border get {low} to {high} products, a pattern that the output shows. A kernel_size "
-    "({kernel}) that is a multiple of the stride ({stride}) would be even.",
+    "Uneven: cells away from the border get {low} to {high} products, a pattern that the output shows. A "
+    "kernel_size ({kernel}) that is a multiple of the stride ({stride}) would be even.",
     "分布不均匀：内部元素得到 {low} 到 {high} 个乘积，输出里会出现棋盘格。"
     "让 kernel_size（{kernel}）取 stride（{stride}）的整数倍即可均匀。",
 )
 _PLAIN = Words(
-    "Of a plain layer every output gets {high} products, fewer only where taps lie on zeros of the padding: {low}.",
+    "Of a plain layer every output gets {high} products, fewer only where taps lie on zeros: down to {low}.",
     "普通卷积的每个输出有 {high} 个乘积，只有碰到填充的零时才少，最少 {low} 个。",
 )
 DEFAULT = ("ConvTranspose2d(1, 1, 3, stride=2)", 4)
@@ -86,7 +87,7 @@ def _counts(subject: Subject, axis: int) -> list[int]:
 
 
 def inner_counts(subject: Subject, axis: int, counts: list[int]) -> list[int]:
-    """The counts of positions that no window at either end could have added to: those away from the border."""
+    """The counts of the positions that inputs on both sides reach: those away from the border."""
     trace = subject.axes[axis]
     span = trace.dilation * (trace.kernel_size - 1)
     reach = (trace.input_size - 1) * trace.stride - trace.padding[0]
@@ -123,8 +124,7 @@ def _legend(most: int) -> Box:
     shapes: list[Shape] = []
     side = 16.0
     start = Label((8.0, side / 2), (("0", "muted"),), 11)
-    for step in range(SCALE_STEPS):
-        shapes.append(Cell(Area(20.0 + step * side, 0, side, side), f"scale{step}"))
+    shapes += [Cell(Area(20.0 + step * side, 0, side, side), f"scale{step}") for step in range(SCALE_STEPS)]
     end = Label((26.0 + SCALE_STEPS * side, side / 2), ((str(most), "muted"),), 11, "start")
     return Box(30.0 + SCALE_STEPS * side + end.width, side, (start, *shapes, end))
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
+from convforge.draw.arrays import place
 from convforge.draw.drawing import Drawing
 from convforge.draw.layout import Box, column, line, row, titled
 from convforge.draw.shapes import Area, Cell, Label, Line, Shape
@@ -27,13 +29,18 @@ from convforge.problem import ConvLayer
 
 TITLE = Words("Receptive field", "感受野")
 _LAYER = Words("layer {n}", "第 {n} 层")
-_SEES = Words("sees {n}", "看到 {n}")
+_SPANS = Words("spans {n}", "跨越 {n}")
 _AXIS = Words("along {axis}", "沿 {axis} 方向")
 _PLANE = Words("on the input, {size}", "在输入上（{size}）")
-_NOTE = Words(
-    "Output {place} of the last layer sees {size} of the input; {real} of these positions are data, the rest is "
-    "padding or between the taps.",
-    "最后一层的输出 {place} 在输入上的感受野为 {size}；其中 {real} 个位置是数据，其余是填充或落在采样点之间。",
+_ALL = Words(
+    "Output {place} of the last layer sees {size} of the input, all of it data.",
+    "最后一层的输出 {place} 在输入上的感受野为 {size}，全部是数据。",
+)
+_SOME = Words(
+    "Output {place} of the last layer sees {size} of the input; {real} of these positions are data, the rest "
+    "is padding or lies between the taps.",
+    "最后一层的输出 {place} 在输入上的感受野为 {size}；其中 {real} 个位置是数据，其余是填充，"
+    "或落在采样点之间。",
 )
 # Cells beside each other that can be told apart; beyond it the pyramid is drawn as bars.
 MOST_CELLS = 44
@@ -87,27 +94,22 @@ def receptive_field(
     rank = last.spec.rank
     cones = [levels_of([s.axes[axis] for s in subjects], position[axis]) for axis in range(rank)]
     panels = [
-        titled(_pyramid(subjects, axis, levels), last.say(_AXIS, axis=AXES[rank][axis]))
+        titled(_pyramid(subjects, axis, levels), last.say(_AXIS, axis=AXES[rank][axis]), gap=16)
         for axis, levels in enumerate(cones)
         if axis == 0 or levels != cones[0]
     ]
     if rank == 2:
         panels.append(_plane(subjects, cones))
-    real = 1
-    for levels in cones:
-        real *= len(levels[0].reached)
-    note = last.say(
-        _NOTE,
-        place=f"({', '.join(map(str, position))})",
-        size="×".join(str(levels[0].span) for levels in cones),
-        real=real,
-    )
+    real = prod(len(levels[0].reached) for levels in cones)
+    values = {"place": place(position), "size": "×".join(str(levels[0].span) for levels in cones)}
+    complete = real == prod(levels[0].span for levels in cones)
+    note = last.say(_ALL, **values) if complete else last.say(_SOME, **values, real=real)
     subtitle = " → ".join(each.text for each in layers)
     return last.drawing(column(*panels, gap=30), TITLE, note, subtitle=subtitle)
 
 
 def stack_of(layers: Any) -> list[ConvLayer]:
-    """The layers of a stack, from one layer, a sequence, or a Sequential: whatever is no convolution is refused."""
+    """The layers of a stack: of one layer, a sequence, or a Sequential; what is no convolution is refused."""
     if isinstance(layers, str | ConvLayer) or hasattr(layers, "kernel_size"):
         return [as_layer(layers)]
     found = [as_layer(each) for each in layers]
@@ -128,8 +130,8 @@ def _subjects(
             )
         if found and each.in_channels != layers[number - 1].out_channels:
             raise ConvValueError(
-                f"in_channels (={each.in_channels}) of layer {number + 1} must be the {layers[number - 1].out_channels} "
-                f"channels that layer {number} makes"
+                f"in_channels (={each.in_channels}) of layer {number + 1} must be the "
+                f"{layers[number - 1].out_channels} channels that layer {number} makes"
             )
         found.append(
             subject_of(each, size, default=(each.text, 5), language=language, theme=theme, numbers=numbers)
@@ -145,8 +147,8 @@ def _position(last: Subject, at: Sequence[int] | int | None) -> tuple[int, ...]:
     position = (at,) * len(size) if isinstance(at, int) else tuple(at)
     if len(position) != len(size) or not all(0 <= p < n for p, n in zip(position, size, strict=True)):
         raise ConvValueError(
-            f"at (={position}) must be a position of the last layer's output, {'x'.join(map(str, size))}: use "
-            f"{tuple(each // 2 for each in size)}"
+            f"at (={position}) must be a position of the last output, {'x'.join(map(str, size))}: "
+            f"use {tuple(each // 2 for each in size)}"
         )
     return position
 
@@ -190,7 +192,7 @@ def _pyramid(subjects: list[Subject], axis: int, levels: list[Level]) -> Box:
         name = subjects[0].say(INPUT) if number == 0 else subjects[0].say(_LAYER, n=number)
         role = "t-input" if number == 0 else "t-output"
         shapes.append(Label((0.0, y + 8), ((name, role),), 13, "start", True))
-        shapes.append(Label((0.0, y + 25), ((subjects[0].say(_SEES, n=level.span), "muted"),), 11, "start"))
+        shapes.append(Label((0.0, y + 25), ((subjects[0].say(_SPANS, n=level.span), "muted"),), 11, "start"))
     wide = (last - first + 1) / narrowest > MOST_CELLS
     draw = _bars if wide else _cells
     inner = draw(subjects, axis, levels, scale, first, min(pitch, 46.0), left)
@@ -271,7 +273,7 @@ def _cells(
 
 
 def _bars(
-    subjects: list[Subject],
+    _: list[Subject],
     axis: int,
     levels: list[Level],
     scale: list[tuple[float, float]],

@@ -293,8 +293,9 @@ def _texture(texture: Texture, a: Area, step: float = 7.0) -> str:
 
 
 def _steps(start: float, stop: float, step: float) -> list[float]:
-    """Positions between start and stop, evenly, the same distance from both ends."""
-    count = max(int((stop - start) / step), 1)
+    """Positions between start and stop, evenly, none in the middle."""
+    # An even number: none goes through the middle, where the numbers are.
+    count = max(2 * round((stop - start) / step / 2), 2)
     gap = (stop - start) / count
     return [start + gap * (i + 0.5) for i in range(count)]
 

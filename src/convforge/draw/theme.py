@@ -76,6 +76,12 @@ CELLS: dict[str, Style] = {
     "group3": Style(("#f7e3ef", "#45203a"), _PURPLE, 1.4, texture="dots"),
     "group4": Style(("#fbe3d6", "#4a2412"), _RED, 1.4, texture="level"),
     "group5": Style(("#e9e9ee", "#2a2f3a"), ("#565f6b", "#aab4c0"), 1.4, texture="grid"),
+    "tile0": Style(("#d6eaf8", "#173f5c"), ("#9aa7b2", "#4a5663"), 0.8),
+    "tile1": Style(("#fdebc4", "#5a430f"), ("#9aa7b2", "#4a5663"), 0.8),
+    "tile2": Style(("#c9e9dc", "#14503c"), ("#9aa7b2", "#4a5663"), 0.8),
+    "tile3": Style(("#f2d9e8", "#572a4a"), ("#9aa7b2", "#4a5663"), 0.8),
+    "tile4": Style(("#fbdccb", "#5e2f19"), ("#9aa7b2", "#4a5663"), 0.8),
+    "tile5": Style(("#e2e4ea", "#363d4b"), ("#9aa7b2", "#4a5663"), 0.8),
     "ground": Style(("#ffffff", "#0f141a"), _NONE),
 }
 # Steps of a scale from little to much: lightness alone carries it, so it prints.
@@ -115,7 +121,7 @@ LINES: dict[str, Style] = {
     "link-group4": Style(_NONE, _RED, 1.5),
     "link-group5": Style(_NONE, ("#565f6b", "#aab4c0"), 1.5),
 }
-GROUP_STYLES = 6
+GROUP_STYLES = TILE_STYLES = 6
 
 TEXTS: dict[str, Style] = {
     "text": Style(("#1d2733", "#e8ecf1")),

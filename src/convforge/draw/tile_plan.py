@@ -19,7 +19,7 @@ from convforge.draw.drawing import Drawing
 from convforge.draw.grid import Position, grid, shown
 from convforge.draw.layout import Box, column, line, row, titled
 from convforge.draw.subject import OUTPUT, Ints, Subject, subject_of
-from convforge.draw.theme import GROUP_STYLES
+from convforge.draw.theme import TILE_STYLES
 from convforge.errors import ConvValueError
 from convforge.explain.words import Words
 from convforge.nn.conv_nd import ConvNd
@@ -34,12 +34,12 @@ _TILES = Words(
 )
 _CHANNELS = Words("output channels, {n} a tile", "输出通道，每块 {n} 个")
 _TASK = Words(
-    "one task: {tiles} tiles of outputs × {channels} tiles of channels",
+    "one task, in tiles: {tiles} of outputs × {channels} of channels",
     "一个任务：{tiles} 块输出 × {channels} 块通道",
 )
 _NOTE = Words(
-    "{kernel}. {count} tiles of outputs in one channel plane; threads take tasks as they come, and no number depends on "
-    "which.",
+    "{kernel}. {count} tiles of outputs in one channel plane; threads take tasks as they come, and no number "
+    "depends on which.",
     "{kernel}。每个通道平面有 {count} 块输出；线程按先后领取任务，结果与由谁计算无关。",
 )
 DEFAULT = ("Conv2d(16, 32, 3, padding=1)", 14)
@@ -48,7 +48,11 @@ _WINOGRAD = re.compile(r"F\((\d+)x(\d+),")
 
 @dataclass(frozen=True)
 class Tiles:
-    """How outputs are cut: tile_of each position, outputs and channels of a tile, tiles of a task (0: not said)."""
+    """How outputs are cut.
+
+    tile_of: the tile of each position. outputs, channels: of a tile. task_tiles, task_channels: tiles of a
+    task; 0 where the explanation does not say.
+    """
 
     tile_of: dict[Position, int]
     outputs: int
@@ -88,7 +92,7 @@ def tile_plan(
         subject,
         "output",
         plain_axes(spec.output_size, limit=28 if spec.rank < 3 else 10),
-        role=lambda p: f"group{tiles.tile_of[p] % GROUP_STYLES}",
+        role=lambda p: f"tile{tiles.tile_of[p] % TILE_STYLES}",
         label=lambda p: str(tiles.tile_of[p]) if numbers else "",
         leading=(0,),
     )
@@ -101,11 +105,8 @@ def tile_plan(
     if tiles.task_tiles:
         task = subject.say(_TASK, tiles=tiles.task_tiles, channels=tiles.task_channels)
         lines.append(line((task, "muted"), size=13))
-    body = column(
-        column(*lines, gap=4),
-        row(*parts, gap=44, align="start") if spec.rank == 2 else column(*parts, gap=22),
-        gap=18,
-    )
+    arrays = row(*parts, gap=44, align="start") if spec.rank == 2 else column(*parts, gap=22)
+    body = column(column(*lines, gap=4), arrays, gap=18)
     note = subject.say(_NOTE, kernel=explanation.kernel, count=len(set(tiles.tile_of.values())))
     return subject.drawing(body, TITLE, note)
 
@@ -129,8 +130,8 @@ def tiles_of(explanation: Explanation) -> Tiles:
         tile_of, outputs = _block_tiles(explanation, int(found[1]), int(found[2]))
         return Tiles(tile_of, outputs, 1, 0, 0)
     raise ConvValueError(
-        f"family (={explanation.family or 'none'}) tells of no tiles, its kernel is {explanation.kernel!r}: tiles "
-        "are drawn of the families direct, channels and winograd"
+        f"family (={explanation.family or 'none'}) tells of no tiles, its kernel is {explanation.kernel!r}: "
+        "tiles are drawn of the families direct, channels and winograd"
     )
 
 
@@ -199,7 +200,7 @@ def _channels(subject: Subject, tiles: Tiles) -> Box:
     return grid(
         "channel",
         axes,
-        role=lambda p: f"group{number(p) // tiles.channels % GROUP_STYLES}",
+        role=lambda p: f"tile{number(p) // tiles.channels % TILE_STYLES}",
         label=lambda p: str(number(p)),
         cell=18.0,
         width=34.0 if down else 22.0,

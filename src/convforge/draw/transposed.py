@@ -35,7 +35,7 @@ _SCATTER_NOTE = Words(
 )
 _GATHER = Words("2 · Zero insertion: a plain convolution", "2 · 插零：变成普通卷积")
 _GATHER_NOTE = Words(
-    "{between} zeros between neighbours, {border} around, the kernel turned by 180°, stride 1",
+    "zeros between neighbours: {between}, around: {border}; the kernel turned by 180°, stride 1",
     "相邻元素之间插 {between} 个零，四周补 {border} 圈零，卷积核旋转 180°，步幅为 1",
 )
 _MATRIX = Words("3 · Matrix: the transpose of a convolution's", "3 · 矩阵：普通卷积矩阵的转置")
@@ -67,21 +67,22 @@ def transposed(
 
     layer: a transposed one; of several channels one is drawn, without bias.
 
-    Raises ValueError for a layer that is not transposed, and for inputs of more than 9 elements, each of which
+    Raises ValueError for a layer that is not transposed, and for inputs of more than 9 elements: each of them
     takes a grid of its own.
     """
-    value = single_channel(as_layer(DEFAULT[0] if layer is None else layer))
+    value = as_layer(DEFAULT[0] if layer is None else layer)
     if not value.transposed:
         raise ConvValueError(
             f"{value.text} is not transposed: give a layer such as ConvTranspose2d(1, 1, 3, stride=2)"
         )
     size = DEFAULT[1] if layer is None and input_size is None else input_size
+    value = single_channel(value)
     subject = subject_of(value, size, default=DEFAULT, language=language, theme=theme, numbers=numbers)
     count = int(np.prod(subject.spec.input_size))
     if count > MOST_STAMPS:
         raise ConvValueError(
-            f"input_size (={subject.spec.input_size}) has {count} elements, more than the {MOST_STAMPS} whose "
-            f"stamps are drawn: use a smaller input_size"
+            f"input_size (={subject.spec.input_size}) has {count} elements, more than the {MOST_STAMPS} that "
+            "are drawn one by one: use a smaller input_size"
         )
     ways = three_ways(subject)
     y = subject.numbers.y
@@ -89,8 +90,11 @@ def transposed(
     body = column(
         _scatter_panel(subject),
         _gather_panel(subject),
-        _matrix_panel(subject, ways[2]),
-        titled(output_box(subject, values=ways[0], name="final"), subject.say(_FINAL), "t-output"),
+        row(
+            _matrix_panel(subject, ways[2]),
+            titled(output_box(subject, values=ways[0], name="final"), subject.say(_FINAL), "t-output"),
+            gap=60,
+        ),
         gap=34,
     )
     return subject.drawing(body, TITLE, subject.say(_EQUAL, difference=f"{difference:.1g}"))
@@ -137,7 +141,7 @@ def stamps_of(subject: Subject) -> dict[Position, Array]:
 
 
 def spread_input(subject: Subject) -> Array:
-    """The input with zeros between its elements and around it, such that stride-1 windows make every output."""
+    """The input with zeros between its elements and around, such that stride-1 windows make every output."""
     spec = subject.spec
     border = _border(subject)
     full = _full_size(subject)
@@ -195,7 +199,7 @@ def _scatter_panel(subject: Subject) -> Box:
         gap=30,
         align="start",
     )
-    body = column(*boxes, gap=12) if subject.spec.rank == 1 else flow(boxes, 760, gap=26)
+    body = column(*boxes, gap=12) if subject.spec.rank == 1 else flow(boxes, 830, gap=26)
     parts = [_heading(subject, _SCATTER, subject.say(_SCATTER_NOTE, stride=step)), arrays, body]
     if any(any(pair) for pair in subject.spec.padding):
         parts.append(line((subject.say(_CUT), "muted"), size=12))
