@@ -17,8 +17,8 @@ from convforge.draw.fonts import with_installed_fonts
 from convforge.errors import ConvforgeError, ConvValueError
 
 STILL_SCALE, MOVING_SCALE = 2.0, 1.0
-MOST_PIXELS = 100_000_000
-"""Of one raster picture: 400 MB while it is drawn."""
+MOST_PIXELS = 80_000_000
+"""Of one raster picture: 320 MB while it is drawn, and within what Pillow reads without a warning."""
 COLOURS = 254
 """One more stands for what does not change from frame to frame: 200 kB in place of 550 for 17 frames."""
 SAMPLED_FRAMES = 5

@@ -116,6 +116,7 @@ def run_on_picture(module: Module, pixels: npt.NDArray[np.float32]) -> npt.NDArr
         y: npt.NDArray[np.float32] = np.asarray(module(from_data(x)).numpy(), np.float32)
     if y.ndim != 4 or 0 in y.shape:
         raise ConvValueError(
-            f"the result has shape {y.shape}, and feature maps are (1, channels, height, width)"
+            f"the result has shape {y.shape}, and feature maps are (1, channels, height, width): give layers "
+            "that keep the picture"
         )
     return y[0]

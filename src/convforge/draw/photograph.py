@@ -167,6 +167,8 @@ def decode(image_module: Any, path: Path, megapixels: float) -> Any:
     from PIL import ImageOps
 
     name = readable(path)
+    # Pillow's bound is the process's: it is put back for whoever else reads images here.
+    bound = image_module.MAX_IMAGE_PIXELS
     image_module.MAX_IMAGE_PIXELS = max(1, int(megapixels * 1e6))
     try:
         with warnings.catch_warnings():
@@ -189,6 +191,8 @@ def decode(image_module: Any, path: Path, megapixels: float) -> Any:
         raise PhotographError(f"{name}: does not fit into memory: shrink it") from None
     except Exception as error:
         raise PhotographError(f"{name}: damaged or cut short ({reason(error)}): copy it again") from None
+    finally:
+        image_module.MAX_IMAGE_PIXELS = bound
 
 
 def wide_grey(image: Any, name: str) -> npt.NDArray[np.float32]:
