@@ -8,13 +8,13 @@ from itertools import accumulate
 
 import pytest
 from hypothesis import given, strategies as st
-from support.animated import parts_of, read_animated
-from support.drawn import SVG
 
 from convforge.draw.animated_svg import merge
 from convforge.draw.animation import Animation
 from convforge.draw.animations import ANIMATIONS, animation
 from convforge.draw.svg import element
+from support.animated import parts_of, read_animated
+from support.drawn import SVG
 
 LETTERS = st.lists(st.sampled_from("abcdef"), max_size=8)
 SMALL = {

@@ -9,7 +9,6 @@ from itertools import product
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from support.drawn import check_layout, check_style, layers, read, value_of
 
 from convforge import nn
 from convforge.draw.animation import Animation
@@ -19,6 +18,7 @@ from convforge.draw.sliding import sliding
 from convforge.draw.sweeps import dilation_sweep, groups_sweep
 from convforge.explain.layers import as_layer
 from convforge.reference import output
+from support.drawn import check_layout, check_style, layers, read, value_of
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -67,7 +67,7 @@ def check_sliding(layer, size, language):
         return
     channel = layer.out_channels - 1
     made = sliding(layer, size, out_channel=channel, language=language)
-    x, weight, y = numbers(layer, size)
+    _, _, y = numbers(layer, size)
     positions = list(product(*map(range, y.shape[1:])))
     assert len(made.frames) == len(positions) + 1
     pads, spec = layer.spec(size).padding, layer.spec(size)

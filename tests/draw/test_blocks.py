@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from support.drawn import check_layout, check_style, read
 
 from convforge import nn
 from convforge.draw.blocks import BLOCKS, bottleneck, ghost, separable, sequential, two_for_five
+from support.drawn import check_layout, check_style, read
 
 torch = pytest.importorskip("torch")
 t = torch.nn
@@ -57,15 +57,16 @@ def conv(i, o, k, groups=1):
 
 CASES = {
     "ghost": (
-        lambda **o: ghost(6, 12, 3, 3, input_size=(5, 7), **o), GhostModule(6, 12, 3, 3), conv(6, 12, 3), (6, 5, 7),
+        lambda **o: ghost(6, 12, 3, 3, input_size=(5, 7), **o), GhostModule(6, 12, 3, 3), conv(6, 12, 3),
+        (6, 5, 7),
     ),
     "separable": (
         lambda **o: separable(6, 10, 3, input_size=9, **o), t.Sequential(conv(6, 6, 3, 6), conv(6, 10, 1)),
         conv(6, 10, 3), (6, 9, 9),
     ),
     "two-for-five": (
-        lambda **o: two_for_five(8, input_size=6, **o), t.Sequential(conv(8, 8, 3), conv(8, 8, 3)), conv(8, 8, 5),
-        (8, 6, 6),
+        lambda **o: two_for_five(8, input_size=6, **o), t.Sequential(conv(8, 8, 3), conv(8, 8, 3)),
+        conv(8, 8, 5), (8, 6, 6),
     ),
     "bottleneck": (
         lambda **o: bottleneck(16, 4, input_size=6, **o),

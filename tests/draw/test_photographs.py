@@ -1,4 +1,4 @@
-"""Feature maps, fields and scans on photographs are the real layer's numbers, read back from their colours."""
+"""Feature maps, fields and scans on photographs are the real layer's numbers, read back from colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from support.drawn import SVG, check_layout, check_style, read
 
 from convforge import nn
 from convforge.autograd.generator import get_rng_state, manual_seed
@@ -19,6 +18,8 @@ from convforge.draw.modules import module_of
 from convforge.draw.photograph import Photograph, PhotographError, load_photograph, photograph_of
 from convforge.draw.pixels import PALETTE, STEPS, shrunk, signed_steps
 from convforge.draw.scan import scan
+from convforge.explain.layers import as_layer
+from support.drawn import SVG, check_layout, check_style, read
 
 Image = pytest.importorskip("PIL.Image")
 RNG = np.random.default_rng(3)
@@ -82,8 +83,13 @@ def test_the_scale_is_signed_even_and_told_apart():
 
 @pytest.mark.parametrize(
     "text",
-    ["Conv2d(3, 5, 3, padding=1)", "Conv2d(1, 2, (2, 3), stride=2)", "ConvTranspose2d(3, 2, 3, stride=2)", "Conv2d(4, 4, 3, groups=2)"],
-)  # fmt: skip
+    [
+        "Conv2d(3, 5, 3, padding=1)",
+        "Conv2d(1, 2, (2, 3), stride=2)",
+        "ConvTranspose2d(3, 2, 3, stride=2)",
+        "Conv2d(4, 4, 3, groups=2)",
+    ],
+)
 def test_feature_maps_are_the_layers_output(text):
     module = module_of(text, seed=5)
     made = feature_maps(module, PHOTO, language="en")
@@ -98,9 +104,7 @@ def test_feature_maps_are_the_layers_output(text):
         got = values(found[f"map-{channel}"], limit)
         assert got.shape == expected.shape
         assert np.abs(got - expected).max() <= limit / STEPS * 0.51 + 1e-5
-    np.testing.assert_array_equal(
-        found["photograph"][..., 0], np.rint((pixels if pixels.shape[2] > 2 else pixels)[..., 0] * 255)
-    )
+    np.testing.assert_array_equal(found["photograph"][..., 0], np.rint(pixels[..., 0] * 255))
     sizes = "×".join(map(str, wanted.shape))
     assert sizes in {text.text for text in drawn.texts}
 
@@ -237,10 +241,10 @@ def test_the_field_is_where_the_gradient_is(stack, at):
     x = torch.rand(1, 1, *PHOTO.shape[:2], requires_grad=True)
     y = x
     for text in stack:
-        theirs_layer = eval(text.replace("Conv", "torch.nn.Conv", 1), {"torch": torch})  # noqa: S307
-        call = torch.nn.functional.conv_transpose2d if "Transpose" in text else torch.nn.functional.conv2d
-        ones = torch.ones(1, 1, *theirs_layer.kernel_size)
-        y = call(y, ones, None, theirs_layer.stride, theirs_layer.padding, dilation=theirs_layer.dilation)
+        layer = as_layer(text)
+        call = torch.nn.functional.conv_transpose2d if layer.transposed else torch.nn.functional.conv2d
+        ones = torch.ones(1, 1, *layer.kernel_size)
+        y = call(y, ones, None, layer.stride, layer.padding, dilation=layer.dilation)
     y[0, 0, at[0], at[1]].backward()
     gradient = x.grad[0, 0].numpy()
     np.testing.assert_allclose(
