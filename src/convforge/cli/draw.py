@@ -93,7 +93,7 @@ def _arguments(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _input_size(text: str, layers: list[ConvLayer]) -> tuple[int, ...] | int:
-    """ "5x5" -> (5, 5); "3x5x5" for a layer of two axes and 3 channels too; one number stands for all axes."""
+    """The sizes in 5x5; of a layer of 3 channels and two axes in 3x5x5 too; one number is for all axes."""
     size = _numbers(text, "--input", "5x5")
     if layers and len(size) == layers[0].rank + 1 and size[0] == layers[0].in_channels:
         size = size[1:]

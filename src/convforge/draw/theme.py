@@ -90,9 +90,9 @@ _SCALE = (
     ("#d6eaf8", "#173447"),
     ("#a9d3f0", "#1a4a68"),
     ("#74b6e2", "#21658f"),
-    ("#3f93cb", "#3a86b8"),
-    ("#1a6ea8", "#69aedb"),
-    ("#084b7a", "#a9d8f7"),
+    ("#2a78ad", "#3a86b8"),
+    ("#165f92", "#69aedb"),
+    ("#063d63", "#a9d8f7"),
 )
 SCALE_STEPS = len(_SCALE)
 CELLS.update((f"scale{step}", Style(shades, _BLUE, 0.8)) for step, shades in enumerate(_SCALE))
@@ -114,12 +114,12 @@ LINES: dict[str, Style] = {
     # Over photographs, which no theme changes: a light line within a dark one.
     "halo": Style(_NONE, ("#101418", "#101418"), 5),
     "field": Style(_NONE, ("#ffd23f", "#ffd23f"), 2.2),
-    "link-group0": Style(_NONE, _BLUE, 1.5),
-    "link-group1": Style(_NONE, _ORANGE, 1.5),
-    "link-group2": Style(_NONE, _GREEN, 1.5),
-    "link-group3": Style(_NONE, _PURPLE, 1.5),
-    "link-group4": Style(_NONE, _RED, 1.5),
-    "link-group5": Style(_NONE, ("#565f6b", "#aab4c0"), 1.5),
+    "link-group0": Style(_NONE, _BLUE, 1.5, opacity=0.75),
+    "link-group1": Style(_NONE, _ORANGE, 1.5, opacity=0.75),
+    "link-group2": Style(_NONE, _GREEN, 1.5, opacity=0.75),
+    "link-group3": Style(_NONE, _PURPLE, 1.5, opacity=0.75),
+    "link-group4": Style(_NONE, _RED, 1.5, opacity=0.75),
+    "link-group5": Style(_NONE, ("#565f6b", "#aab4c0"), 1.5, opacity=0.75),
 }
 GROUP_STYLES = TILE_STYLES = 6
 

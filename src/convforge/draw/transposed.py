@@ -19,7 +19,7 @@ from convforge.draw.drawing import Drawing
 from convforge.draw.grid import Position, cell_name, cells_area, frame
 from convforge.draw.layout import Box, column, flow, line, paragraph, row, titled
 from convforge.draw.matrix import MOST, entries_of, product_box
-from convforge.draw.numbers import Array, short
+from convforge.draw.numbers import Array, short, small_input
 from convforge.draw.subject import INPUT, KERNEL, Ints, Subject, subject_of
 from convforge.errors import ConvValueError
 from convforge.explain.layers import as_layer
@@ -45,13 +45,14 @@ _LARGE = Words(
 _CUT = Words("padding cuts off or folds back what lies outside the frame", "padding 把框外的部分裁掉或折回")
 _FINAL = Words("output of all three", "三种算法的输出")
 _EQUAL = Words(
-    "All three give the same output as the layer: the largest difference is {difference}.",
-    "三种算法的输出都与该层相同：最大差为 {difference}。",
+    "All three give the same output as the layer: the largest difference is {difference}, which is rounding.",
+    "三种算法的输出都与该层相同：最大差 {difference}，只是舍入误差。",
 )
 _STAMP = Words("input {place} × kernel", "输入 {place} × 卷积核")
 _SUM = Words("sum", "求和")
 # Stamps are one grid for each input.
 MOST_STAMPS = 9
+ROUNDING = 1e-12
 DEFAULT = ("ConvTranspose2d(1, 1, 3, stride=2, padding=1, bias=False)", 2)
 
 
@@ -78,6 +79,8 @@ def transposed(
     size = DEFAULT[1] if layer is None and input_size is None else input_size
     value = single_channel(value)
     subject = subject_of(value, size, default=DEFAULT, language=language, theme=theme, numbers=numbers)
+    # Zeros would stamp nothing to be seen.
+    subject = replace(subject, x=small_input(subject.spec.input_shape[1:]) % 9 + 1)
     count = int(np.prod(subject.spec.input_size))
     if count > MOST_STAMPS:
         raise ConvValueError(
@@ -97,7 +100,9 @@ def transposed(
         ),
         gap=34,
     )
-    return subject.drawing(body, TITLE, subject.say(_EQUAL, difference=f"{difference:.1g}"))
+    # The last digits are the adding order's, which is a matter of the machine.
+    assert difference <= ROUNDING * max(1.0, float(np.abs(y).max())), "the three ways differ"
+    return subject.drawing(body, TITLE, subject.say(_EQUAL, difference=f"< {ROUNDING:g}"))
 
 
 def single_channel(layer: ConvLayer) -> ConvLayer:
