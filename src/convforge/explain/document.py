@@ -196,10 +196,12 @@ def _cell(text: str) -> str:
 
 
 def _html_table(table: Table) -> str:
+    sides = ["right" if i in table.to_the_right else "left" for i in range(len(table.head))]
+
     def cells(line: tuple[str, ...], tag: str) -> str:
         return "".join(
-            f'<{tag} style="text-align:{"right" if i in table.to_the_right else "left"}">{html.escape(cell)}</{tag}>'
-            for i, cell in enumerate(line)
+            f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+            for side, cell in zip(sides, line, strict=True)
         )
 
     rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)

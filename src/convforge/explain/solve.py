@@ -157,7 +157,7 @@ def solve(
 ) -> Solutions:
     """Every choice of the parameters left open that reaches the wanted output size, receptive field, or both.
 
-    input_size, output_size, receptive_field: an int, or one an axis; the receptive field is that of one layer.
+    input_size, output_size, receptive_field: an int, or one an axis; the field is that of one layer.
     kernel_size … output_padding: what is given, as the layer takes it; None is open.
     rank: spatial axes, where no tuple says it; 2 otherwise.
     limit: answers to keep.
