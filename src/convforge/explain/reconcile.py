@@ -18,9 +18,11 @@ from typing import Any, Literal
 
 from convforge.errors import ConvValueError
 from convforge.explain.costs import Costs, costs_of_spec
-from convforge.explain.document import Document, Documented, Heading, Listed, Table, by
 from convforge.explain.layers import as_layer
+from convforge.explain.plain import as_plain
+from convforge.explain.report import Reported, Section
 from convforge.explain.sentence import Sentence, say
+from convforge.explain.table import Table, count, shape_text
 from convforge.explain.words import Language, Words, language_of
 from convforge.problem import ConvLayer, ConvSpec
 from convforge.problem.arguments import integers
@@ -149,7 +151,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciliation(Documented):
+class Reconciliation(Reported):
     """Our costs of a layer and the readings of the others."""
 
     layer: ConvLayer
@@ -159,33 +161,20 @@ class Reconciliation(Documented):
     costs: Costs
     readings: tuple[Reading, ...]
     remarks: tuple[Sentence, ...]
-    language: Language
+    language: Language | None
 
-    def document(self, language: Language) -> Document:
+    def title(self, language: Language) -> str:
+        """The layer and its sizes."""
+        return TITLE(
+            language,
+            layer=self.layer.text,
+            batch=self.batch,
+            size=shape_text(self.input_size),
+            out=shape_text(self.output_size),
+        )
+
+    def sections(self, language: Language) -> list[Section]:
         """Our columns, the others' numbers, and how one leads to the other."""
-        costs = self.costs
-        ours = Table(
-            (COUNT(language), NOMINAL(language), REAL(language)),
-            (
-                (MULTIPLICATIONS(language), f"{costs.multiply_adds:,}", f"{costs.real_multiply_adds:,}"),
-                (ADDITIONS(language), f"{costs.additions:,}", f"{costs.real_additions:,}"),
-                (BIAS(language), f"{costs.bias_additions:,}", f"{costs.bias_additions:,}"),
-            ),
-            frozenset((1, 2)),
-        )
-        others = Table(
-            (TOOL(language), PRINTS(language), UNIT(language), DIFFERENCE(language)),
-            tuple(
-                (
-                    f"{each.convention.tool} {each.convention.version}",
-                    f"{each.count:,}",
-                    UNITS[each.convention.unit](language),
-                    f"{each.count - costs.multiply_adds:+,}" if each.steps else EQUAL(language),
-                )
-                for each in self.readings
-            ),
-            frozenset((1, 3)),
-        )
         colon = "：" if language == "zh" else ": "
         why = [
             f"{each.convention.tool}{colon}{step.change:+,}{colon}{step.why(language)}"
@@ -196,25 +185,43 @@ class Reconciliation(Documented):
             f"{each.convention.tool}{colon}{each.convention.formula(language)} ({each.convention.source})"
             for each in self.readings
         ]
-        title = TITLE(
-            language,
-            layer=self.layer.text,
-            batch=self.batch,
-            size=by(self.input_size),
-            out=by(self.output_size),
-        )
-        return Document(
-            title,
+        return [
+            Section(table=self._ours(language)),
+            *(Section(lines=(remark(language),)) for remark in self.remarks),
+            Section(OTHERS(language), table=self._others(language)),
+            Section(WHY_DIFFERENT(language), tuple(why) or (ALL_EQUAL(language),)),
+            Section(FORMULAS(language), tuple(formulas)),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it; sentences in both languages."""
+        return as_plain(self)
+
+    def _ours(self, language: Language) -> Table:
+        costs = self.costs
+        return Table(
+            (COUNT(language), NOMINAL(language), REAL(language)),
             (
-                ours,
-                *(remark(language) for remark in self.remarks),
-                Heading(OTHERS(language)),
-                others,
-                Heading(WHY(language)),
-                Listed(tuple(why)) if why else ALL_EQUAL(language),
-                Heading(FORMULAS(language)),
-                Listed(tuple(formulas)),
+                (MULTIPLICATIONS(language), count(costs.multiply_adds), count(costs.real_multiply_adds)),
+                (ADDITIONS(language), count(costs.additions), count(costs.real_additions)),
+                (BIAS(language), count(costs.bias_additions), count(costs.bias_additions)),
             ),
+            frozenset((1, 2)),
+        )
+
+    def _others(self, language: Language) -> Table:
+        return Table(
+            (TOOL(language), PRINTS(language), UNIT(language), DIFFERENCE(language)),
+            tuple(
+                (
+                    f"{each.convention.tool} {each.convention.version}",
+                    count(each.count),
+                    UNITS[each.convention.unit](language),
+                    f"{each.count - self.costs.multiply_adds:+,}" if each.steps else EQUAL(language),
+                )
+                for each in self.readings
+            ),
+            frozenset((1, 3)),
         )
 
 
@@ -237,7 +244,7 @@ TOOL, PRINTS, UNIT, DIFFERENCE = (
     Words("against our nominal multiplications", "与我们名义乘法数之差"),
 )
 EQUAL = Words("equal", "相同")
-WHY = Words("Why they differ", "差异的来源")
+WHY_DIFFERENT = Words("Why they differ", "差异的来源")
 FORMULAS = Words("What each counts", "各工具的计数公式")
 ALL_EQUAL = Words("All agree.", "全部一致。")
 IDLE = Words(

@@ -13,7 +13,8 @@ from itertools import product
 from typing import Any
 
 from convforge.errors import ConvValueError
-from convforge.explain.document import Document, Documented, Heading, Listed, Part, Table, by
+from convforge.explain.plain import as_plain
+from convforge.explain.report import Reported, Section
 from convforge.explain.sentence import Sentence, say
 from convforge.explain.solve_axis import (
     LARGEST_DILATION,
@@ -25,6 +26,7 @@ from convforge.explain.solve_axis import (
     weigh,
 )
 from convforge.explain.solve_stack import KINDS, Stack, stacks_for
+from convforge.explain.table import Table, shape_text
 from convforge.explain.words import Language, Words, language_of
 from convforge.problem import ConvLayer, normalize_layer
 from convforge.problem.arguments import integer, integers, padding_pairs
@@ -58,7 +60,7 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True)
-class Solutions(Documented):
+class Solutions(Reported):
     """Answers, the best first; or why there are none.
 
     found: how many choices an axis has in all; `answers` are the best of their combinations.
@@ -74,27 +76,34 @@ class Solutions(Documented):
     why_none: Sentence | None
     nearest: tuple[tuple[int, ...], ...]
     stacks: tuple[tuple[Stack, ...], ...]
-    language: Language
+    language: Language | None
 
-    def document(self, language: Language) -> Document:
-        """A table of the answers, each with its reasons."""
-        parts: list[Part] = []
-        if self.why_none is not None:
-            parts.append(self.why_none(language))
-        if self.answers:
-            parts += [_answers(self.answers, language), Listed(_reasons(self.answers, language))]
-            parts.append(SEARCHED(language, n=by(self.found)))
-        if self.stacks:
-            parts += [Heading(STACKS(language)), _stacks(self.stacks, language)]
-        return Document(self._title(language), tuple(parts))
-
-    def _title(self, language: Language) -> str:
+    def title(self, language: Language) -> str:
+        """What is given and what is wanted."""
         wanted: list[str] = []
         if self.output_size is not None:
-            wanted.append(OUTPUT(language, size=by(self.output_size)))
+            wanted.append(OUTPUT(language, size=shape_text(self.output_size)))
         if self.receptive_field is not None:
-            wanted.append(FIELD(language, size=by(self.receptive_field)))
-        return TITLE(language, size=by(self.input_size), wanted=", ".join(wanted))
+            wanted.append(FIELD(language, size=shape_text(self.receptive_field)))
+        comma = "，" if language == "zh" else ", "
+        return TITLE(language, size=shape_text(self.input_size), wanted=comma.join(wanted))
+
+    def sections(self, language: Language) -> list[Section]:
+        """The answers, the reasons for each, and the stacks."""
+        found: list[Section] = []
+        if self.why_none is not None:
+            found.append(Section(lines=(self.why_none(language),)))
+        if self.answers:
+            found.append(Section(table=_answers(self.answers, language)))
+            found.append(Section(WHY(language), _reasons(self.answers, language)))
+            found.append(Section(lines=(SEARCHED(language, n=shape_text(self.found)),)))
+        if self.stacks:
+            found.append(Section(STACKS(language), table=_stacks(self.stacks, len(self.input_size), language)))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it; reasons in both languages."""
+        return as_plain(self)
 
 
 TITLE = Words("Input {size}; wanted: {wanted}", "输入 {size}；目标：{wanted}")
@@ -108,6 +117,7 @@ SEARCHED = Words(
     "每轴共有 {n} 种取法可达到目标；搜索范围：卷积核 ≤ "
     f"{LARGEST_KERNEL}，stride ≤ {LARGEST_STRIDE}，dilation ≤ {LARGEST_DILATION}（尺寸需要时更大）。",
 )
+WHY = Words("Why", "理由")
 STACKS = Words("Layers one after the other that see as far", "逐层堆叠达到同样的感受野")
 STACK, LAYERS, STEP, WEIGHTS = (
     Words("stack", "堆叠方式"),
@@ -373,8 +383,8 @@ def _answers(answers: tuple[Solution, ...], language: Language) -> Table:
         (
             str(number),
             answer.layer_text,
-            by(answer.output_size),
-            *([by(answer.receptive_field)] if answer.receptive_field else []),
+            shape_text(answer.output_size),
+            *([shape_text(answer.receptive_field)] if answer.receptive_field else []),
         )
         for number, answer in enumerate(answers, start=1)
     ]
@@ -389,10 +399,8 @@ def _reasons(answers: tuple[Solution, ...], language: Language) -> tuple[str, ..
     )
 
 
-def _stacks(stacks: tuple[tuple[Stack, ...], ...], language: Language) -> Part:
-    if not stacks:
-        return Listed(())
-    head = (STACK(language), LAYERS(language), SEES(language), STEP(language), WEIGHTS(language) + " (2-d)")
+def _stacks(stacks: tuple[tuple[Stack, ...], ...], rank: int, language: Language) -> Table:
+    head = (STACK(language), LAYERS(language), SEES(language), STEP(language), WEIGHTS(language))
     rows = [
         (
             KINDS[stack.kind](language),
@@ -402,7 +410,7 @@ def _stacks(stacks: tuple[tuple[Stack, ...], ...], language: Language) -> Part:
             ),
             str(stack.receptive_field),
             str(stack.step),
-            str(stack.weights(2)),
+            str(stack.weights(rank)),
         )
         for each in stacks
         for stack in each
