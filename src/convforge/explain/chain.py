@@ -1,7 +1,7 @@
 """Layers one after the other, as users write them, with the sizes between them.
 
-    "Conv2d(64, 64, 3, padding=1), Conv2d(64, 64, 3, padding=1)"
-    [Conv2d(…), "Conv2d(64, 64, 1)"]            Sequential(Conv2d(…), Conv2d(…))
+"Conv2d(64, 64, 3, padding=1), Conv2d(64, 64, 3, padding=1)"
+[Conv2d(…), "Conv2d(64, 64, 1)"]            Sequential(Conv2d(…), Conv2d(…))
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 from typing import Any
 
@@ -117,6 +118,12 @@ def chain_of(value: Any, input_size: tuple[int, ...], *, batch: int = 1) -> Chai
         if not prod(size):
             raise ConvShapeError(f"{layer.text} gives an empty output {size}: use a larger input")
     return Chain(tuple(links))
+
+
+def in_a_row(texts: Sequence[str]) -> str:
+    """Layers as they follow each other, equal neighbours counted: "2 × Conv2d(8, 8, 3) → Conv2d(8, 4, 1)"."""
+    runs = [(text, len(list(run))) for text, run in groupby(texts)]
+    return " → ".join(f"{n} × {text}" if n > 1 else text for text, n in runs)
 
 
 def _split(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Two layers or stacks side by side: sizes, receptive field, costs, and the time here.
 
-    print(compare("Conv2d(64, 64, 5, padding=2)", ["Conv2d(64, 64, 3, padding=1)"] * 2, 56))
+print(compare("Conv2d(64, 64, 5, padding=2)", ["Conv2d(64, 64, 3, padding=1)"] * 2, 56))
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Comparison(Reported):
 
     def sections(self, language: Language) -> list[Section]:
         """The table and what follows from it."""
-        rows = [(OUTPUT, shape_text(self.a.output_shape), shape_text(self.b.output_shape), "")]
+        rows: list[tuple[Words, str, str, str]] = [
+            (OUTPUT, shape_text(self.a.output_shape), shape_text(self.b.output_shape), "")
+        ]
         rows.append((FIELD, shape_text(self.a.receptive_field), shape_text(self.b.receptive_field), ""))
         rows.append((JUMP, _jumps(self.a), _jumps(self.b), ""))
         for name, words in COUNTS.items():
@@ -64,12 +66,10 @@ class Comparison(Reported):
             rows.append((words, shown(first), shown(second), _ratio(first, second)))
         if self.a.milliseconds is not None and self.b.milliseconds is not None:
             times = (self.a.milliseconds, self.b.milliseconds)
-            rows.append((TIME, *(f"{time:.3g} ms" for time in times), _ratio(*times)))
+            rows.append((TIME, f"{times[0]:.3g} ms", f"{times[1]:.3g} ms", _ratio(*times)))
         head = ("", "a", "b", "b / a")
         table = Table(head, tuple((words(language), *row) for words, *row in rows), frozenset((1, 2, 3)))
-        names = tuple(
-            f"{name} = {', '.join(side.layers)}" for name, side in (("a", self.a), ("b", self.b))
-        )
+        names = tuple(f"{name} = {', '.join(side.layers)}" for name, side in (("a", self.a), ("b", self.b)))
         return [
             Section(lines=names),
             Section(table=table),
@@ -100,7 +100,9 @@ OTHER_OUTPUT = Words(
     "The output shapes differ, {a} and {b}: one cannot stand in for the other as it is.",
     "输出形状不同（{a} 与 {b}）：不能直接互换。",
 )
-SAME_FIELD = Words("An output sees the same {field} input elements in both.", "两者每个输出看到的范围相同：{field}。")
+SAME_FIELD = Words(
+    "An output sees the same {field} input elements in both.", "两者每个输出看到的范围相同：{field}。"
+)
 OTHER_FIELD = Words("An output of a sees {a} input elements, of b {b}.", "a 的每个输出看到 {a}，b 看到 {b}。")
 FEWER = Words(
     "b has {parameters} of the parameters and {products} of the multiplications of a.",
@@ -111,7 +113,9 @@ DEEPER = Words(
     "b 有 {n} 层，层间可以放非线性激活，表达能力更强。",
 )
 FASTER = Words("Measured here, b takes {share} of the time of a.", "本机实测，b 用时是 a 的 {share}。")
-EVEN = Words("Measured here, they take equally long (within 3 %).", "本机实测，两者用时相当（差距 3 % 以内）。")
+EVEN = Words(
+    "Measured here, they take equally long (within 3 %).", "本机实测，两者用时相当（差距 3 % 以内）。"
+)
 AGAINST = Words(
     "The time does not follow the multiplications ({products}): memory traffic and how well the kernels fit "
     "count too.",

@@ -98,7 +98,9 @@ class Solutions(Reported):
             found.append(Section(WHY(language), _reasons(self.answers, language)))
             found.append(Section(lines=(SEARCHED(language, n=shape_text(self.found)),)))
         if self.stacks:
-            found.append(Section(STACKS(language), table=_stacks(self.stacks, len(self.input_size), language)))
+            found.append(
+                Section(STACKS(language), table=_stacks(self.stacks, len(self.input_size), language))
+            )
         return found
 
     def to_dict(self) -> dict[str, Any]:

@@ -158,7 +158,8 @@ SEES_NOTHING = Words("1×1 sees no neighbours", "1×1 看不到相邻元素")
 THREE = Words("kernel 3: the first choice", "卷积核 3：首选")
 ODD = Words("kernel {k} is odd, so it has a centre", "卷积核 {k} 是奇数，有中心")
 LARGE = Words(
-    "kernel {k} is large: {k} weights an axis where 3 has 3", "卷积核 {k} 较大：每轴 {k} 个权重，而 3 只有 3 个"
+    "kernel {k} is large: {k} weights an axis where 3 has 3",
+    "卷积核 {k} 较大：每轴 {k} 个权重，而 3 只有 3 个",
 )
 EVEN = Words("kernel {k} is even: it has no centre", "卷积核 {k} 是偶数：没有中心")
 WHOLE = Words("kernel {k} covers the whole input", "卷积核 {k} 覆盖整个输入")
