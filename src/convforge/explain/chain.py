@@ -108,9 +108,10 @@ def chain_of(value: Any, input_size: tuple[int, ...], *, batch: int = 1) -> Chai
                 f"{layer.text} takes in_channels (={layer.in_channels}), but the layer before it gives "
                 f"{links[-1].layer.out_channels}: use in_channels={links[-1].layer.out_channels}"
             )
-        if links and links[-1].layer.rank != layer.rank:
+        if layer.rank != len(input_size):
             raise ConvShapeError(
-                f"{layer.text} is {layer.rank}-d behind {links[-1].layer.text}: use layers of one rank"
+                f"{layer.text} is {layer.rank}-d, but the input has {len(input_size)} spatial axes: use layers of "
+                "one rank"
             )
         spec = layer.spec(size, batch=batch)
         links.append(Link(layer, spec))
