@@ -4,6 +4,7 @@ trace     which inputs and weights make an output: the one source of every table
 costs     parameters, multiplications, additions, bytes, each in a column of its own
 receptive_field   what an output sees of the input: size, jump, start, exact by phase
 explanation   one layer and one input: sizes, padding, costs, field, as a report
+summary   a model's table; tracing follows its forward by shape, nothing computed
 layers    a layer as a value, from a module or its spelling
 formula   the size formula with its numbers
 words     everything that is said, in English and Chinese
@@ -22,7 +23,9 @@ from convforge.explain.receptive_field import (
     windows_of,
 )
 from convforge.explain.spelling import LayerText, LayerTextError, parse_layer
+from convforge.explain.summary import Summary, summary
 from convforge.explain.trace import AxisTrace, Contact, Term, Trace, trace_of
+from convforge.explain.tracing import ModelFacts, ModuleCall, trace_model
 from convforge.explain.words import Language, Words, language_of, set_language
 
 __all__ = [
@@ -34,7 +37,10 @@ __all__ = [
     "Language",
     "LayerText",
     "LayerTextError",
+    "ModelFacts",
+    "ModuleCall",
     "ReceptiveField",
+    "Summary",
     "Term",
     "Trace",
     "Window",
@@ -48,6 +54,8 @@ __all__ = [
     "receptive_field",
     "set_language",
     "size_formula",
+    "summary",
+    "trace_model",
     "trace_of",
     "union",
     "windows_of",

@@ -31,6 +31,7 @@ class Counts:
     real_multiply_adds: int = 0
     additions: int = 0
     bias_additions: int = 0
+    kept_bytes: int = 0
     notes: list[Said] = field(default_factory=list[Said])
 
 
@@ -78,18 +79,22 @@ class Ledger:
     def keep(self, *tensors: Any) -> None:
         """Note that backward will need these tensors' memory."""
         for each in tensors:
-            if isinstance(each, AbstractTensor) and each.memory.size_bytes:
-                self.kept[each.memory.number] = each.memory.size_bytes
+            if isinstance(each, AbstractTensor) and each.memory.number not in self.kept:
+                self._keep(each.memory.number, each.memory.size_bytes)
 
     def keep_more(self, size_bytes: int) -> None:
         """Note memory that backward needs and that no tensor has: positions of maxima, masks."""
         self._made += 1
-        self.kept[self._made] = size_bytes
+        self._keep(self._made, size_bytes)
 
     def note(self, text: Said) -> None:
         """Say something about the module that is being called."""
         if text not in self.open[-1].notes:
             self.open[-1].notes.append(text)
+
+    def _keep(self, number: int, size_bytes: int) -> None:
+        self.kept[number] = size_bytes
+        self.open[-1].kept_bytes += size_bytes
 
     def _free(self, size_bytes: int) -> None:
         self.live_bytes -= size_bytes

@@ -94,7 +94,7 @@ def short(number: float) -> str:
 def size_text(size_bytes: float) -> str:
     """Bytes in powers of 1024: 4.59 MiB."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size_bytes < 1000 or unit == "TiB":
+        if size_bytes < 1023.5 or unit == "TiB":
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.3g} {unit}"
         size_bytes /= 1024
     raise AssertionError("the last unit takes all")

@@ -1,4 +1,4 @@
-"""Facts about a whole model: its forward followed by shape, nothing computed and nothing in the model changed.
+"""Facts about a whole model: its forward followed by shape, nothing computed, nothing in the model changed.
 
     facts = trace_model(model, (1, 3, 224, 224))
     facts.calls[0].children …
@@ -12,27 +12,27 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+import convforge.explain.product_rules as _products
 import convforge.explain.view_rules as _views
 import convforge.explain.window_rules as _windows
 from convforge.autograd.dtype import DType
 from convforge.autograd.generator import fork_rng
 from convforge.autograd.grad_mode import no_grad
-from convforge.autograd.stand_in import NoElements
+from convforge.autograd.stand_in import NoElementsError
 from convforge.errors import ConvArgumentError, ConvTypeError
 from convforge.explain.abstract import AbstractTensor, Counts, Ledger
 from convforge.explain.places import Axis, Place
 from convforge.explain.receptive_field import ReceptiveField
-from convforge.explain.rules import ValuesRead
+from convforge.explain.rules import ValuesReadError
 from convforge.explain.shadow import Shadow, Shadows
 from convforge.explain.tracing_words import HOOKS, READS_ARRAY, Said, said
 from convforge.nn.module import Module
 
-del _views, _windows  # imported so that their rules are declared
+del _products, _views, _windows  # imported so that their rules are declared
 
 Shape = tuple[int, ...]
 
@@ -53,7 +53,8 @@ class ModuleCall:
 
     path: dotted, "" for the model. again: whether the module has been called before: its parameters are
     counted there. output_bytes: of the tensors that it returned. own_parameters, own_frozen: trained ones
-    and others that are the module's own and belong to no earlier one.
+    and others that are the module's own and belong to no earlier one. own_kept_bytes: activations that it
+    keeps for backward and none before it did.
     """
 
     path: str
@@ -69,6 +70,7 @@ class ModuleCall:
     own_real_multiply_adds: int
     own_additions: int
     own_bias_additions: int
+    own_kept_bytes: int
     seen: tuple[Seen, ...]
     notes: tuple[Said, ...]
     children: tuple[ModuleCall, ...]
@@ -143,9 +145,9 @@ class _Follower:
         result: Any = None
         try:
             result = shadow.forwarded(args, kwargs)
-        except NoElements as error:
+        except NoElementsError as error:
             if self.stopped is None:
-                reason = error.said if isinstance(error, ValuesRead) else said(READS_ARRAY)
+                reason = error.said if isinstance(error, ValuesReadError) else said(READS_ARRAY)
                 self.stopped = (path, reason)
             raise
         except Exception as error:
@@ -184,6 +186,7 @@ class _Follower:
             opened.counts.real_multiply_adds,
             opened.counts.additions,
             opened.counts.bias_additions,
+            opened.counts.kept_bytes,
             _seen(tensors[0].places) if tensors else (),
             tuple(opened.counts.notes),
             tuple(opened.children),
@@ -229,7 +232,7 @@ def trace_model(
         with fork_rng(), no_grad():
             # The list is the only one that holds the inputs: the model may drop them.
             shadow(*[inputs.pop(0) for _ in shapes])
-    except NoElements:
+    except NoElementsError:
         if follower.stopped is None:
             raise
     finally:
@@ -300,8 +303,3 @@ def _seen(places: dict[Axis, Place]) -> tuple[Seen, ...]:
 
 def _by(shapes: tuple[Shape, ...]) -> str:
     return ", ".join(str(list(shape)) for shape in shapes)
-
-
-def whole_jump(seen: Seen) -> Fraction | None:
-    """The jump of what is seen; None where it is not described."""
-    return None if seen.field is None else seen.field.jump

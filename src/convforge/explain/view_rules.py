@@ -1,8 +1,8 @@
 """Rules of functions that only move elements: the real function is run on their positions.
 
-Where the elements of an axis have gone is read from the result of the real function, given an array that holds
-each element's position along that axis. It is a broadcast array, so it takes no memory, and of a result that is
-a view of it the strides say all.
+Where the elements of an axis have gone is read from the result of the real function, given an array that
+holds each element's position along that axis. It is a broadcast array, so it takes no memory, nor does a
+result that is a view of it.
 
     x (N, C, H, W), positions along H, .permute(0, 2, 3, 1)     stride 1 in dimension 1: there H is now
     x[:, :, ::2]                                                stride 2: every second
@@ -20,19 +20,16 @@ from convforge.autograd import shape as shapes
 from convforge.autograd.dtype import DType
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.explain.abstract import AbstractTensor
-from convforge.explain.places import Axis, Place
+from convforge.explain.function_names import VIEWS
+from convforge.explain.places import Place
 from convforge.explain.receptive_field import Window
 from convforge.explain.rules import Call, moved, rule, unknown, wrapped
 from convforge.explain.tracing_words import LOST, said
 
 Array = npt.NDArray[Any]
-_VIEWS = """reshape flatten unflatten ravel permute transpose t movedim moveaxis swapaxes swapdims unsqueeze
-squeeze expand broadcast_to select narrow __getitem__ split chunk tensor_split unbind diagonal
-T mT H repeat tile repeat_interleave flip roll index_select pixel_shuffle pixel_unshuffle channel_shuffle
-take_along_dim gather tril triu""".split()
 
 
-@rule(*_VIEWS)
+@rule(*VIEWS)
 def _view(call: Call) -> Any:
     first = call.first
     blank = np.broadcast_to(np.zeros((), first.dtype.numpy), first.shape)
