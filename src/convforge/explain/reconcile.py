@@ -17,6 +17,7 @@ from math import prod
 from typing import Any, Literal
 
 from convforge.errors import ConvValueError
+from convforge.explain.chain import size_for
 from convforge.explain.costs import Costs, costs_of_spec
 from convforge.explain.layers import as_layer
 from convforge.explain.plain import as_plain
@@ -25,7 +26,6 @@ from convforge.explain.sentence import Sentence, say
 from convforge.explain.table import Table, count, shape_text
 from convforge.explain.words import Language, Words, language_of
 from convforge.problem import ConvLayer, ConvSpec
-from convforge.problem.arguments import integers
 
 Unit = Literal["multiply_adds", "operations"]
 UNITS: dict[Unit, Words] = {
@@ -290,7 +290,8 @@ STEP_NAMED = Words(
 def reconcile(layer: Any, input_size: Any, *, batch: int = 1, language: str | None = None) -> Reconciliation:
     """Our counts of a layer beside those of thop, ptflops, fvcore, torchinfo and FlopCounterMode.
 
-    layer: a module, its spelling, or the value. input_size: spatial, an int or one an axis.
+    layer: a module, its spelling, or the value. input_size: spatial, an int or one an axis; or
+    with in_channels before it.
 
         print(reconcile("ConvTranspose2d(64, 32, 4, stride=2, padding=1)", 28))
 
@@ -299,7 +300,7 @@ def reconcile(layer: Any, input_size: Any, *, batch: int = 1, language: str | No
     if batch < 1:
         raise ConvValueError(f"batch (={batch}) must be at least 1: use batch=1")
     value = as_layer(layer)
-    size = integers(input_size, "input_size", value.rank)
+    size = size_for(value, input_size)
     spec = value.spec(size, batch=batch)
     costs = costs_of_spec(spec, bias=value.bias)
     readings = tuple(

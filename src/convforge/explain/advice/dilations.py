@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations_with_replacement
-from math import gcd
 
 from convforge.explain.advice.finding import Finding, Fix
 from convforge.explain.advice.rule import rule
@@ -80,9 +79,9 @@ FITS = Words(
     "跨度 {span}，输入 {size}；输出 {out}（原为 {was}）",
 )
 FIELD_BEYOND = Words(
-    "from here on an output sees {field} elements of an input of {size}: every output sees all of "
-    "it, and padding.",
-    "从这一层起，每个输出看到 {field} 的范围，而输入只有 {size}：每个输出都看到整个输入和填充。",
+    "from here on the receptive field, {field}, is larger than the input, {size}: "
+    "a part of what every output sees is padding.",
+    "从这一层起感受野 {field} 大于输入 {size}：每个输出看到的范围里都有一部分是填充。",
 )
 LARGER_INPUT = Words(
     "an input of at least {size} holds the receptive field of all layers",
@@ -136,28 +135,31 @@ def dilation_for_context(subject: Subject) -> Iterator[Finding]:
 def gridding(subject: Subject) -> Iterator[Finding]:
     """Dilated layers in a row that read a grid with holes of what they span."""
     for chain in subject.chains:
-        for run in _dilated_runs(chain):
+        for run in _dense_runs(chain):
+            dilated = [number for number, site in enumerate(run) if site.layer.dilation[0] > 1]
+            if len(dilated) < 2:
+                continue
+            first, stop = dilated[0], dilated[-1] + 1
             layers = [site.layer for site in run]
             read, field = coverage(layers)
-            if read < field and (better := _without_holes(layers)):
-                yield _grid(run, better, read, field)
+            if read < field and (better := _without_holes(layers, first, stop)):
+                yield _grid(run, better, slice(first, stop))
 
 
-def _dilated_runs(chain: tuple[Site, ...]) -> Iterator[list[Site]]:
-    """Neighbours of stride 1 and dilation above 1, of one dilation on all axes, two or more; 1×1 pass."""
+def _dense_runs(chain: tuple[Site, ...]) -> Iterator[list[Site]]:
+    """Neighbours of stride 1, each alike on all axes; 1×1 layers are passed over."""
     run: list[Site] = []
-    for site in (*chain, None):
-        if site is not None:
-            layer = site.layer
-            if max(layer.kernel_size) == 1 and max(layer.stride) == 1:
-                continue
-            alike = len(set(layer.dilation)) == len(set(layer.kernel_size)) == 1
-            if alike and layer.dilation[0] > 1 and max(layer.stride) == 1 and not layer.transposed:
-                run.append(site)
-                continue
-        if len(run) > 1:
+    for site in chain:
+        layer = site.layer
+        if max(layer.kernel_size) == max(layer.stride) == 1:
+            continue
+        alike = len(set(layer.dilation)) == len(set(layer.kernel_size)) == 1
+        if alike and max(layer.stride) == 1 and not layer.transposed:
+            run.append(site)
+        else:
             yield run
-        run = []
+            run = []
+    yield run
 
 
 def coverage(layers: Sequence[ConvLayer]) -> tuple[int, int]:
@@ -173,20 +175,19 @@ def coverage(layers: Sequence[ConvLayer]) -> tuple[int, int]:
     return len(reached) ** rank, (max(reached) + 1) ** rank
 
 
-def _without_holes(layers: Sequence[ConvLayer]) -> tuple[ConvLayer, ...]:
-    """The layers with rising dilations that read everything and see as nearly as far as they did."""
+def _without_holes(layers: Sequence[ConvLayer], first: int, stop: int) -> tuple[ConvLayer, ...]:
+    """All layers, those from first to stop at rising dilations that read everything and see as far."""
     wanted = sum(layer.dilation[0] * (layer.kernel_size[0] - 1) for layer in layers)
     largest = max(layer.dilation[0] for layer in layers) + 2
+    # Beyond six layers the rest repeats 1, 2, 3: every longer choice would be searched for nothing.
+    searched, rest = min(stop - first, 6), max(stop - first - 6, 0)
     best: tuple[int, tuple[ConvLayer, ...]] | None = None
-    # Beyond six layers the rest repeats 1, 2, …: every longer choice would be searched for nothing.
-    head, tail = layers[:6], layers[6:]
-    for dilations in combinations_with_replacement(range(1, largest + 1), len(head)):
-        chosen = dilations + tuple(1 + i % 3 for i in range(len(tail)))
-        changed = tuple(_dilated(layer, d) for layer, d in zip(layers, chosen, strict=True))
-        off = abs(
-            wanted - sum(d * (layer.kernel_size[0] - 1) for layer, d in zip(layers, chosen, strict=True))
-        )
-        if gcd(*chosen) == 1 and (best is None or off < best[0]):
+    for dilations in combinations_with_replacement(range(1, largest + 1), searched):
+        chosen = dilations + tuple(1 + i % 3 for i in range(rest))
+        middle = (_dilated(layer, d) for layer, d in zip(layers[first:stop], chosen, strict=True))
+        changed = (*layers[:first], *middle, *layers[stop:])
+        off = abs(wanted - sum(layer.dilation[0] * (layer.kernel_size[0] - 1) for layer in changed))
+        if best is None or off < best[0]:
             read, field = coverage(changed)
             if read == field:
                 best = (off, changed)
@@ -206,32 +207,34 @@ def _dilated(layer: ConvLayer, dilation: int) -> ConvLayer:
     return replace(layer, dilation=(dilation,) * layer.rank, padding=padding)
 
 
-def _grid(run: list[Site], better: tuple[ConvLayer, ...], read: int, field: int) -> Finding:
+def _grid(run: list[Site], better: tuple[ConvLayer, ...], part: slice) -> Finding:
+    """part: of the run, from its first dilated layer to its last; the rest stays as it is."""
     rank = run[0].layer.rank
-    dilations = [site.layer.dilation[0] for site in run]
-    chosen = [layer.dilation[0] for layer in better]
+    read, field = coverage([site.layer for site in run])
     _, filled = coverage(better)
+    dilations = [site.layer.dilation[0] for site in run]
+    sides = [(round(elements ** (1 / rank)),) * rank for elements in (field, filled)]
     return Finding(
         "gridding",
         "warning",
-        tuple(site.path for site in run),
-        tuple(site.layer.text for site in run),
+        tuple(site.path for site in run[part]),
+        tuple(site.layer.text for site in run[part]),
         say(
             GRID,
             dilations=", ".join(map(str, dilations)),
             read=read,
             field=field,
-            size=shape_text((round(field ** (1 / rank)),) * rank),
+            size=shape_text(sides[0]),
             share=read / field,
         ),
         {"dilations": dilations, "read": read, "receptive_field": field, "share": read / field},
         Fix(
-            better,
+            better[part],
             say(
                 FILLED,
-                dilations=", ".join(map(str, chosen)),
+                dilations=", ".join(str(layer.dilation[0]) for layer in better),
                 field=filled,
-                size=shape_text((round(filled ** (1 / rank)),) * rank),
+                size=shape_text(sides[1]),
             ),
         ),
         drawing("receptive_field", *run),

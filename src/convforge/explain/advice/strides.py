@@ -38,6 +38,12 @@ LEFT_OVER = Words(
     "从未被读取。",
 )
 READS_ALL = Words("every position is read; output {was} → {out}", "每个位置都被读取；输出 {was} → {out}")
+ONE_SIDED = Words(
+    "every position is read; output {was} → {out}; padding of one side alone is convforge's, in PyTorch put "
+    "a ZeroPad layer before",
+    "每个位置都被读取；输出 {was} → {out}；单侧 padding 是 convforge 的扩展，"
+    "在 PyTorch 中请在前面加 ZeroPad 层",
+)
 NO_GAPS = Words(
     "the kernel spans at least the stride: else elements between windows are never read.",
     "卷积核跨度不小于 stride：否则窗口之间的元素从未被读取。",
@@ -142,7 +148,7 @@ def dropped_rows(subject: Subject) -> Iterator[Finding]:
             Fix(
                 (changed,),
                 say(
-                    READS_ALL,
+                    READS_ALL if isinstance(changed.padding[0], int) else ONE_SIDED,
                     was=shape_text(spec.output_size),
                     out=shape_text(changed.spec(spec.input_size).output_size),
                 ),

@@ -55,20 +55,17 @@ class Site:
 class Subject:
     """Everything that is advised on.
 
+    sites: all, in the order of their calls.
     chains: runs of sites in which the output of each goes, through nothing that mixes neighbours, to the
         next and nowhere else. Every site is in one chain.
     input_size: of the whole, spatial.
     """
 
+    sites: tuple[Site, ...]
     chains: tuple[tuple[Site, ...], ...]
     input_size: tuple[int, ...]
     measure: bool
     small_device: bool
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """All, in the order of their calls."""
-        return tuple(site for chain in self.chains for site in chain)
 
     def timed(self, before: Sequence[ConvLayer], after: Sequence[ConvLayer], spec: ConvSpec) -> Timing | None:
         """Both measured side by side on inputs of the spec's; None if not asked to, or too large."""
