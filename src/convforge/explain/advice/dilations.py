@@ -8,7 +8,16 @@ from itertools import combinations_with_replacement
 
 from convforge.explain.advice.finding import Finding, Fix
 from convforge.explain.advice.rule import rule
-from convforge.explain.advice.subject import Site, Subject, drawing, short_text, spans_of, stack_costs
+from convforge.explain.advice.subject import (
+    Site,
+    Subject,
+    drawing,
+    padding_of,
+    possible,
+    short_text,
+    spans_of,
+    stack_costs,
+)
 from convforge.explain.sentence import say
 from convforge.explain.table import shape_text
 from convforge.explain.words import Words
@@ -127,7 +136,7 @@ def dilation_for_context(subject: Subject) -> Iterator[Finding]:
                 ),
             ),
             drawing("dilation", site),
-            subject.timed((layer,), (changed,), spec),
+            subject.timed_layers((layer,), (changed,), spec),
         )
 
 
@@ -201,9 +210,7 @@ def _dilated(layer: ConvLayer, dilation: int) -> ConvLayer:
     if not isinstance(padding, str):
         pairs = [each if isinstance(each, tuple) else (each, each) for each in padding]
         less = [(before - change // 2, after - (change - change // 2)) for before, after in pairs]
-        pairs = [(max(0, before), max(0, after)) for before, after in less]
-        alike = all(before == after for before, after in pairs)
-        padding = tuple(before for before, _ in pairs) if alike else tuple(pairs)
+        padding = padding_of([(max(0, before), max(0, after)) for before, after in less])
     return replace(layer, dilation=(dilation,) * layer.rank, padding=padding)
 
 
@@ -249,8 +256,6 @@ def dilated_on_padding(subject: Subject) -> Iterator[Finding]:
         share = _share_on_padding(site)
         if layer.transposed or max(spec.dilation) == 1 or share < MOSTLY:
             continue
-        changed = _on_data(site)
-        after = _share_on_padding(changed)
         costs = site.costs
         yield Finding(
             "dilated-on-padding",
@@ -270,15 +275,7 @@ def dilated_on_padding(subject: Subject) -> Iterator[Finding]:
                 "multiply_adds": costs.multiply_adds,
                 "share": share,
             },
-            Fix(
-                (changed.layer,),
-                say(
-                    ON_DATA_AGAIN,
-                    dilation=short_text(changed.layer.dilation),
-                    share=after,
-                    out=shape_text(changed.spec.output_size),
-                ),
-            ),
+            possible(_on_data_fix, site),
             drawing("dilation", site),
         )
 
@@ -288,26 +285,31 @@ def _share_on_padding(site: Site) -> float:
     return costs.idle_multiply_adds / costs.multiply_adds if costs.multiply_adds else 0.0
 
 
-def _on_data(site: Site) -> Site:
-    """The site with the largest dilation at which most products meet data, sizes kept."""
+def _on_data_fix(site: Site) -> Fix:
+    """The largest dilation at which few products meet padding, which shrinks as the span does."""
     layer, spec = site.layer, site.spec
+    found = site
     for largest in range(max(layer.dilation) - 1, 0, -1):
         dilation = tuple(min(each, largest) for each in layer.dilation)
-        # As much less padding as the kernel spans less.
-        pairs = tuple(
+        pairs = [
             (max(0, before - (d - new) * (k - 1) // 2), max(0, after - ((d - new) * (k - 1) + 1) // 2))
             for (before, after), d, new, k in zip(
                 spec.padding, layer.dilation, dilation, layer.kernel_size, strict=True
             )
-        )
-        alike = all(before == after for before, after in pairs)
-        changed = replace(
-            layer, dilation=dilation, padding=tuple(before for before, _ in pairs) if alike else pairs
-        )
+        ]
+        changed = replace(layer, dilation=dilation, padding=padding_of(pairs))
         found = replace(site, layer=changed, spec=changed.spec(spec.input_size, batch=spec.batch))
-        if _share_on_padding(found) <= FEW or largest == 1:
-            return found
-    return site
+        if _share_on_padding(found) <= FEW:
+            break
+    return Fix(
+        (found.layer,),
+        say(
+            ON_DATA_AGAIN,
+            dilation=short_text(found.layer.dilation),
+            share=_share_on_padding(found),
+            out=shape_text(found.spec.output_size),
+        ),
+    )
 
 
 @rule("field-within-input", WITHIN)
@@ -344,43 +346,41 @@ def field_within_input(subject: Subject) -> Iterator[Finding]:
 
 
 def _too_wide(site: Site) -> Finding:
+    return Finding(
+        "field-within-input",
+        "warning",
+        (site.path,),
+        (site.layer.text,),
+        say(SPAN_BEYOND, span=shape_text(site.spans), size=shape_text(site.spec.input_size)),
+        {"span": site.spans, "input_size": site.spec.input_size},
+        possible(_fitting_fix, site),
+        drawing("receptive_field", site),
+    )
+
+
+def _fitting_fix(site: Site) -> Fix:
+    """Less dilation, then a smaller odd kernel, until the kernel spans no more than its input."""
     layer, spec = site.layer, site.spec
-    kernel, dilation, padding = list(layer.kernel_size), list(layer.dilation), list(spec.padding)
-    for axis, size in enumerate(spec.input_size):
-        span = site.spans[axis]
+    kernel, dilation, pairs = list(layer.kernel_size), list(layer.dilation), list(spec.padding)
+    for axis, (size, span) in enumerate(zip(spec.input_size, site.spans, strict=True)):
         if span <= size:
             continue
         if kernel[axis] > size:
             kernel[axis] = size - (size + 1) % 2
         dilation[axis] = max(1, min(dilation[axis], (size - 1) // max(kernel[axis] - 1, 1)))
         less = span - (dilation[axis] * (kernel[axis] - 1) + 1)
-        before, after = padding[axis]
-        padding[axis] = (max(0, before - less // 2), max(0, after - (less - less // 2)))
-    alike = all(before == after for before, after in padding)
-    changed = replace(
-        layer,
-        kernel_size=tuple(kernel),
-        dilation=tuple(dilation),
-        padding=tuple(before for before, _ in padding) if alike else tuple(padding),
-    )
-    return Finding(
-        "field-within-input",
-        "warning",
-        (site.path,),
-        (layer.text,),
-        say(SPAN_BEYOND, span=shape_text(site.spans), size=shape_text(spec.input_size)),
-        {"span": site.spans, "input_size": spec.input_size},
-        Fix(
-            (changed,),
-            say(
-                FITS,
-                span=shape_text(spans_of(changed)),
-                size=shape_text(spec.input_size),
-                out=shape_text(changed.spec(spec.input_size).output_size),
-                was=shape_text(spec.output_size),
-            ),
+        before, after = pairs[axis]
+        pairs[axis] = (max(0, before - less // 2), max(0, after - (less - less // 2)))
+    changed = replace(layer, kernel_size=tuple(kernel), dilation=tuple(dilation), padding=padding_of(pairs))
+    return Fix(
+        (changed,),
+        say(
+            FITS,
+            span=shape_text(spans_of(changed)),
+            size=shape_text(spec.input_size),
+            out=shape_text(changed.spec(spec.input_size).output_size),
+            was=shape_text(spec.output_size),
         ),
-        drawing("receptive_field", site),
     )
 
 
