@@ -11,7 +11,8 @@ import pytest
 from convforge import nn
 from convforge.errors import ConvforgeError
 from convforge.explain.layers import as_layer
-from convforge.explain.solve import Solutions, solve
+from convforge.explain.solutions import Solutions
+from convforge.explain.solve import solve
 from convforge.explain.solve_axis import Choice, Open, overlap
 from convforge.explain.solve_stack import stacks_for
 from convforge.explain.trace import trace_of
