@@ -31,16 +31,19 @@ from convforge.explain.function_names import (
     KEEPS_OPERANDS,
     KEEPS_RESULT,
     OF_FIRST,
+    PRODUCTS,
     REDUCTIONS,
     SAME,
     VALUES,
 )
 from convforge.explain.places import Axis, Place, Places, met
-from convforge.explain.tracing_words import LOST, READS_VALUES, Said, said
+from convforge.explain.tracing_words import LOST, READS_VALUES, TOO_LARGE, Said, said
 
 Function = Callable[..., Any]
 Rule = Callable[["Call"], Any]
 RULES: dict[str, Rule] = {}
+# Elements above which a function that has no rule is not tried on zeros.
+LARGE = 1 << 26
 
 
 class ValuesReadError(NoElementsError):
@@ -62,6 +65,8 @@ class Call:
         self.function = function
         self.args = args
         self.kwargs = kwargs
+        self.target: AbstractTensor | None = None
+        """Whose memory the result is written into; None for memory of its own."""
 
     def argument(self, name: str) -> Any:
         """An argument by its name, its default where it was left out."""
@@ -96,8 +101,14 @@ class Call:
         return self.function(*[real(each) for each in self.args], **given)
 
     def result(self, shape: Sequence[int], places: dict[Axis, Place], dtype: Any = None) -> AbstractTensor:
-        """A new tensor of this shape, of the first's dtype unless another is given."""
-        return self.ledger.tensor(shape, self.first.dtype.numpy if dtype is None else np.dtype(dtype), places)
+        """A tensor of this shape and, if none is given, the first's dtype; the target, if there is one."""
+        made = self.ledger.tensor(
+            shape,
+            self.first.dtype.numpy if dtype is None else np.dtype(dtype),
+            places,
+            memory=None if self.target is None else self.target.memory,
+        )
+        return made if self.target is None else self.target.become(made)
 
 
 def apply(
@@ -110,9 +121,8 @@ def apply(
         return rule(call)
     plain = f"__{name[3:-2]}__" if name.startswith("__i") and name.endswith("__") else name.removesuffix("_")
     if plain != name and plain in RULES:
-        call.name = plain
-        target = call.first
-        return target.become(RULES[plain](call))
+        call.name, call.target = plain, call.first
+        return RULES[plain](call)
     return unknown(call)
 
 
@@ -128,9 +138,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def unknown(call: Call) -> Any:
     """The shape by running the real function on zeros; what elements see is not described."""
+    if (
+        sum(each.numel() for each in flat([*call.args, *call.kwargs.values()]) if isinstance(each, Tensor))
+        > LARGE
+    ):
+        raise ValuesReadError(said(TOO_LARGE, name=call.name.strip("_")))
     outputs = call.run(lambda each: from_data(np.zeros(each.shape, each.dtype.numpy)))
     seen: dict[Axis, Place] = {}
-    for each in _flat(list(call.args) + list(call.kwargs.values())):
+    for each in flat(list(call.args) + list(call.kwargs.values())):
         if isinstance(each, AbstractTensor):
             seen |= {axis: place.unknown(said(LOST, name=call.name)) for axis, place in each.places.items()}
     call.ledger.note(said(LOST, name=call.name))
@@ -148,8 +163,9 @@ def wrapped(outputs: Any, wrap: Callable[[Tensor], AbstractTensor]) -> Any:
     return outputs
 
 
-def _flat(values: Sequence[Any]) -> list[Any]:
-    return [inner for each in values for inner in (_flat(each) if isinstance(each, list | tuple) else [each])]
+def flat(values: Sequence[Any]) -> list[Any]:
+    """The values in lists and tuples too."""
+    return [inner for each in values for inner in (flat(each) if isinstance(each, list | tuple) else [each])]
 
 
 @rule(*VALUES)
@@ -182,7 +198,7 @@ def _elementwise(call: Call) -> Any:
     tensors = call.tensors
     shape = broadcast(call.name, [tuple(each.shape) for each in tensors])
     dtype = np.dtype(np.bool_) if call.name in COMPARISONS else _common(tensors, call)
-    out = call.ledger.tensor(shape, dtype, met([(places_of(each), each.shape) for each in tensors], shape))
+    out = call.result(shape, met([(places_of(each), each.shape) for each in tensors], shape), dtype)
     _keep(call, out, tensors)
     return out
 
@@ -195,7 +211,7 @@ def places_of(tensor: Any) -> Places:
 def _keep(call: Call, out: AbstractTensor, operands: Sequence[Any]) -> None:
     if call.name in KEEPS_RESULT:
         call.ledger.keep(out)
-    elif call.name in KEEPS_OPERANDS:
+    elif call.name in KEEPS_OPERANDS and (len(operands) > 1 or call.name not in PRODUCTS):
         call.ledger.keep(*operands)
 
 
@@ -224,6 +240,8 @@ def _of_first(call: Call) -> Any:
     first = call.first
     if call.name in DROPOUTS and not (call.argument("training") and call.argument("p") > 0):
         return first
+    if "inplace" in inspect.signature(call.function).parameters and call.argument("inplace"):
+        call.target = first
     places = dict(first.places)
     if call.name in ALONG:
         dim = call.argument("dim")
@@ -233,15 +251,7 @@ def _of_first(call: Call) -> Any:
     if call.name in DROPOUTS:
         call.ledger.keep_more(out.nbytes)  # the noise
     _keep(call, out, [first])
-    in_place = "inplace" in inspect.signature(call.function).parameters and call.argument("inplace")
-    return first.become(out) if in_place else out
-
-
-@rule("relu")
-def _relu(call: Call) -> Any:
-    out = _elementwise(call)
-    in_place = "inplace" in inspect.signature(call.function).parameters and call.argument("inplace")
-    return call.first.become(out) if in_place else out
+    return out
 
 
 @rule("glu")

@@ -355,6 +355,7 @@ def _row_dict(row: Row) -> dict[str, Any]:
             {
                 "input": seen.input,
                 "axis": seen.axis,
+                "dim": seen.dim,
                 "field": None if seen.field is None else seen.field.to_dict(),
                 "reason": None if seen.reason is None else str(seen.reason),
             }

@@ -32,6 +32,10 @@ READS_ARRAY = Words(
     "values of a tensor are read, which are not computed", "代码读取了张量的数值，而这里不做计算"
 )
 LOST = Words("receptive fields are not followed through {name}", "{name} 之后的感受野无法继续推算")
+TOO_LARGE = Words(
+    "{name} has no rule for shapes, and the tensor is too large to try it on zeros",
+    "{name} 没有形状规则，而张量太大，无法用零试算",
+)
 UNEVEN = Words(
     "{name} from {size} to {out} has windows of different sizes",
     "{name} 把 {size} 变为 {out}，各窗口大小不同",
