@@ -37,13 +37,13 @@ Arithmetic
   additions of the bias       24            24
 
 Bytes
-  input                            168  168 B
-  weight                            72   72 B
-  bias                               8    8 B
-  output                            96   96 B
-  moved, each once                 344  344 B
-  kept for backward (the input)    168  168 B
-  operations per byte             1.26
+  input                           168  168 B
+  weight                           72   72 B
+  bias                              8    8 B
+  output                           96   96 B
+  moved, each once                344  344 B
+  kept for backward (the input)   168  168 B
+  operations per byte            1.26
 
 Receptive field
   axis  size  jump  centre of output 0  output 0 reads
