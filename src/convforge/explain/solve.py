@@ -112,7 +112,7 @@ def solve(
             known[asked] = {choice: weigh(choice, size) for choice in reached}
         reached = known[asked]
         weighed.append(reached)
-        nearest.append(() if reached else _nearest(open_axis, size, goal, sees))
+        nearest.append(() if reached or goal is None else open_axis.nearest_sizes(size, goal, sees))
         if not reached and why is None:
             why = _why_none(axis, size, goal, sees, nearest[-1], transposed)
     answers = () if why else _combined(weighed, sizes_in, (in_channels, out_channels), limit)
@@ -184,16 +184,6 @@ def _open_axes(
         )
         for i in range(rank)
     ]
-
-
-def _nearest(open_axis: Open, size: int, goal: int | None, sees: int | None) -> tuple[int, ...]:
-    """Reachable sizes next below and above the goal, within the same bounds."""
-    if goal is None:
-        return ()
-    reachable = {choice.output_size(size) for choice in open_axis.choices(size, None, sees)}
-    below = [n for n in reachable if 1 <= n < goal]
-    above = [n for n in reachable if n > goal]
-    return (*([max(below)] if below else []), *([min(above)] if above else []))
 
 
 def _why_none(
