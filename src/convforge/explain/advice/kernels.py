@@ -15,6 +15,8 @@ from convforge.problem import ConvLayer, normalize_layer
 
 # A first layer of 7×7 is for photographs: 224 and more in the nets that have one, half of that still large.
 LARGE_INPUT = 112
+# Five layers of 3. More would be a net of its own: beyond, context is dilation's.
+LARGEST_STACKED = 11
 
 STACKED = Words(
     "3×3 by default: two 3×3 see what a 5×5 sees, three what a 7×7 sees, with fewer weights.",
@@ -116,7 +118,9 @@ def stack_of_threes(site: Site) -> tuple[ConvLayer, ...]:
     layer = site.layer
     kernel = layer.kernel_size[0]
     dense = layer.groups == 1 and not layer.transposed and set(layer.dilation) == {1}
-    if not dense or set(layer.kernel_size) != {kernel} or kernel < 5 or kernel % 2 == 0:
+    if not dense or set(layer.kernel_size) != {kernel} or kernel % 2 == 0:
+        return ()
+    if not 5 <= kernel <= LARGEST_STACKED:
         return ()
     pads = site.spec.padding
     # A kernel over the whole input is a dense layer written as a convolution.
