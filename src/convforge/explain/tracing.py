@@ -26,7 +26,7 @@ from convforge.autograd.generator import get_rng_state, set_rng_state
 from convforge.autograd.grad_mode import no_grad
 from convforge.autograd.stand_in import NoElementsError
 from convforge.errors import ConvArgumentError, ConvTypeError
-from convforge.explain.abstract import AbstractTensor, Counts, Ledger
+from convforge.explain.abstract import Counts, Ledger, Step, abstract_tensors
 from convforge.explain.places import Axis, Place
 from convforge.explain.receptive_field import ReceptiveField
 from convforge.explain.rules import ValuesReadError
@@ -96,6 +96,7 @@ class ModelFacts:
     parameter_bytes, buffer_bytes: of the whole model, called or not.
     stopped: where and why following ended before the model's end; None if it did not.
     unused: paths of modules with parameters that were never called.
+    steps: functions of tensors, in the order of their calls.
     """
 
     root: ModuleCall
@@ -110,6 +111,7 @@ class ModelFacts:
     training_bytes: int
     stopped: tuple[str, Said] | None
     unused: tuple[str, ...]
+    steps: tuple[Step, ...]
 
 
 @dataclass
@@ -141,11 +143,12 @@ class _Follower:
         """Runs the shadow's forward as a call of its module."""
         module = shadow.__dict__["original"]
         path = self.paths.get(id(module), type(module).__name__)
-        shapes = tuple(tuple(each.shape) for each in _tensors([*args, *kwargs.values()]))
+        shapes = tuple(tuple(each.shape) for each in abstract_tensors([*args, *kwargs.values()]))
         opened = _Open(path, shadow, id(module) in self.called, shapes, Counts())
         self.called.add(id(module))
         self.calls.append(opened)
         self.ledger.open.append(opened.counts)
+        self.ledger.modules.append(shadow)
         hooks = len(module._forward_hooks) + len(module._forward_pre_hooks)
         if hooks and not shadow.has_uninitialized_params():
             self.ledger.note(said(HOOKS, n=hooks))
@@ -163,13 +166,14 @@ class _Follower:
             raise
         finally:
             self.ledger.open.pop()
+            self.ledger.modules.pop()
             self.calls.pop()
             self._close(opened, result)
         return result
 
     def _close(self, opened: _Open, result: Any) -> None:
         module = opened.shadow.__dict__["original"]
-        tensors = _tensors([result])
+        tensors = abstract_tensors([result])
         trained = frozen = 0
         twins: dict[str, Any] = opened.shadow.__dict__["_parameters"]
         for name, parameter in module._parameters.items():
@@ -257,6 +261,7 @@ def trace_model(
             for path, module in model.named_modules()
             if id(module) not in follower.called and any(p is not None for p in module._parameters.values())
         ),
+        tuple(ledger.steps),
     )
 
 
@@ -295,18 +300,6 @@ def _shapes(input_size: Sequence[Any], batch: int | None) -> list[Shape]:
             )
     made = [tuple(int(size) for size in shape) for shape in shapes]
     return made if batch is None else [(batch, *shape[1:]) for shape in made]
-
-
-def _tensors(values: Sequence[Any]) -> list[AbstractTensor]:
-    found: list[AbstractTensor] = []
-    for value in values:
-        if isinstance(value, AbstractTensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += _tensors(value)
-        elif isinstance(value, dict):
-            found += _tensors(list(value.values()))
-    return found
 
 
 def _seen(places: dict[Axis, Place]) -> tuple[Seen, ...]:
