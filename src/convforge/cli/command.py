@@ -73,7 +73,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     """The command line: all commands by name, and the arguments of the one that is called."""
     top = Parser(
         prog="convforge",
-        description="The convolution layer on its own: PyTorch's Conv and ConvTranspose, run, explained and drawn.",
+        description="The convolution layer on its own: PyTorch's Conv and ConvTranspose, run and explained.",
     )
     top.add_argument("--version", action="version", version=f"convforge {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)

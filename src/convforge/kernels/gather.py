@@ -200,8 +200,8 @@ class GatherNest:
                 last = e.equal(e.add(channel.index, block), p.channels)
                 channel_step = p.x_channel if self.columns is None else e.mul(p.planes, p.plane)
                 channel_pixels = e.at(origin, compute, e.mul(channel.index, channel_step))
+                copies = e.at(scratch, "i8", HEADER_BYTES)
                 if self.copied:
-                    copies = e.at(scratch, "i8", HEADER_BYTES)
                     self._emit_copy(e, v, p, channel_pixels, copies, (some.index, stop), block)
                 with e.loop(outs[0], outs[1], name="out_tile") as out_tile:
                     first = e.mul(out_tile.index, self.mr)

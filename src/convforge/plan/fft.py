@@ -235,6 +235,6 @@ class FftPlan:
     def _spectra(self, rows: Array, piece: Piece) -> Array:
         """Rows of numbers in two parts as channel, image, three of blocks, three of frequencies."""
         number = np.dtype(np.complex64 if rows.itemsize == 4 else np.complex128)
-        spectra = rows.view(number)[:, : piece.blocks, : self.blocks.frequencies]
+        spectra: Any = rows.view(number)[:, : piece.blocks, : self.blocks.frequencies]
         counts = [n for _, n in piece.ranges]
         return spectra.reshape(len(rows), piece.stop - piece.first, *counts, *self.blocks.spectrum)

@@ -107,7 +107,8 @@ class FftWeights:
         """(rows, channels, vectors): the conjugate spectra, for what is computed is a correlation."""
         number = np.dtype(np.complex64 if self._dtype.itemsize == 4 else np.complex128)
         rows = np.zeros((*blocks.shape[:2], self.vectors * self._lanes // 2), number)
-        spectra = rows[..., : self._blocks.frequencies].reshape(*blocks.shape[:2], *self._blocks.spectrum)
+        shape = (*blocks.shape[:2], *self._blocks.spectrum)
+        spectra: Any = rows[..., : self._blocks.frequencies].reshape(shape)
         np.fft.rfft(blocks, out=spectra)
         for axis in (-2, -3):
             if blocks.shape[axis] > 1:
