@@ -1,0 +1,147 @@
+"""The questions that the page asks, as functions from JSON to JSON: Python owns the semantics.
+
+Each takes a question that is an object, and returns an object: the answer, or `{"error": …, "names": […]}` with the
+library's own words where it refuses. A question that the page would never ask raises BadRequest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from convforge import reference
+from convforge.errors import ConvforgeError
+from convforge.explain.formula import size_formula
+from convforge.explain.trace import AxisTrace, trace_of
+from convforge.explain.words import LANGUAGES, Language
+from convforge.problem import ConvLayer, ConvSpec
+from convforge.web.asked import (
+    BadRequest,
+    layer_asked,
+    numbers_asked,
+    refusal_of,
+    size_asked,
+    spec_asked,
+)
+
+Answer = dict[str, Any]
+
+
+def trace(question: Answer) -> Answer:
+    """The layer's sizes, which inputs and weights make each output along each axis, and every number.
+
+    {"layer": …, "input_size": [5, 5], "numbers": {…}} -> layer, parameters, spec, formula, axes, numbers
+
+    The output is computed by the NumPy oracle, in float64 of whole numbers: exact.
+    """
+    layer = layer_asked(question)
+    spec = spec_asked(layer, size_asked(question, layer.rank))
+    numbers = numbers_asked(question)
+    x, weight = numbers.input_array(spec), numbers.weight_array(spec)
+    bias = numbers.bias_array(spec) if layer.bias else None
+    return {
+        "layer": layer.text,
+        "spec": spec_json(spec),
+        "formula": size_formula(spec, layer.stride, layer.dilation),
+        "axes": [axis_json(axis) for axis in trace_of(spec).axes],
+        "numbers": {
+            "input": x[0].ravel().tolist(),
+            "weight": weight.ravel().tolist(),
+            "bias": None if bias is None else bias.tolist(),
+            "output": reference.output(spec, x, weight, bias)[0].ravel().tolist(),
+        },
+    }
+
+
+def parse(question: Answer) -> Answer:
+    """The parameters of a layer that was typed as PyTorch spells it, so that the controls can show them."""
+    layer = layer_asked(question)
+    return {"layer": layer.text, "parameters": parameters_json(layer)}
+
+
+def code(question: Answer) -> Answer:
+    """A program to copy: the layer on an input of this size, and the size that it prints."""
+    layer = layer_asked(question)
+    spec = layer.spec(size_asked(question, layer.rank))
+    shape = ", ".join(map(str, spec.input_shape))
+    lines = [
+        "import torch  # or, without PyTorch: import convforge as torch",
+        "",
+        f"layer = torch.nn.{layer.text}",
+        f"x = torch.randn({shape})",
+        f"print(layer(x).shape)  # torch.Size({list(spec.output_shape)})",
+    ]
+    return {"code": "\n".join(lines) + "\n"}
+
+
+def language_asked(question: Answer) -> Language:
+    """The language to answer in: "en" where none is given."""
+    for language in LANGUAGES:
+        if question.get("language", "en") == language:
+            return language
+    raise BadRequest(f"language must be one of {', '.join(LANGUAGES)}")
+
+
+QUESTIONS: dict[str, Callable[[Answer], Answer]] = {
+    "/api/trace": trace,
+    "/api/parse": parse,
+    "/api/code": code,
+}
+
+
+def answer(path: str, question: Any) -> Answer:
+    """The answer to a question, or the library's refusal of it. Raises BadRequest for what is no question."""
+    if not isinstance(question, dict):
+        raise BadRequest("the body must be a JSON object")
+    try:
+        return QUESTIONS[path](question)
+    except ConvforgeError as error:
+        return refusal_of(error).as_json()
+
+
+def spec_json(spec: ConvSpec) -> Answer:
+    """The sizes of a convolution."""
+    return {
+        "transposed": spec.transposed,
+        "in_channels": spec.in_channels,
+        "out_channels": spec.out_channels,
+        "groups": spec.groups,
+        "input_size": list(spec.input_size),
+        "output_size": list(spec.output_size),
+        "kernel_size": list(spec.kernel_size),
+        "stride": list(spec.stride),
+        "padding": [list(pair) for pair in spec.padding],
+        "dilation": list(spec.dilation),
+        "output_padding": list(spec.output_padding),
+        "padding_mode": spec.padding_mode,
+    }
+
+
+def axis_json(axis: AxisTrace) -> Answer:
+    """One axis: what stands at each padded position, and the contacts of each output, [tap, position, source]."""
+    return {
+        "sources": list(axis.sources),
+        "contacts": [
+            [[contact.tap, contact.position, contact.source] for contact in axis.contacts(output)]
+            for output in range(axis.output_size)
+        ],
+        "unread": list(axis.unread),
+    }
+
+
+def parameters_json(layer: ConvLayer) -> Answer:
+    """The arguments of a layer, as `layer_asked` takes them."""
+    return {
+        "rank": layer.rank,
+        "transposed": layer.transposed,
+        "in_channels": layer.in_channels,
+        "out_channels": layer.out_channels,
+        "kernel_size": layer.kernel_size,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "output_padding": layer.output_padding,
+        "dilation": layer.dilation,
+        "groups": layer.groups,
+        "bias": layer.bias,
+        "padding_mode": layer.padding_mode,
+    }
