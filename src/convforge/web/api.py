@@ -10,14 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from convforge import reference
-from convforge.errors import ConvforgeError
+from convforge.draw.filters import FIXED, NAMES, named_filter
+from convforge.errors import ConvforgeError, ConvValueError
+from convforge.explain.costs import costs_of, costs_of_spec
 from convforge.explain.formula import size_formula
+from convforge.explain.receptive_field import INPUT, ReceptiveField, windows_of
 from convforge.explain.trace import AxisTrace, trace_of
 from convforge.explain.words import LANGUAGES, Language
 from convforge.problem import ConvLayer, ConvSpec
 from convforge.web.asked import (
     BadRequest,
+    counted_layer,
     layer_asked,
+    member,
     numbers_asked,
     refusal_of,
     size_asked,
@@ -25,6 +30,11 @@ from convforge.web.asked import (
 )
 
 Answer = dict[str, Any]
+LARGEST_KERNEL = 31
+# Counting and receptive fields take as long for a photograph as for a thumbnail.
+LARGEST_COUNTED = 1 << 14
+LONGEST_STACK = 24
+LARGEST_SPREAD = 1 << 10
 
 
 def trace(question: Answer) -> Answer:
@@ -74,6 +84,93 @@ def code(question: Answer) -> Answer:
     return {"code": "\n".join(lines) + "\n"}
 
 
+def kernels(question: Answer) -> Answer:
+    """Every kernel that has a name, of one size: {"kernel_size": [3, 3]} -> [{"name", "grids", "shows"}]"""
+    size = member(question, "kernel_size", list, "two numbers")
+    if len(size) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_KERNEL for side in size):
+        raise BadRequest(f"kernel_size must be two numbers from 1 to {LARGEST_KERNEL}")
+    shape = (size[0], size[1])
+    fitting = [named_filter(name, shape) for name in NAMES if name not in FIXED or shape == (3, 3)]
+    return {
+        "kernels": [
+            {"name": each.name, "shows": each.shows, "grids": [grid.tolist() for grid in each.grids]}
+            for each in fitting
+        ]
+    }
+
+
+def costs(question: Answer) -> Answer:
+    """Parameters, multiplications, additions, bytes of one call on one input, each in a column of its own."""
+    layer = counted_layer(question)
+    size = size_asked(question, layer.rank, LARGEST_COUNTED)
+    return {"layer": layer.text, "costs": costs_of(layer, size).to_dict()}
+
+
+def stack(question: Answer) -> Answer:
+    """Layers one behind another: sizes, receptive fields per axis, costs, and what to draw of the last axis.
+
+    {"layers": ["Conv2d(3, 8, 3)", …], "input_size": [32, 32]} -> rows, one a layer
+
+    A layer that is refused ends the answer: the rows before it, then its error with `row`, its number.
+    """
+    texts = member(question, "layers", list, "a list of layers")
+    if not 1 <= len(texts) <= LONGEST_STACK or not all(isinstance(text, str) for text in texts):
+        raise BadRequest(f"layers must be a list of 1 to {LONGEST_STACK} texts")
+    rows: list[Answer] = []
+    done: list[ConvLayer] = []
+    size: tuple[int, ...] = ()
+    fields: list[ReceptiveField] = []
+    spread = 1
+    for number, text in enumerate(texts):
+        try:
+            layer = counted_layer({"layer": text})
+            if not done:
+                size = size_asked(question, layer.rank, LARGEST_COUNTED)
+            elif layer.rank != done[0].rank:
+                raise ConvValueError(f"{layer.name} behind {done[0].name}: use layers of one rank")
+            elif layer.in_channels != done[-1].out_channels:
+                raise ConvValueError(
+                    f"in_channels (={layer.in_channels}) must be the {done[-1].out_channels} channels of the "
+                    f"layer before: use in_channels={done[-1].out_channels}"
+                )
+            spec = layer.spec(size)
+            windows = windows_of(layer, size)
+            if not done:
+                fields = [INPUT] * layer.rank
+            spread *= max(layer.stride) if layer.transposed else 1
+            if spread > LARGEST_SPREAD:
+                raise ConvValueError(
+                    f"stride (={layer.stride}) of the transposed layers makes {spread} outputs of each input: use "
+                    f"strides whose product is at most {LARGEST_SPREAD}"
+                )
+            done.append(layer)
+            fields = [field.through(window) for field, window in zip(fields, windows, strict=True)]
+        except ConvforgeError as error:
+            return {"rows": rows, **refusal_of(error).as_json(), "row": number}
+        rows.append(
+            {
+                "layer": layer.text,
+                "input_size": list(spec.input_size),
+                "output_size": list(spec.output_size),
+                "fields": [
+                    {
+                        "size": field.size,
+                        "jump": str(field.jump),
+                        "start": str(field.start),
+                        "varies": field.varies,
+                        "first": field.interval(0),
+                    }
+                    for field in fields
+                ],
+                "spec": spec_json(spec),
+                "parameters": costs_of_spec(spec, bias=layer.bias).parameters,
+                "macs": costs_of_spec(spec, bias=layer.bias).multiply_adds,
+            }
+        )
+        size = spec.output_size
+    return {"rows": rows}
+
+
 def language_asked(question: Answer) -> Language:
     """The language to answer in: "en" where none is given."""
     for language in LANGUAGES:
@@ -86,6 +183,9 @@ QUESTIONS: dict[str, Callable[[Answer], Answer]] = {
     "/api/trace": trace,
     "/api/parse": parse,
     "/api/code": code,
+    "/api/kernels": kernels,
+    "/api/costs": costs,
+    "/api/stack": stack,
 }
 
 

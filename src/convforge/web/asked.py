@@ -37,7 +37,7 @@ PARAMETERS = (
 # What stands in an error message, and the control that it is about; longer names first.
 _NAMED = re.compile(
     r"\b(in_channels|out_channels|kernel_size|output_padding|padding_mode|input_size|padding|stride|dilation|"
-    r"groups|seed)\b|(Kernel size can't)|(Invalid padding)|(Calculated output size)|(spatial size)"
+    r"groups|seed)\b|(Kernel size:)|(Invalid padding)|(Calculated output size)|(spatial size)"
 )
 _MEANT = ("", "", "kernel_size", "padding", "padding", "input_size")
 
@@ -102,6 +102,14 @@ def layer_asked(question: dict[str, Any]) -> ConvLayer:
         layer = normalize_layer(**arguments, rank=rank, transposed=transposed)
     for name, channels in (("in_channels", layer.in_channels), ("out_channels", layer.out_channels)):
         _at_most(name, channels, LARGEST_CHANNELS)
+    return layer
+
+
+def counted_layer(question: dict[str, Any]) -> ConvLayer:
+    """As `layer_asked`, of sizes whose counts and receptive fields take milliseconds."""
+    layer = layer_asked(question)
+    for name in ("kernel_size", "stride", "dilation"):
+        _at_most(name, max(getattr(layer, name)), LARGEST_SIDE)
     return layer
 
 

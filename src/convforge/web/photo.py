@@ -180,7 +180,7 @@ def convolved(
     from convforge.autograd.grad_mode import no_grad
     from convforge.autograd.tensor import from_data
 
-    modules = [module_of(layer, spread(grid, spec), seed) for grid in grids] or [module_of(layer, None, seed)]
+    modules = [module_of(layer, weight_of(grid, spec), seed) for grid in grids] or [module_of(layer, None, seed)]
     answers: list[Array] = []
     seconds = 0.0
     with no_grad():
@@ -191,6 +191,13 @@ def convolved(
             answers.append(module(x).numpy()[0])
             seconds += time.perf_counter() - start
     return answers[0] if len(answers) == 1 else np.hypot(*answers), 1e3 * seconds
+
+
+def weight_of(grid: Array, spec: ConvSpec) -> Array:
+    """The weight that applies one kernel to every colour."""
+    from convforge.draw.filters import spread
+
+    return spread(grid, spec.weight_shape, groups=spec.groups, transposed=spec.transposed)
 
 
 def module_of(layer: ConvLayer, weight: Array | None, seed: int) -> Any:
