@@ -13,8 +13,6 @@ elements takes as long as its kernel has taps.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convforge.explain.coverage import covered, landed, meetings
 from convforge.problem import ConvLayer, ConvSpec, padding_map
 from convforge.problem.arguments import IntOrInts
 
@@ -155,56 +154,13 @@ def _counts(spec: ConvSpec, axis: int) -> _Axis:
     windows, size = (inner, outer) if spec.transposed else (outer, inner)
     pairs = windows * kernel
     copies = spec.padding_mode != "zeros"
-    meetings = list(_meetings(windows, size, kernel, stride, dilation, before))
-    real = pairs if copies else sum(stop - first for first, stop in meetings)
+    runs = list(meetings(windows, size, kernel, stride, dilation, before))
+    real = pairs if copies else sum(stop - first for first, stop in runs)
     if not spec.transposed:
-        return _Axis(pairs, windows, real, windows if copies else _covered(meetings))
-    landed = _landed(before + size + after, windows, kernel, stride, dilation)
-    inside = landed[before : before + size]
+        return _Axis(pairs, windows, real, windows if copies else covered(runs))
+    written = landed(before + size + after, windows, kernel, stride, dilation)
+    inside = written[before : before + size]
     if copies:
         inside = np.zeros(size, np.bool_)
-        inside[padding_map(spec.padding_mode, size, before, after)[landed]] = True
-    return _Axis(pairs, int(np.count_nonzero(landed)), real, int(np.count_nonzero(inside)))
-
-
-def _meetings(
-    windows: int, size: int, kernel: int, stride: int, dilation: int, before: int
-) -> Iterator[tuple[int, int]]:
-    """For each tap the run (first, stop) of windows whose position is one of the `size` unpadded ones."""
-    for tap in range(kernel):
-        offset = tap * dilation - before
-        first, stop = max(0, -(offset // stride)), min(windows, -((offset - size) // stride))
-        if first < stop:
-            yield first, stop
-
-
-def _landed(length: int, windows: int, kernel: int, stride: int, dilation: int) -> npt.NDArray[np.bool_]:
-    """Whether any product of a transposed layer lands on each position before its padding is cut off."""
-    landed = np.zeros(length, np.bool_)
-    # Taps of one remainder write to every stride-th position from their own on: runs, which overlap.
-    runs: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for tap in range(kernel):
-        first, remainder = divmod(tap * dilation, stride)
-        runs[remainder].append((first, first + windows))
-    for remainder, spans in runs.items():
-        for first, stop in _merged(spans):
-            landed[remainder + first * stride : remainder + stop * stride : stride] = True
-    return landed
-
-
-def _covered(spans: list[tuple[int, int]]) -> int:
-    return sum(stop - first for first, stop in _merged(spans))
-
-
-def _merged(spans: list[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """(first, stop) runs without overlaps: (0, 3), (2, 5), (7, 8) -> (0, 5), (7, 8)."""
-    last: tuple[int, int] | None = None
-    for first, stop in sorted(spans):
-        if last is None or first > last[1]:
-            if last is not None:
-                yield last
-            last = (first, stop)
-        else:
-            last = (last[0], max(last[1], stop))
-    if last is not None:
-        yield last
+        inside[padding_map(spec.padding_mode, size, before, after)[written]] = True
+    return _Axis(pairs, int(np.count_nonzero(written)), real, int(np.count_nonzero(inside)))

@@ -131,8 +131,7 @@ class ReceptiveField:
 
     def spread(self, output: int = 0) -> ReceptiveField:
         """The field of a map all of whose elements read what this output reads: one element, broadcast."""
-        extent = self.interval(output)
-        return _field((extent,), 0, Fraction(0), self.centre(output), self.context)
+        return fixed(self.interval(output))
 
     def to_dict(self) -> dict[str, Any]:
         """size, jump and start (numbers, and exact as text), the phases where they vary, the context."""
@@ -165,6 +164,12 @@ class ReceptiveField:
 
 INPUT = ReceptiveField(1, Fraction(1), Fraction(1, 2), ((0, 0),), 1)
 """The field of the input itself: every element reads itself."""
+
+
+def fixed(extent: Extent | None) -> ReceptiveField:
+    """The field of a map all of whose elements read these elements, (first, last)."""
+    start = Fraction(0) if extent is None else Fraction(extent[0] + extent[1] + 1, 2)
+    return _field((extent,), 0, Fraction(0), start, None)
 
 
 def receptive_field(windows: Iterable[Window], field: ReceptiveField = INPUT) -> ReceptiveField:
