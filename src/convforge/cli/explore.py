@@ -25,7 +25,9 @@ def run(options: argparse.Namespace) -> int:
     """Serves until Ctrl-C; that is how it ends, so it is no failure."""
     try:
         open_explorer(
-            options.port, browser=not options.no_browser, say=lambda url: print(url, "(Ctrl-C ends it)", flush=True)
+            options.port,
+            browser=not options.no_browser,
+            say=lambda url: print(url, "(Ctrl-C ends it)", flush=True),
         )
     except ConvforgeError as error:
         raise CliError(f"--port: {reason(error)}") from None

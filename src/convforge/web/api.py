@@ -1,11 +1,13 @@
 """The questions that the page asks, as functions from JSON to JSON: Python owns the semantics.
 
-Each takes a question that is an object, and returns an object: the answer, or `{"error": …, "names": […]}` with the
-library's own words where it refuses. A question that the page would never ask raises BadRequest.
+Each takes a question that is an object, and returns an object: the answer, or `{"error": …, "names": […]}`
+with the library's own words where it refuses. A question that the page would never ask raises
+BadRequestError.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -19,11 +21,12 @@ from convforge.explain.trace import AxisTrace, trace_of
 from convforge.explain.words import LANGUAGES, Language
 from convforge.problem import ConvLayer, ConvSpec
 from convforge.web.asked import (
-    BadRequest,
+    BadRequestError,
     counted_layer,
     layer_asked,
     member,
     numbers_asked,
+    one_at_a_time,
     refusal_of,
     size_asked,
     spec_asked,
@@ -33,6 +36,7 @@ Answer = dict[str, Any]
 LARGEST_KERNEL = 31
 # Counting and receptive fields take as long for a photograph as for a thumbnail.
 LARGEST_COUNTED = 1 << 14
+LARGEST_MEASURED = 1 << 31
 LONGEST_STACK = 24
 LARGEST_SPREAD = 1 << 10
 
@@ -88,7 +92,7 @@ def kernels(question: Answer) -> Answer:
     """Every kernel that has a name, of one size: {"kernel_size": [3, 3]} -> [{"name", "grids", "shows"}]"""
     size = member(question, "kernel_size", list, "two numbers")
     if len(size) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_KERNEL for side in size):
-        raise BadRequest(f"kernel_size must be two numbers from 1 to {LARGEST_KERNEL}")
+        raise BadRequestError(f"kernel_size must be two numbers from 1 to {LARGEST_KERNEL}")
     shape = (size[0], size[1])
     fitting = [named_filter(name, shape) for name in NAMES if name not in FIXED or shape == (3, 3)]
     return {
@@ -106,6 +110,49 @@ def costs(question: Answer) -> Answer:
     return {"layer": layer.text, "costs": costs_of(layer, size).to_dict()}
 
 
+def advise(question: Answer) -> Answer:
+    """What the principles of choosing parameters say about the layer, the gravest first.
+
+    {"language": "zh"} answers in Chinese. {"measure": true} also times real calls wherever a rule speaks of
+    speed; then the layer must be one that runs in milliseconds.
+    """
+    from convforge.explain.advice import advise as advice_of, principles
+
+    layer = counted_layer(question)
+    size = size_asked(question, layer.rank, LARGEST_COUNTED)
+    language = language_asked(question)
+    measure = question.get("measure", False)
+    if not isinstance(measure, bool):
+        raise BadRequestError("measure must be true or false")
+    if measure and costs_of(layer, size).multiply_adds > LARGEST_MEASURED:
+        raise ConvValueError(
+            f"input_size (={size}) makes more than {LARGEST_MEASURED} multiplications, too many to be timed "
+            "here: use a smaller input"
+        )
+    # Two at a time would time each other.
+    with one_at_a_time if measure else contextlib.nullcontext():
+        found = advice_of(layer, size, measure=measure, language=language)
+    because = {principle.rule: principle.text for principle in principles(language)}
+    return {
+        "advice": [
+            {
+                "id": finding.rule,
+                "severity": finding.severity,
+                "text": finding.what(language),
+                "principle": because[finding.rule],
+                "fix": None if finding.fix is None else ", ".join(finding.fix.texts),
+                "effect": None if finding.fix is None else finding.fix.effect(language),
+                "drawing": finding.drawing.name,
+                "timing": None
+                if finding.timing is None
+                else [finding.timing.before_ms, finding.timing.after_ms],
+            }
+            for finding in found.findings
+        ],
+        "unmeasured": list(found.unmeasured),
+    }
+
+
 def stack(question: Answer) -> Answer:
     """Layers one behind another: sizes, receptive fields per axis, costs, and what to draw of the last axis.
 
@@ -115,7 +162,7 @@ def stack(question: Answer) -> Answer:
     """
     texts = member(question, "layers", list, "a list of layers")
     if not 1 <= len(texts) <= LONGEST_STACK or not all(isinstance(text, str) for text in texts):
-        raise BadRequest(f"layers must be a list of 1 to {LONGEST_STACK} texts")
+        raise BadRequestError(f"layers must be a list of 1 to {LONGEST_STACK} texts")
     rows: list[Answer] = []
     done: list[ConvLayer] = []
     size: tuple[int, ...] = ()
@@ -140,8 +187,8 @@ def stack(question: Answer) -> Answer:
             spread *= max(layer.stride) if layer.transposed else 1
             if spread > LARGEST_SPREAD:
                 raise ConvValueError(
-                    f"stride (={layer.stride}) of the transposed layers makes {spread} outputs of each input: use "
-                    f"strides whose product is at most {LARGEST_SPREAD}"
+                    f"stride (={layer.stride}) of the transposed layers makes {spread} outputs of an input: "
+                    f"use strides whose product is at most {LARGEST_SPREAD}"
                 )
             done.append(layer)
             fields = [field.through(window) for field, window in zip(fields, windows, strict=True)]
@@ -176,7 +223,7 @@ def language_asked(question: Answer) -> Language:
     for language in LANGUAGES:
         if question.get("language", "en") == language:
             return language
-    raise BadRequest(f"language must be one of {', '.join(LANGUAGES)}")
+    raise BadRequestError(f"language must be one of {', '.join(LANGUAGES)}")
 
 
 QUESTIONS: dict[str, Callable[[Answer], Answer]] = {
@@ -185,14 +232,18 @@ QUESTIONS: dict[str, Callable[[Answer], Answer]] = {
     "/api/code": code,
     "/api/kernels": kernels,
     "/api/costs": costs,
+    "/api/advise": advise,
     "/api/stack": stack,
 }
 
 
 def answer(path: str, question: Any) -> Answer:
-    """The answer to a question, or the library's refusal of it. Raises BadRequest for what is no question."""
+    """The answer to a question, or the library's refusal of it.
+
+    Raises BadRequestError for what is no question.
+    """
     if not isinstance(question, dict):
-        raise BadRequest("the body must be a JSON object")
+        raise BadRequestError("the body must be a JSON object")
     try:
         return QUESTIONS[path](question)
     except ConvforgeError as error:
@@ -218,7 +269,7 @@ def spec_json(spec: ConvSpec) -> Answer:
 
 
 def axis_json(axis: AxisTrace) -> Answer:
-    """One axis: what stands at each padded position, and the contacts of each output, [tap, position, source]."""
+    """One axis: what stands at each padded position; contacts of each output, [tap, position, source]."""
     return {
         "sources": list(axis.sources),
         "contacts": [

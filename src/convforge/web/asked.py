@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,11 @@ _NAMED = re.compile(
 _MEANT = ("", "", "kernel_size", "padding", "padding", "input_size")
 
 
-class BadRequest(Exception):
+# Real convolutions run one after another: a page in a loop cannot take the whole machine, and times are true.
+one_at_a_time = threading.Lock()
+
+
+class BadRequestError(Exception):
     """A question that is not one: not what the page would ask. Its text says what is wrong."""
 
 
@@ -66,11 +71,11 @@ def refusal_of(error: ConvforgeError) -> Refusal:
 
 
 def member(question: dict[str, Any], name: str, kind: type | tuple[type, ...], what: str) -> Any:
-    """question[name]; BadRequest where it is missing or of another kind than `what` says."""
+    """question[name]; BadRequestError where it is missing or of another kind than `what` says."""
     value = question.get(name)
     # bool is an int to Python, and no number to anybody else.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-        raise BadRequest(f"{name} must be {what}")
+        raise BadRequestError(f"{name} must be {what}")
     return value
 
 
@@ -87,15 +92,15 @@ def layer_asked(question: dict[str, Any]) -> ConvLayer:
     else:
         rank = member(asked, "rank", int, "1, 2 or 3")
         if rank not in (1, 2, 3):
-            raise BadRequest("rank must be 1, 2 or 3")
+            raise BadRequestError("rank must be 1, 2 or 3")
         transposed = member(asked, "transposed", bool, "true or false")
         unknown = sorted(set(asked) - {"rank", "transposed", *PARAMETERS})
         if unknown:
-            raise BadRequest(f"layer.{unknown[0][:40]} is no parameter")
+            raise BadRequestError(f"layer.{unknown[0][:40]} is no parameter")
         arguments = {name: asked[name] for name in PARAMETERS if name in asked}
         for name in ("in_channels", "out_channels", "kernel_size"):
             if name not in arguments:
-                raise BadRequest(f"layer.{name} is missing")
+                raise BadRequestError(f"layer.{name} is missing")
         bias = arguments.get("bias", True)
         if not isinstance(bias, bool):
             raise ConvTypeError(f"bias (={bias!r}) must be True or False: use bias=True")
@@ -117,7 +122,7 @@ def size_asked(question: dict[str, Any], rank: int, largest: int = LARGEST_SIDE)
     """input_size, one whole number an axis. Raises ConvforgeError for a value out of range."""
     sizes = member(question, "input_size", list, f"a list of {rank} numbers")
     if len(sizes) != rank:
-        raise BadRequest(f"input_size must be a list of {rank} numbers")
+        raise BadRequestError(f"input_size must be a list of {rank} numbers")
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int):
             raise ConvTypeError(f"input_size (={size!r}) must be an int, not {type(size).__name__}: use 7")
@@ -141,8 +146,8 @@ def spec_asked(layer: ConvLayer, size: tuple[int, ...]) -> ConvSpec:
     for name, (shape, what) in arrays.items():
         if math.prod(shape) > LARGEST_ARRAY:
             raise ConvValueError(
-                f"{name} makes {math.prod(shape)} {what}, more than the {LARGEST_ARRAY} that this page shows: "
-                "use smaller sizes or fewer channels"
+                f"{name} makes {math.prod(shape)} {what}, more than the {LARGEST_ARRAY} that this page "
+                "shows: use smaller sizes or fewer channels"
             )
     inner = spec.output_size if spec.transposed else spec.input_size
     for (before, after), side in zip(spec.padding, inner, strict=True):
@@ -163,10 +168,10 @@ def spec_asked(layer: ConvLayer, size: tuple[int, ...]) -> ConvSpec:
 
 
 def numbers_asked(question: dict[str, Any]) -> Numbers:
-    """How to fill the arrays: {"seed": 0, "input": "random", "weight": "ones"}, each of which may be left out."""
+    """How to fill the arrays: {"seed": 0, "input": "random", "weight": "ones"}; each may be left out."""
     asked = question.get("numbers", {})
     if not isinstance(asked, dict) or set(asked) - {"seed", "input", "weight"}:
-        raise BadRequest("numbers must be an object with seed, input and weight")
+        raise BadRequestError("numbers must be an object with seed, input and weight")
     seed = asked.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ConvTypeError(f"seed (={seed!r}) must be an int, not {type(seed).__name__}: use seed=0")
@@ -175,4 +180,6 @@ def numbers_asked(question: dict[str, Any]) -> Numbers:
 
 def _at_most(name: str, value: int, most: int) -> None:
     if value > most:
-        raise ConvValueError(f"{name} (={value}) must be at most {most} on this page: use {name}={most} or less")
+        raise ConvValueError(
+            f"{name} (={value}) must be at most {most} on this page: use {name}={most} or less"
+        )

@@ -1,7 +1,7 @@
 """The arrays that the page shows: small whole numbers, the same here and in static/core.js.
 
-Whole numbers, so that every sum is exact and can be followed by hand. They depend on a seed and on an element's
-place alone, so that the page can fill an array while a slider is dragged without asking.
+Whole numbers, so that every sum is exact and can be followed by hand. They depend on a seed and on an
+element's place alone, so that the page can fill an array while a slider is dragged without asking.
 
     seed 0 -> the input of a Conv1d begins 9 3 6 1
 """
@@ -31,8 +31,8 @@ Array = npt.NDArray[np.float64]
 class Numbers:
     """How to fill the arrays.
 
-    seed: of everything drawn. input, weight: "random" whole numbers; "counting" 0, 1, 2, … (weights from 1); "ones";
-    or "impulse", a single one in the middle of every channel.
+    seed: of everything drawn. input, weight: "random" whole numbers; "counting" 0, 1, 2, … (weights from
+    1); "ones"; or "impulse", a single one in the middle of every channel.
     """
 
     seed: int = 0

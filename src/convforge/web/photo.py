@@ -1,7 +1,7 @@
 """A photograph, convolved by the real library with a kernel that was chosen or drawn, as a PNG.
 
-The photograph is checked by its header before anything is unpacked: a small file can hold a picture that fills the
-memory. One is worked on at a time, so that a page in a loop cannot take the whole machine.
+The photograph is checked by its header before anything is unpacked: a small file can hold a picture that
+fills the memory. One is worked on at a time, so that a page in a loop cannot take the whole machine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import base64
 import io
 import json
 import math
-import threading
 import time
 import warnings
 from typing import Any
@@ -22,7 +21,7 @@ import numpy.typing as npt
 from convforge.errors import ConvforgeError, ConvTypeError, ConvValueError, one_line, reason
 from convforge.explain.formula import size_formula
 from convforge.problem import ConvLayer, ConvSpec
-from convforge.web.asked import BadRequest, layer_asked, member, numbers_asked, refusal_of
+from convforge.web.asked import BadRequestError, layer_asked, member, numbers_asked, one_at_a_time, refusal_of
 
 PATH = "/api/apply"
 MEGAPIXELS = 16.0
@@ -32,15 +31,14 @@ LARGEST_WORK = 1 << 36
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 SHOWS = ("image", "signed", "magnitude", "any")
 Array = npt.NDArray[np.float32]
-_one_at_a_time = threading.Lock()
 
 
 def answer(query: str, body: bytes) -> dict[str, Any]:
     """The photograph behind the layer, and how it was made.
 
-    query: question=… as JSON: `layer` as everywhere, rank 2. `grids`: one kernel, or two whose results join as
-        √(x² + y²); without it weights are drawn with numbers.seed, as PyTorch draws them. `shows`: how numbers become
-        a picture; `channel`: which output channel, where there are not three to be shown as colours.
+    query: question=… as JSON: `layer` as everywhere, rank 2. `grids`: one kernel, or two whose results join
+        as √(x² + y²); without it weights are drawn with numbers.seed, as PyTorch draws them. `shows`: how
+        numbers become a picture; `channel`: which output channel, where there are not three to be colours.
     body: the image file.
 
     -> png (base64), size, layer, formula, kernel, milliseconds, low, high
@@ -51,9 +49,9 @@ def answer(query: str, body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         question = None
     if not isinstance(question, dict):
-        raise BadRequest("the query must be question=… with a JSON object")
+        raise BadRequestError("the query must be question=… with a JSON object")
     try:
-        with _one_at_a_time:
+        with one_at_a_time:
             return applied(question, body)
     except ConvforgeError as error:
         return refusal_of(error).as_json()
@@ -66,11 +64,12 @@ def applied(question: dict[str, Any], body: bytes) -> dict[str, Any]:
         raise ConvValueError(f"rank (={layer.rank}): a photograph has height and width: choose a 2-d layer")
     if layer.in_channels not in (1, 3, 4):
         raise ConvValueError(
-            f"in_channels (={layer.in_channels}) must be 1 (grey), 3 (RGB) or 4 (RGBA) for a photograph: use 3"
+            f"in_channels (={layer.in_channels}) must be 1 (grey), 3 (RGB) or 4 (RGBA) for a photograph: "
+            "use 3"
         )
     shows = question.get("shows", "any")
     if shows not in SHOWS:
-        raise BadRequest(f"shows must be one of {', '.join(SHOWS)}")
+        raise BadRequestError(f"shows must be one of {', '.join(SHOWS)}")
     grids = grids_asked(question, layer)
     seed = numbers_asked(question).seed
     pixels = photograph(body, layer.in_channels)
@@ -79,7 +78,7 @@ def applied(question: dict[str, Any], body: bytes) -> dict[str, Any]:
     output, milliseconds = convolved(layer, spec, pixels, grids, seed)
     channel = question.get("channel", 0)
     if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel < layer.out_channels:
-        raise BadRequest("channel must be one of the layer's outputs")
+        raise BadRequestError("channel must be one of the layer's outputs")
     shown = output if layer.out_channels == 3 and grids else output[channel : channel + 1]
     return {
         "png": base64.b64encode(png(shown, shows)).decode(),
@@ -100,11 +99,11 @@ def grids_asked(question: dict[str, Any], layer: ConvLayer) -> list[Array]:
         return []
     grids = member(question, "grids", list, "a list of one or two kernels")
     if len(grids) not in (1, 2):
-        raise BadRequest("grids must be a list of one or two kernels")
+        raise BadRequestError("grids must be a list of one or two kernels")
     made: list[Array] = []
     for grid in grids:
         if not isinstance(grid, list) or not all(isinstance(row, list) for row in grid):
-            raise BadRequest("a kernel must be a list of rows")
+            raise BadRequestError("a kernel must be a list of rows")
         for value in (value for row in grid for value in row):
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ConvTypeError(f"kernel value (={value!r}) must be a number: use 0")
@@ -160,16 +159,16 @@ def check_work(spec: ConvSpec) -> None:
     """Refuses what would take minutes or fill the memory. Raises ConvValueError."""
     if math.prod(spec.output_shape) > LARGEST_OUTPUT or 0 in spec.output_shape:
         raise ConvValueError(
-            f"stride makes an output of {list(spec.output_shape[1:])}, and 1 to {LARGEST_OUTPUT} numbers can be "
-            "shown: use another stride, less padding or fewer channels"
+            f"stride makes an output of {list(spec.output_shape[1:])}, and 1 to {LARGEST_OUTPUT} numbers can "
+            "be shown: use another stride, less padding or fewer channels"
         )
     windows = math.prod(spec.input_shape if spec.transposed else spec.output_shape)
     others = (spec.out_channels if spec.transposed else spec.in_channels) // spec.groups
     work = windows * others * math.prod(spec.kernel_size)
     if work > LARGEST_WORK or max(spec.kernel_size) > LARGEST_KERNEL:
         raise ConvValueError(
-            f"kernel_size (={spec.kernel_size}) makes {work} multiplications: use at most {LARGEST_WORK}, and a "
-            f"kernel of at most {LARGEST_KERNEL}"
+            f"kernel_size (={spec.kernel_size}) makes {work} multiplications: use at most {LARGEST_WORK}, "
+            f"and a kernel of at most {LARGEST_KERNEL}"
         )
 
 
@@ -180,7 +179,9 @@ def convolved(
     from convforge.autograd.grad_mode import no_grad
     from convforge.autograd.tensor import from_data
 
-    modules = [module_of(layer, weight_of(grid, spec), seed) for grid in grids] or [module_of(layer, None, seed)]
+    modules = [module_of(layer, weight_of(grid, spec), seed) for grid in grids] or [
+        module_of(layer, None, seed)
+    ]
     answers: list[Array] = []
     seconds = 0.0
     with no_grad():
@@ -232,7 +233,8 @@ def module_of(layer: ConvLayer, weight: Array | None, seed: int) -> Any:
 def png(output: Array, shows: str) -> bytes:
     """The numbers as a picture: grey or RGB.
 
-    shows: "image" 0…1 as they are, "signed" zero in the middle, "magnitude" zero is black, "any" lowest to highest.
+    shows: "image" 0…1 as they are, "signed" zero in the middle, "magnitude" zero is black, "any" lowest to
+        highest.
     """
     from PIL import Image
 

@@ -2,10 +2,11 @@
 
     browser on this machine ──> Handler: host, origin, method, path, length ──> static table | api | photo
 
-What is refused, and how: another address than loopback when it is made (ValueError); a foreign Host or Origin 403
-(so that no web page can reach it through a name of its own, which is DNS rebinding, or by a form); a method that is
-neither GET nor POST 405; a path that is not in the table 404; a body without a length 411, above its bound 413, slower
-than its deadline not at all; more than 16 connections at a time 503. Nothing is ever written to disk.
+What is refused, and how: another address than loopback when it is made (ValueError); a foreign Host or
+Origin 403 (so that no web page can reach it through a name of its own, which is DNS rebinding, or by a form);
+a method that is neither GET nor POST 405; a path that is not in the table 404; a body without a length 411,
+above its bound 413, slower than its deadline not at all; more than 16 connections at a time 503. Nothing is
+ever written to disk.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from urllib.parse import urlsplit
 from convforge._version import __version__
 from convforge.errors import ConvValueError
 from convforge.web import api, photo
-from convforge.web.asked import BadRequest
+from convforge.web.asked import BadRequestError
 
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -40,7 +41,7 @@ LARGEST_QUESTION = 64 << 10
 LARGEST_PHOTO = 20 << 20
 LARGEST_TARGET = 2 << 10
 CONNECTIONS = 16
-# A silent peer is let go after the first, a dripping one after the second; an answer takes as long as it takes.
+# A silent peer is let go after the first, a dripping one after the second; answers take as long as they take.
 SILENCE_S, REQUEST_S = 10.0, 30.0
 HEADERS = {
     "Content-Security-Policy": (
@@ -137,7 +138,9 @@ class Explorer(ThreadingHTTPServer):
         if not self._free.acquire(blocking=False):
             with contextlib.suppress(OSError):
                 request.settimeout(1)
-                request.sendall(b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+                request.sendall(
+                    b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+                )
             self.shutdown_request(request)
             return
         with self._lock:
@@ -177,10 +180,12 @@ class Handler(BaseHTTPRequestHandler):
     server: Explorer  # pyright: ignore[reportIncompatibleVariableOverride]
     server_version = f"convforge/{__version__}"
     sys_version = ""
+    # Of a request line that is broken: else the base class would leave out every header of the refusal.
+    default_request_version = "HTTP/1.0"
 
     def setup(self) -> None:
         """Gives up on a peer that is silent."""
-        self.timeout = self.server.silence_s
+        self.request.settimeout(self.server.silence_s)
         super().setup()
 
     def handle_one_request(self) -> None:
@@ -208,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
                 respond()
         except (ConnectionError, TimeoutError):
             raise
-        except BadRequest as error:
+        except BadRequestError as error:
             self.refuse(HTTPStatus.BAD_REQUEST, str(error))
         except MemoryError:
             self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "out of memory: use smaller sizes")
@@ -317,8 +322,11 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.send_json(status, {"error": reason}, **headers)
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class refuses: broken request lines, and methods that there is no do_… for."""
+    def send_error(self, code: int, *_: Any, **__: Any) -> None:
+        """What the base class refuses: broken request lines, and methods that there is no do_… for.
+
+        Its own words are left out: they repeat what was sent.
+        """
         status = HTTPStatus(code)
         if status is HTTPStatus.NOT_IMPLEMENTED:
             self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and POST are taken", Allow="GET, POST")
@@ -330,19 +338,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def parsed(body: bytes) -> Any:
-    """The JSON in a body. Raises BadRequest that says where it is broken."""
+    """The JSON in a body. Raises BadRequestError that says where it is broken."""
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return json.loads(body.decode(), parse_constant=_no_constant)
     except UnicodeDecodeError:
-        raise BadRequest("the body is not UTF-8") from None
+        raise BadRequestError("the body is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error.msg} at character {error.pos + 1}") from None
+        raise BadRequestError(f"the body is not JSON: {error.msg} at character {error.pos + 1}") from None
     except (RecursionError, ValueError):
-        raise BadRequest("the body is not JSON: too deep, or a number too long") from None
+        raise BadRequestError("the body is not JSON: too deep, or a number too long") from None
 
 
 def _no_constant(name: str) -> Any:
-    raise BadRequest(f"the body is not JSON: {name}")
+    raise BadRequestError(f"the body is not JSON: {name}")
 
 
 def open_explorer(port: int = 0, *, browser: bool = True, say: Callable[[str], None] = print) -> None:

@@ -29,6 +29,19 @@ const COSTS = [
   ["output_bytes"],
   ["arithmetic_intensity"],
 ];
+// Where the page shows what an advice speaks of.
+const VIEW_OF = {
+  cell: "trace",
+  size_formula: "trace",
+  padding: "trace",
+  dilation: "trace",
+  groups: "channels",
+  matrix: "matrix",
+  transposed: "transposed",
+  output_padding: "transposed",
+  overlap: "transposed",
+  receptive_field: "stack",
+};
 const element = (id) => document.getElementById(id);
 
 class App {
@@ -226,14 +239,40 @@ class App {
       ]);
       element("costs").replaceChildren(...rows);
     }
-    if (advice?.advice) {
-      const notes = advice.advice.map((each) => {
-        const note = make("div", { class: "advice", "data-testid": `advice-${each.id}` }, make("h3", {}, each.title), make("p", {}, each.text));
-        if (each.fix) note.append(make("p", { class: "fix" }, `${say("fix")}: ${each.fix}`));
-        return note;
-      });
-      element("advice").replaceChildren(...(notes.length ? notes : [make("p", { class: "hint" }, say("no_advice"))]));
+    if (advice?.advice) this.drawAdvice(advice, question);
+  }
+
+  drawAdvice({ advice, unmeasured }, question) {
+    const notes = advice.map((each) => {
+      const note = make("div", { class: `advice ${each.severity}`, "data-testid": `advice-${each.id}` }, make("h3", {}, each.id), make("p", {}, each.text));
+      if (each.timing) note.append(make("p", { class: "fix" }, say("timing", { before: each.timing[0].toPrecision(3), after: each.timing[1].toPrecision(3) })));
+      if (each.fix) note.append(make("p", { class: "fix" }, `${say("fix")}: `, make("code", {}, each.fix), ` — ${each.effect}`));
+      const buttons = make("div", { class: "line" });
+      const act = (name, words, run) => {
+        const button = make("button", { type: "button", class: "small", "data-testid": `${name}-${each.id}` }, say(words));
+        button.onclick = run;
+        buttons.append(button);
+      };
+      // A fix of several layers is a stack, which the controls cannot show.
+      if (each.fix && !/\).*\(/.test(each.fix)) act("use", "use_fix", () => this.useText(each.fix));
+      const view = VIEW_OF[each.drawing];
+      if (view && view !== this.state.view) act("see", "see", () => this.set({ view }, { committed: true }));
+      if (buttons.children.length) note.append(buttons);
+      note.append(make("details", {}, make("summary", {}, say("because")), make("p", {}, each.principle)));
+      return note;
+    });
+    if (!notes.length) notes.push(make("p", { class: "hint" }, say("no_advice")));
+    if (unmeasured.length) {
+      const button = make("button", { type: "button", class: "small", "data-testid": "measure" }, say("measure"));
+      button.onclick = async () => {
+        button.disabled = true;
+        const measured = await this.question("/api/advise", { ...question, language: spoken(), measure: true });
+        if (measured?.advice) this.drawAdvice(measured, question);
+        else if (measured?.error) this.announce(measured.error);
+      };
+      notes.push(make("p", { class: "hint" }, say("unmeasured", { rules: unmeasured.join(", ") })), button);
     }
+    element("advice").replaceChildren(...notes);
   }
 
   /** A layer that was typed: its parameters become the controls'. */
