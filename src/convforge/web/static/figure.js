@@ -116,7 +116,16 @@ export class Cells {
       const panel = cell?.closest("[data-panel]");
       if (panel) what(panel.dataset.panel, cell.dataset.at.split(",").map(Number));
     };
-    root.onpointerover = (event) => report(event, on.point);
+    // A drawing that moves under a resting pointer is no pointing: what the keys chose would go out again.
+    let rest = "";
+    root.onpointerover = (event) => {
+      const moved = `${event.screenX},${event.screenY}`;
+      if (moved !== rest) report(event, on.point);
+      rest = moved;
+    };
+    root.onpointermove = (event) => {
+      rest = `${event.screenX},${event.screenY}`;
+    };
     root.onpointerleave = () => on.leave();
     root.onclick = (event) => {
       const cell = cellOf(event);

@@ -30,7 +30,10 @@ export function draw(root, app) {
   const all = make("div", { "data-photo": key, "data-frame": frame });
   const focused = document.activeElement?.dataset?.testid;
   all.append(dropZone(root, app), kernelPart(root, app));
-  all.append(make("p", { class: "error", role: "alert", "data-testid": "photo-error" }), make("div", { class: "photos", "data-testid": "photos" }));
+  // What was convolved stays until the next result is there.
+  const kept = ["photo-error", "photos"].map((name) => root.querySelector(`[data-testid="${name}"]`));
+  all.append(kept[0] ?? make("p", { class: "error", role: "alert", "data-testid": "photo-error" }));
+  all.append(kept[1] ?? make("div", { class: "photos", "data-testid": "photos" }));
   root.replaceChildren(all);
   if (focused) root.querySelector(`[data-testid="${focused}"]`)?.focus();
   loadKernels(root, app).then(() => convolve(root, app));
