@@ -208,7 +208,7 @@ def test_advice_is_explains(language: Any) -> None:
     ours = advise("Conv2d(3, 8, 4, stride=2)", (7, 7), language=language)
     assert [each["id"] for each in found["advice"]] == [finding.rule for finding in ours.findings]
     assert found["advice"][0]["text"] == ours.findings[0].what(language)
-    assert found["advice"][0]["fix"] == "Conv2d(3, 8, 4, stride=2, padding=1)"
+    assert found["advice"][0]["fix"] == ["Conv2d(3, 8, 4, stride=2, padding=1)"]
     assert all(each["principle"] for each in found["advice"])
 
 

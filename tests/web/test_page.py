@@ -734,6 +734,13 @@ def test_costs_and_advice_stand_beside(open_page: Any) -> None:
     page.get_by_test_id("advice-dropped-rows").wait_for(state="detached")
 
 
+def test_advice_of_several_layers_becomes_a_stack(open_page: Any) -> None:
+    page = open_page(state_of("Conv2d(8, 8, 5, padding=2)", (12, 12)))
+    page.get_by_test_id("use-two-3x3").click()
+    page.get_by_test_id("stack-row-1").wait_for()
+    assert [text_of(page, f"stack-field-{n}") for n in range(2)] == ["3", "5"]
+
+
 def test_advice_that_speaks_of_speed_is_measured_when_asked(open_page: Any) -> None:
     page = open_page({"in_channels": "8", "out_channels": "8", "groups": "8", "input_size": "8"})
     page.get_by_test_id("measure").click()
@@ -761,15 +768,15 @@ def test_a_photograph_is_convolved(open_page: Any, photograph: Path) -> None:
     assert (shown_size(page, "before"), shown_size(page, "after")) == ([30, 40], [30, 40])
     source = page.get_by_test_id("photo-after").get_attribute("src")
     page.get_by_test_id("photo-kernel-select").select_option("laplacian")
-    until(page, "was => document.querySelector('[data-testid=photo-after]').src !== was", arg=source)
-    until(page, "document.querySelector('[data-testid=kernel-cell-1-1]').value === '-4'")
+    until(page, "was => document.querySelector('[data-testid=photo-after]')?.src !== was", arg=source)
+    until(page, "document.querySelector('[data-testid=kernel-cell-1-1]')?.value === '-4'")
     page.get_by_test_id("stride-field").fill("2")
-    until(page, "document.querySelector('[data-testid=photo-after-size]').textContent === '15 × 20'")
+    until(page, "document.querySelector('[data-testid=photo-after-size]')?.textContent === '15 × 20'")
     page.get_by_test_id("photo-side-select").select_option("5")
     page.get_by_test_id("kernel-cell-4-4").wait_for()
     page.get_by_test_id("kernel-cell-0-0").fill("9")
     page.get_by_test_id("kernel-cell-0-0").press("Enter")
-    until(page, "document.querySelector('[data-testid=photo-kernel-select]').value === 'drawn'")
+    until(page, "document.querySelector('[data-testid=photo-kernel-select]')?.value === 'drawn'")
     assert "kernel=drawn" in page.url
     assert "grid=9," in page.url
     page.get_by_test_id("kernel-cell-0-0").fill("nine")

@@ -175,7 +175,7 @@ class App {
       if (each === view && tab) element("tabs").scrollLeft = tab.offsetLeft - 40;
     }
     // A stack and a photograph bring layers of their own: the size of the layer above would only confuse.
-    element("formula").hidden = element("formula-title").hidden = view === "stack" || view === "photo";
+    element("formula").parentElement.hidden = view === "stack" || view === "photo";
     const root = element("view");
     root.setAttribute("aria-labelledby", `tab-${view}`);
     const module = this.views[view];
@@ -246,7 +246,10 @@ class App {
     const notes = advice.map((each) => {
       const note = make("div", { class: `advice ${each.severity}`, "data-testid": `advice-${each.id}` }, make("h3", {}, each.id), make("p", {}, each.text));
       if (each.timing) note.append(make("p", { class: "fix" }, say("timing", { before: each.timing[0].toPrecision(3), after: each.timing[1].toPrecision(3) })));
-      if (each.fix) note.append(make("p", { class: "fix" }, `${say("fix")}: `, make("code", {}, each.fix), ` — ${each.effect}`));
+      if (each.fix) {
+        const instead = each.fix.length ? [`${say("fix")}: `, make("code", {}, each.fix.join(", ")), " — "] : [];
+        note.append(make("p", { class: "fix" }, ...instead, each.effect));
+      }
       const buttons = make("div", { class: "line" });
       const act = (name, words, run) => {
         const button = make("button", { type: "button", class: "small", "data-testid": `${name}-${each.id}` }, say(words));
@@ -254,7 +257,11 @@ class App {
         buttons.append(button);
       };
       // A fix of several layers is a stack, which the controls cannot show.
-      if (each.fix && !/\).*\(/.test(each.fix)) act("use", "use_fix", () => this.useText(each.fix));
+      if (each.fix?.length === 1) act("use", "use_fix", () => this.useText(each.fix[0]));
+      else if (each.fix?.length) {
+        const stacked = { view: "stack", stack: each.fix.join("|"), stack_size: this.state.input_size };
+        act("use", "use_stack", () => this.set(stacked, { committed: true }));
+      }
       const view = VIEW_OF[each.drawing];
       if (view && view !== this.state.view) act("see", "see", () => this.set({ view }, { committed: true }));
       if (buttons.children.length) note.append(buttons);
@@ -300,6 +307,7 @@ class App {
     } catch {
       element("verified").textContent = say("gone");
       element("verified").className = "bad";
+      this.announce(say("gone"));
       return null;
     }
   }

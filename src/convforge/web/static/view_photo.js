@@ -44,7 +44,9 @@ function dropZone(root, app) {
   file.onchange = () => file.files[0] && take(root, app, file.files[0]);
   const sample = make("button", { type: "button", "data-testid": "photo-sample" }, say("sample"));
   sample.onclick = async () => take(root, app, await testPicture());
-  const zone = make("div", { class: "drop", "data-testid": "drop" }, make("p", { class: "hint" }, say("photo_words")), file, sample);
+  // The browser's own button speaks the system's language: a label of ours stands over it.
+  const choose = make("label", { class: "button" }, make("span", {}, say("choose_photo")), file);
+  const zone = make("div", { class: "drop", "data-testid": "drop" }, make("p", { class: "hint" }, say("photo_words")), choose, sample);
   const over = (on) => (event) => {
     event.preventDefault();
     zone.classList.toggle("over", on);

@@ -1,7 +1,7 @@
 // Input, kernel and output: pointing at a cell of any of them lights up what it is made of, or what is made of it.
 
 import { channelsRead, combinations, flat, outputChannel, termsOf, weightStart } from "./core.js";
-import { Cells, escape, figure, grid, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
+import { Cells, escape, figure, grid, marks, number, paddedCell, place, putFigures, sideFor, widthIn } from "./figure.js";
 import { choice, make } from "./controls.js";
 import { say } from "./words.js";
 
@@ -16,7 +16,7 @@ export function chosen(app) {
   const inChannel = Math.min(Math.max(Number(app.state.in) || 0, first), Math.max(stop - 1, first));
   const wanted = app.state.at.split(",").map(Number);
   const at = spec.output_size.map((side, i) => {
-    const middle = Math.floor(side / 2) - (side > 2 ? 1 : 0);
+    const middle = Math.floor((side - 1) / 2);
     const n = wanted.length === spec.rank && Number.isSafeInteger(wanted[i]) ? wanted[i] : middle;
     return Math.min(Math.max(n, 0), Math.max(side - 1, 0));
   });
@@ -50,7 +50,9 @@ export function draw(root, app) {
   const outputAt = (at) => output[flat(at, spec.output_size)];
   const widthOf = (axis) => axes[axis].before + axes[axis].side + axes[axis].after;
   const last = spec.rank - 1;
-  const sides = spec.transposed ? [spec.input_size[last], widthOf(last)] : [widthOf(last), spec.output_size[last]];
+  // Cells keep their size while the stride is dragged: room for the outputs of stride 1.
+  const room = widthOf(last) - spec.dilation[last] * (spec.kernel_size[last] - 1);
+  const sides = spec.transposed ? [spec.input_size[last], widthOf(last)] : [widthOf(last), room];
   const available = widthIn(root);
   const columns = sides[0] + sides[1] + spec.kernel_size[last];
   const together = sideFor(available, columns, 3, [0, 38]);
@@ -93,11 +95,17 @@ export function draw(root, app) {
   const push = make("span", { class: "push" });
   push.append(app.downloadButton());
   bar.append(make("span", {}, say("hint_trace")), push);
-  const panels = make("div", { class: "panels", "data-testid": "panels" });
-  panels.innerHTML = figures.join("");
-  const says = make("p", { class: "says", "data-testid": "says" });
-  const equation = make("div", { class: "equation", "data-testid": "equation" });
-  root.replaceChildren(bar, panels, says, equation);
+  // What is drawn already stays where it is: taken out and put back, it would be laid out anew.
+  let [, panels, says, equation] = root.children;
+  if (panels?.dataset.testid === "panels") root.firstChild.replaceWith(bar);
+  else {
+    panels = make("div", { class: "panels", "data-testid": "panels" });
+    says = make("p", { class: "says", "data-testid": "says" });
+    equation = make("div", { class: "equation", "data-testid": "equation" });
+    root.replaceChildren(bar, panels, says, equation);
+  }
+  equation.replaceChildren();
+  putFigures(panels, figures);
   if (empty) {
     says.textContent = say("empty_output");
     return;
