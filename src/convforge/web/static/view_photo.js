@@ -209,7 +209,7 @@ async function convolve(root, app) {
     picture("before", photo, answer.input_size, []),
     picture("after", new Blob([bytes], { type: "image/png" }), answer.output_size, [
       answer.layer,
-      answer.formula.slice(1).join("   "),
+      ...answer.formula.slice(1),
       say("took", { ms: answer.milliseconds.toPrecision(3), kernel: answer.kernel }),
       say("range", { low: number(Number(answer.low.toFixed(3))), high: number(Number(answer.high.toFixed(3))) }),
     ]),

@@ -59,7 +59,7 @@ export function draw(root, app) {
   // Where three do not fit side by side, they stand below each other, as large as the widest allows.
   const alone = sideFor(available, Math.max(...sides), 1, [8, 30]);
   const volume = spec.rank === 3;
-  const pixels = volume ? Math.min(24, Math.max(12, alone - 4)) : together >= 20 ? together : spec.rank === 1 ? alone : Math.max(together, Math.min(alone, 24), 8);
+  const pixels = volume ? Math.min(24, Math.max(12, alone - 4)) : together >= 18 ? together : spec.rank === 1 ? alone : Math.max(together, Math.min(alone, 24), 8);
   const slicesOf = (size) => Math.max(1, Math.floor((available + 10) / (size * (pixels + 2) + 32)));
 
   const padded = { size: axes.map((axis) => axis.before + axis.side + axis.after), first: axes.map((axis) => -axis.before) };
