@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from convforge.web import Explorer, server as server_module
+from convforge.web import Explorer, handler, server as server_module
 from convforge.web.api import QUESTIONS
 from support.explorer import asked, body_of, sent, serving, status_of
 
@@ -242,7 +242,7 @@ def test_a_long_address_is_refused(server: Explorer) -> None:
 
 
 def test_too_large_a_photograph_is_refused_with_the_reason(server: Explorer) -> None:
-    length = server_module.LARGEST_PHOTO + 1
+    length = handler.LARGEST_PHOTO + 1
     head = (
         f"POST /api/apply?question={{}} HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
         f"Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"

@@ -95,6 +95,8 @@ export function sideFor(width, cells, panels, [least, most]) {
   return Math.max(least, Math.min(most, Math.floor(room / cells) - GAP));
 }
 
+// Where the pointer rests. A drawing that moves under it is no pointing: what the keys chose would go out again.
+let rest = "";
 const drawings = new WeakMap();
 const owners = new WeakMap();
 
@@ -139,8 +141,6 @@ export class Cells {
       const panel = cell?.closest("[data-panel]");
       if (panel) what(panel.dataset.panel, cell.dataset.at.split(",").map(Number));
     };
-    // A drawing that moves under a resting pointer is no pointing: what the keys chose would go out again.
-    let rest = "";
     root.onpointerover = (event) => {
       const moved = `${event.screenX},${event.screenY}`;
       if (moved !== rest) report(event, on.point);
