@@ -185,6 +185,9 @@ export function draw(root, app) {
   show(...pinned);
 }
 
+/** A summand: a negative one in brackets. */
+const signed = (value) => (value < 0 ? `(${number(value)})` : number(value));
+
 /** 3×1 + 0×−2 + … + bias = 8, a line a channel. */
 function equationMarkup({ spec, axes, numbers }, out, at, value) {
   const [first, stop] = channelsRead(spec, out);
@@ -195,17 +198,17 @@ function equationMarkup({ spec, axes, numbers }, out, at, value) {
     const name = stop - first > 1 ? `<span class="channel">${escape(say("channel_n", { n: channel }))}: </span>` : "";
     const sum = here.reduce((total, term) => total + term.x * term.w, 0);
     const product = (term) =>
-      `<span class="${term.source ? "x" : "zero"}">${number(term.x)}</span>×<span class="w">${term.w < 0 ? `(${number(term.w)})` : number(term.w)}</span>`;
+      `<span class="${term.source ? "x" : "zero"}">${number(term.x)}</span>×<span class="w">${signed(term.w)}</span>`;
     const body = here.length > MOST_TERMS ? escape(say("sum_of", { n: here.length })) : here.map(product).join(" + ") || "0";
     lines.push(`${name}${body}${stop - first > 1 || here.length > MOST_TERMS ? ` = ${number(sum)}` : ""}`);
   }
   const bias = numbers.bias ? numbers.bias[out] : null;
-  const biasText = bias === null ? "" : ` + <span class="w" title="bias">${bias < 0 ? `(${number(bias)})` : number(bias)}</span><span class="channel"> bias</span>`;
+  const biasText = bias === null ? "" : ` + <span class="w" title="bias">${signed(bias)}</span><span class="channel"> bias</span>`;
   const result = `<span class="y" data-testid="equation-result">${number(value)}</span>`;
   const name = `<span class="y">y</span><span class="channel">${place([out, ...at])}</span>`;
   if (lines.length === 1) return `<div>${name} = ${lines[0]}${biasText} = ${result}</div>`;
   const sums = Array.from({ length: stop - first }, (_, i) =>
-    number(terms.filter((term) => term.channel === first + i).reduce((total, term) => total + term.x * term.w, 0)),
+    signed(terms.filter((term) => term.channel === first + i).reduce((total, term) => total + term.x * term.w, 0)),
   );
   return `${lines.map((line) => `<div>${line}</div>`).join("")}<div>${name} = ${sums.join(" + ") || "0"}${biasText} = ${result}</div>`;
 }
