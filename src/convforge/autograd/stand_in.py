@@ -1,8 +1,8 @@
 """Tensors without memory: whoever meets one lets it say what comes out.
 
-A function of Tensors that is given a stand-in does not run: the stand-in's `take_over` is called with its name
-and arguments, and answers. So a model's forward can be followed by shape alone, without computing anything.
-What a real function would do with a stand-in's elements raises `NoElements`.
+A function of Tensors that is given a stand-in does not run: the stand-in's `take_over` is called with its
+name and arguments, and answers. So a model's forward can be followed by shape alone, computing nothing. What
+a real function would do with a stand-in's elements raises `NoElementsError`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from .tensor import Tensor
 del _methods  # imported so that Tensor has all of its methods, which are replaced here
 
 # Methods that ask for shape and dtype alone, or are Python's own.
-_KEPT = frozenset(
-    """size dim ndimension numel nelement element_size is_floating_point is_complex __len__ __hash__
-    __init_subclass__ _is_view requires_grad_ register_hook retain_grad _refresh _make_subclass __new__
-    __reduce_ex__ register_post_accumulate_grad_hook""".split()
-)
+_KEPT = (
+    "size", "dim", "ndimension", "numel", "nelement", "element_size", "is_floating_point", "is_complex",
+    "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "_is_view", "_refresh",
+    "_make_subclass", "__new__", "__init_subclass__", "__len__", "__hash__", "__reduce_ex__",
+)  # fmt: skip
 _ATTRIBUTES = ("T", "mT", "H", "real", "imag", "data")
 
 
-class NoElements(TypeError):
+class NoElementsError(TypeError):
     """Something asked for the values of a tensor that has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Absent:
-    """In the place of an array: its shape and dtype. Reading elements raises NoElements."""
+    """In the place of an array: its shape and dtype. Reading elements raises NoElementsError."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -64,7 +64,7 @@ class Absent:
         return self.size * self.itemsize
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise NoElements("its values are read, which are not computed")
+        raise NoElementsError("its values are read, which are not computed")
 
     def __getitem__(self, _: Any) -> NoReturn:
         self.__array__()
@@ -76,7 +76,7 @@ class Absent:
         # NumPy asks for its protocols by attribute: it is to find none but __array__.
         if name.startswith("__"):
             raise AttributeError(name)
-        raise NoElements(f"its array is asked for .{name}, but values are not computed")
+        raise NoElementsError(f"its array is asked for .{name}, but values are not computed")
 
 
 class StandIn(Tensor):

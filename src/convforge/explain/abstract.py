@@ -31,7 +31,26 @@ class Counts:
     real_multiply_adds: int = 0
     additions: int = 0
     bias_additions: int = 0
+    kept_bytes: int = 0
     notes: list[Said] = field(default_factory=list[Said])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One function of tensors that the model's code called.
+
+    module: the twin of the module that called it. reads, gives: numbers of the memory of the tensors among
+    the arguments and of those returned; an in-place function and a view give what they read.
+    shape: of the first argument. seen: what elements of the first result see, by axis of the inputs.
+    """
+
+    function: str
+    module: Any
+    reads: tuple[int, ...]
+    gives: tuple[int, ...]
+    shape: tuple[int, ...]
+    output: tuple[int, ...]
+    seen: Places
 
 
 class Ledger:
@@ -46,6 +65,8 @@ class Ledger:
         self.live_bytes = 0
         self.peak_bytes = 0
         self.kept: dict[int, int] = {}
+        self.modules: list[Any] = []
+        self.steps: list[Step] = []
         self._made = 0
 
     def tensor(
@@ -78,18 +99,38 @@ class Ledger:
     def keep(self, *tensors: Any) -> None:
         """Note that backward will need these tensors' memory."""
         for each in tensors:
-            if isinstance(each, AbstractTensor) and each.memory.size_bytes:
-                self.kept[each.memory.number] = each.memory.size_bytes
+            if isinstance(each, AbstractTensor) and each.memory.number not in self.kept:
+                self._keep(each.memory.number, each.memory.size_bytes)
 
     def keep_more(self, size_bytes: int) -> None:
         """Note memory that backward needs and that no tensor has: positions of maxima, masks."""
         self._made += 1
-        self.kept[self._made] = size_bytes
+        self._keep(self._made, size_bytes)
 
     def note(self, text: Said) -> None:
         """Say something about the module that is being called."""
         if text not in self.open[-1].notes:
             self.open[-1].notes.append(text)
+
+    def record(self, function: str, args: Sequence[Any], result: Any) -> None:
+        """Write down a call, made by the module that is being called."""
+        reads, gives = abstract_tensors(args), abstract_tensors([result])
+        if reads and gives and self.modules:
+            self.steps.append(
+                Step(
+                    function,
+                    self.modules[-1],
+                    tuple(each.memory.number for each in reads),
+                    tuple(each.memory.number for each in gives),
+                    tuple(reads[0].shape),
+                    tuple(gives[0].shape),
+                    gives[0].places,
+                )
+            )
+
+    def _keep(self, number: int, size_bytes: int) -> None:
+        self.kept[number] = size_bytes
+        self.open[-1].kept_bytes += size_bytes
 
     def _free(self, size_bytes: int) -> None:
         self.live_bytes -= size_bytes
@@ -119,4 +160,19 @@ class AbstractTensor(StandIn):
         """What the function gives, by its rule."""
         from convforge.explain.rules import apply
 
-        return apply(self.ledger, name, function, args, kwargs)
+        made = apply(self.ledger, name, function, args, kwargs)
+        self.ledger.record(name, [*args, *kwargs.values()], made)
+        return made
+
+
+def abstract_tensors(values: Sequence[Any]) -> list[AbstractTensor]:
+    """The abstract tensors among values, in lists, tuples and dicts too, in order."""
+    found: list[AbstractTensor] = []
+    for value in values:
+        if isinstance(value, AbstractTensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += abstract_tensors(value)
+        elif isinstance(value, dict):
+            found += abstract_tensors(list(value.values()))
+    return found

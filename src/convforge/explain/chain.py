@@ -13,12 +13,14 @@ from itertools import groupby
 from math import prod
 from typing import Any
 
-from convforge.errors import ConvShapeError, ConvValueError
+from convforge.errors import ConvShapeError, ConvTypeError, ConvValueError
 from convforge.explain.costs import Costs, costs_of_spec
 from convforge.explain.layers import as_layer
 from convforge.explain.receptive_field import INPUT, ReceptiveField, windows_of
-from convforge.nn import Sequential
+from convforge.nn import Module, Sequential
+from convforge.nn.conv_nd import ConvNd
 from convforge.problem import ConvLayer, ConvSpec
+from convforge.problem.arguments import integers, is_sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,6 @@ class Chain:
         """The sum of one of the links' costs, by its name in `Costs`."""
         return sum(getattr(link.costs, name) for link in self.links)
 
-    @property
-    def held_bytes(self) -> int:
-        """Of every array at once: what a call needs at most."""
-        return sum(link.costs.moved_bytes for link in self.links)
-
 
 def layers_of(value: Any) -> tuple[ConvLayer, ...]:
     """The layers of a layer, a text of layers with commas between them, a list, or a Sequential.
@@ -108,9 +105,10 @@ def chain_of(value: Any, input_size: tuple[int, ...], *, batch: int = 1) -> Chai
                 f"{layer.text} takes in_channels (={layer.in_channels}), but the layer before it gives "
                 f"{links[-1].layer.out_channels}: use in_channels={links[-1].layer.out_channels}"
             )
-        if links and links[-1].layer.rank != layer.rank:
+        if layer.rank != len(input_size):
             raise ConvShapeError(
-                f"{layer.text} is {layer.rank}-d behind {links[-1].layer.text}: use layers of one rank"
+                f"{layer.text} is {layer.rank}-d, but the input has {len(input_size)} spatial axes: use "
+                "layers of one rank"
             )
         spec = layer.spec(size, batch=batch)
         links.append(Link(layer, spec))
@@ -118,6 +116,44 @@ def chain_of(value: Any, input_size: tuple[int, ...], *, batch: int = 1) -> Chai
         if not prod(size):
             raise ConvShapeError(f"{layer.text} gives an empty output {size}: use a larger input")
     return Chain(tuple(links))
+
+
+def first_layer(model: Module) -> ConvNd:
+    """The first convolution layer of a model: it says how many axes inputs have.
+
+    Raises ConvTypeError for a model that has none.
+    """
+    first = next((module for module in model.modules() if isinstance(module, ConvNd)), None)
+    if first is None:
+        raise ConvTypeError(
+            f"{type(model).__name__} has no convolution layers: give a model that has, or a layer"
+        )
+    return first
+
+
+def size_and_channels(input_size: Any, rank: int, channels: int) -> tuple[tuple[int, ...], int]:
+    """Spatial size and channels of what comes in: as many as the first layer takes, where no one says.
+
+    (3, 224, 224) of rank 2 -> (224, 224), 3        224 -> (224, 224), channels
+    """
+    if is_sequence(input_size) and len(input_size) == rank + 1:
+        given, *size = integers(input_size, "input_size", rank + 1)
+        return tuple(size), given
+    return integers(input_size, "input_size", rank), channels
+
+
+def size_for(layer: ConvLayer, input_size: Any) -> tuple[int, ...]:
+    """The spatial size of an input that the layer is called on.
+
+    Raises ConvShapeError where channels are given that the layer does not take.
+    """
+    size, channels = size_and_channels(input_size, layer.rank, layer.in_channels)
+    if channels != layer.in_channels:
+        raise ConvShapeError(
+            f"{layer.text} takes in_channels (={layer.in_channels}), but the input has {channels}: "
+            f"use in_channels={channels}"
+        )
+    return size
 
 
 def in_a_row(texts: Sequence[str]) -> str:

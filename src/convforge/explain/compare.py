@@ -5,36 +5,18 @@ print(compare("Conv2d(64, 64, 5, padding=2)", ["Conv2d(64, 64, 3, padding=1)"] *
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from convforge.explain.chain import Chain, chain_of, layers_of
-from convforge.explain.measure import LARGEST_BYTES, layer_call, milliseconds
+from convforge.errors import ConvValueError
+from convforge.explain.compare_sides import Side, contender_of
+from convforge.explain.measure import LARGEST_BYTES, milliseconds
 from convforge.explain.plain import as_plain
 from convforge.explain.report import Reported, Section
 from convforge.explain.sentence import Sentence, say
-from convforge.explain.table import Table, count, fraction, shape_text, size_text
+from convforge.explain.table import Table, count, shape_text, size_text
 from convforge.explain.words import Language, Words, language_of
-from convforge.problem.arguments import integers
 from convforge.runtime import get_num_threads
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two. milliseconds: the median of real calls here; None where it was not measured.
-
-    receptive_field, jump: per axis; input elements that an output sees, and from one output to the next.
-    """
-
-    layers: tuple[str, ...]
-    output_shape: tuple[int, ...]
-    receptive_field: tuple[int, ...]
-    jump: tuple[str, ...]
-    parameters: int
-    multiply_adds: int
-    real_multiply_adds: int
-    moved_bytes: int
-    milliseconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +40,7 @@ class Comparison(Reported):
         rows: list[tuple[Words, str, str, str]] = [
             (OUTPUT, shape_text(self.a.output_shape), shape_text(self.b.output_shape), "")
         ]
-        rows.append((FIELD, shape_text(self.a.receptive_field), shape_text(self.b.receptive_field), ""))
+        rows.append((FIELD, _field(self.a), _field(self.b), ""))
         rows.append((JUMP, _jumps(self.a), _jumps(self.b), ""))
         for name, words in COUNTS.items():
             first, second = getattr(self.a, name), getattr(self.b, name)
@@ -69,7 +51,7 @@ class Comparison(Reported):
             rows.append((TIME, f"{times[0]:.3g} ms", f"{times[1]:.3g} ms", _ratio(*times)))
         head = ("", "a", "b", "b / a")
         table = Table(head, tuple((words(language), *row) for words, *row in rows), frozenset((1, 2, 3)))
-        names = tuple(f"{name} = {', '.join(side.layers)}" for name, side in (("a", self.a), ("b", self.b)))
+        names = tuple(f"{name} = {side.text}" for name, side in (("a", self.a), ("b", self.b)))
         return [
             Section(lines=names),
             Section(table=table),
@@ -135,40 +117,29 @@ def compare(
 ) -> Comparison:
     """Two layers or stacks on the same input.
 
-    a, b: a layer (module, spelling, value), several spellings with commas between them, a list, a Sequential.
-    input_size: spatial, an int or one an axis. measure: time real calls here, with drawn weights.
+    a, b: a layer (module, spelling, value), several spellings with commas between them, a list, or a model.
+    input_size: spatial, an int or one an axis; or with channels before it.
+    measure: time real calls here; weights of spelled layers are drawn.
 
     Raises what calls of the layers raise, and ConvShapeError where layers of a stack do not fit.
     """
-    rank = layers_of(a)[0].rank
-    size = integers(input_size, "input_size", rank)
-    chains = (chain_of(a, size, batch=batch), chain_of(b, size, batch=batch))
-    held_bytes = max(chain.held_bytes for chain in chains)
-    times: tuple[float, ...] | None = None
-    if measure and held_bytes <= LARGEST_BYTES:
-        times = milliseconds([layer_call(chain.layers, chain.input_shape) for chain in chains])
-    sides = [_side(chain, times[i] if times else None) for i, chain in enumerate(chains)]
-    follows = list(_follows(sides[0], sides[1]))
-    if measure and times is None:
+    if batch < 1:
+        raise ConvValueError(f"batch (={batch}) must be at least 1: use batch=1")
+    first, second = (contender_of(what, input_size, batch) for what in (a, b))
+    held_bytes = max(first.side.moved_bytes, second.side.moved_bytes)
+    sides = (first.side, second.side)
+    measured = measure and held_bytes <= LARGEST_BYTES
+    if measured:
+        times = milliseconds((first.call(), second.call()))
+        sides = tuple(replace(side, milliseconds=time) for side, time in zip(sides, times, strict=True))
+    follows = _follows(sides[0], sides[1])
+    if measure and not measured:
         follows.append(say(TOO_LARGE, size=size_text(held_bytes), limit=size_text(LARGEST_BYTES)))
-    elif times is None:
+    elif not measured:
         follows.append(say(NOT_MEASURED))
-    threads = get_num_threads() if times else None
-    return Comparison(size, batch, sides[0], sides[1], threads, tuple(follows), language_of(language))
-
-
-def _side(chain: Chain, time: float | None) -> Side:
-    fields = chain.fields
-    return Side(
-        layers=tuple(layer.text for layer in chain.layers),
-        output_shape=chain.output_shape,
-        receptive_field=tuple(field.size for field in fields),
-        jump=tuple(fraction(field.jump) for field in fields),
-        parameters=chain.total("parameters"),
-        multiply_adds=chain.total("multiply_adds"),
-        real_multiply_adds=chain.total("real_multiply_adds"),
-        moved_bytes=chain.total("moved_bytes"),
-        milliseconds=time,
+    threads = get_num_threads() if measured else None
+    return Comparison(
+        first.input_size, batch, sides[0], sides[1], threads, tuple(follows), language_of(language)
     )
 
 
@@ -178,10 +149,10 @@ def _follows(a: Side, b: Side) -> list[Sentence]:
         found.append(say(SAME_OUTPUT, shape=shape_text(a.output_shape)))
     else:
         found.append(say(OTHER_OUTPUT, a=shape_text(a.output_shape), b=shape_text(b.output_shape)))
-    if a.receptive_field == b.receptive_field:
-        found.append(say(SAME_FIELD, field=shape_text(a.receptive_field)))
-    else:
-        found.append(say(OTHER_FIELD, a=shape_text(a.receptive_field), b=shape_text(b.receptive_field)))
+    if a.receptive_field and a.receptive_field == b.receptive_field:
+        found.append(say(SAME_FIELD, field=_field(a)))
+    elif a.receptive_field and b.receptive_field:
+        found.append(say(OTHER_FIELD, a=_field(a), b=_field(b)))
     products = _ratio(a.multiply_adds, b.multiply_adds)
     found.append(say(FEWER, parameters=_ratio(a.parameters, b.parameters), products=products))
     if len(b.layers) > len(a.layers):
@@ -199,5 +170,9 @@ def _ratio(a: float, b: float) -> str:
     return f"{b / a:.0%}" if a else "–"
 
 
+def _field(side: Side) -> str:
+    return shape_text(side.receptive_field) if side.receptive_field else "–"
+
+
 def _jumps(side: Side) -> str:
-    return "×".join(side.jump)
+    return "×".join(side.jump) or "–"

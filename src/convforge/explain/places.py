@@ -1,9 +1,9 @@
 """Where the axes of a model's inputs are in a tensor on its way, and what its elements see along them.
 
-    x (N, C, H, W)          H in dimension 2, W in 3, each element sees itself
-    conv(x)                 H in 2, W in 3, each sees a window
-    .mean((2, 3))           H and W in no dimension: every element sees everything
-    .flatten(1)             H and W both scattered over dimension 1
+x (N, C, H, W)          H in dimension 2, W in 3, each element sees itself
+conv(x)                 H in 2, W in 3, each sees a window
+.mean((2, 3))           H and W in no dimension: every element sees everything
+.flatten(1)             H and W both scattered over dimension 1
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ class Place:
 Places = Mapping[Axis, Place]
 
 
-def met(
-    places: Iterable[tuple[Places, Sequence[int]]], shape: Sequence[int]
-) -> dict[Axis, Place]:
+def met(places: Iterable[tuple[Places, Sequence[int]]], shape: Sequence[int]) -> dict[Axis, Place]:
     """Where tensors meet element by element: (places, shape) of each, the last dimensions aligned."""
     found: dict[Axis, list[Place]] = {}
     for each, own in places:

@@ -5,8 +5,8 @@ of the first  relu, batch_norm, …    the shape of the first argument
 windows       conv, pools, pad, …    `window_rules`
 views         reshape, permute, …    `view_rules`: the real function is run on positions, which take no memory
 reductions    sum, mean, max, …      what is summed over is seen by every element
-products      linear, matmul         as reductions, and counted
 joins         cat, stack
+products      linear, matmul, …      `product_rules`
 
 Statistics of normalisation layers are not counted as seen, as in all receptive fields that are published.
 For any other function the real one is run on zeros to learn the shape, and what is seen is not described.
@@ -16,60 +16,37 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from convforge.autograd.stand_in import NoElements
+from convforge.autograd.stand_in import NoElementsError
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.explain.abstract import AbstractTensor, Ledger
-from convforge.explain.places import Axis, Place, met
-from convforge.explain.tracing_words import LOST, NOT_COUNTED, READS_ARRAY, READS_VALUES, Said, said
-from convforge.nn import functional as F
+from convforge.explain.function_names import (
+    ALONG,
+    COMPARISONS,
+    DROPOUTS,
+    ELEMENTWISE,
+    KEEPS_OPERANDS,
+    KEEPS_RESULT,
+    OF_FIRST,
+    PRODUCTS,
+    REDUCTIONS,
+    SAME,
+    VALUES,
+)
+from convforge.explain.places import Axis, Place, Places, met
+from convforge.explain.tracing_words import LOST, READS_VALUES, TOO_LARGE, Said, said
 
 Function = Callable[..., Any]
 Rule = Callable[["Call"], Any]
 RULES: dict[str, Rule] = {}
-
-_ELEMENTWISE = """add sub rsub mul div pow maximum minimum where lerp addcmul addcdiv fmod remainder
-floor_divide eq ne lt le gt ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or
-bitwise_xor bitwise_not isclose isnan isinf isfinite masked_fill clamp clamp_min clamp_max neg positive abs
-square sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh sigmoid tanh erf
-reciprocal relu sign sgn floor ceil trunc round frac nan_to_num clone copy
-__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __floordiv__ __rfloordiv__
-__mod__ __rmod__ __pow__ __rpow__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __neg__ __pos__ __abs__
-__invert__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__""".split()
-_COMPARISONS = frozenset(
-    """eq ne lt le gt ge logical_and logical_or logical_xor logical_not isclose isnan isinf isfinite
-    __eq__ __ne__ __lt__ __le__ __gt__ __ge__""".split()
-)
-_OF_FIRST = """relu6 hardtanh leaky_relu prelu elu celu selu gelu silu mish softplus softsign tanhshrink
-softshrink hardshrink hardsigmoid hardswish logsigmoid threshold batch_norm instance_norm layer_norm group_norm
-rms_norm local_response_norm normalize dropout dropout1d dropout2d dropout3d alpha_dropout
-feature_alpha_dropout softmax log_softmax softmin gumbel_softmax cumsum cumprod""".split()
-_DROPOUTS = frozenset(
-    "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout".split()
-)
-_ALONG = frozenset("softmax log_softmax softmin gumbel_softmax cumsum cumprod normalize".split())
-_SAME = "contiguous detach detach_ cpu requires_grad_ positive".split()
-# Whose backward needs the result, and whose needs the operands; of the others it needs nothing.
-_KEEPS_RESULT = frozenset(
-    """relu relu6 hardtanh leaky_relu sigmoid tanh exp exp2 sqrt rsqrt reciprocal softmax log_softmax softmin
-    __rtruediv__ celu elu selu""".split()
-)
-_KEEPS_OPERANDS = frozenset(
-    """mul div pow lerp addcmul addcdiv __mul__ __rmul__ __truediv__ __pow__ maximum minimum abs square log
-    log2 log10 log1p sin cos tan gelu silu mish softplus softsign hardswish hardsigmoid logsigmoid prelu
-    batch_norm instance_norm layer_norm group_norm rms_norm local_response_norm normalize clamp erf""".split()
-)
-_REDUCTIONS = """sum mean prod var std amax amin logsumexp all any norm nansum nanmean argmax argmin
-count_nonzero""".split()
-_VALUES = """item tolist numpy __bool__ __float__ __int__ __index__ __complex__ __array__ nonzero
-masked_select equal allclose __contains__ __dlpack__ data_ptr unique""".split()
+# Elements above which a function that has no rule is not tried on zeros.
+LARGE = 1 << 26
 
 
-class ValuesRead(NoElements):
+class ValuesReadError(NoElementsError):
     """A function that needs values met a tensor that has none."""
 
     def __init__(self, said: Said) -> None:
@@ -88,6 +65,8 @@ class Call:
         self.function = function
         self.args = args
         self.kwargs = kwargs
+        self.target: AbstractTensor | None = None
+        """Whose memory the result is written into; None for memory of its own."""
 
     def argument(self, name: str) -> Any:
         """An argument by its name, its default where it was left out."""
@@ -100,7 +79,7 @@ class Call:
         """The tensor that the function is of."""
         given = self.args[0] if self.args else next(iter(self.kwargs.values()))
         if not isinstance(given, AbstractTensor):
-            raise ValuesRead(said(READS_VALUES, name=self.name))
+            raise ValuesReadError(said(READS_VALUES, name=self.name))
         return given
 
     @property
@@ -122,8 +101,14 @@ class Call:
         return self.function(*[real(each) for each in self.args], **given)
 
     def result(self, shape: Sequence[int], places: dict[Axis, Place], dtype: Any = None) -> AbstractTensor:
-        """A new tensor of this shape, of the first's dtype unless another is given."""
-        return self.ledger.tensor(shape, self.first.dtype.numpy if dtype is None else np.dtype(dtype), places)
+        """A tensor of this shape and, if none is given, the first's dtype; the target, if there is one."""
+        made = self.ledger.tensor(
+            shape,
+            self.first.dtype.numpy if dtype is None else np.dtype(dtype),
+            places,
+            memory=None if self.target is None else self.target.memory,
+        )
+        return made if self.target is None else self.target.become(made)
 
 
 def apply(
@@ -136,9 +121,8 @@ def apply(
         return rule(call)
     plain = f"__{name[3:-2]}__" if name.startswith("__i") and name.endswith("__") else name.removesuffix("_")
     if plain != name and plain in RULES:
-        call.name = plain
-        target = call.first
-        return target.become(RULES[plain](call))
+        call.name, call.target = plain, call.first
+        return RULES[plain](call)
     return unknown(call)
 
 
@@ -154,9 +138,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def unknown(call: Call) -> Any:
     """The shape by running the real function on zeros; what elements see is not described."""
+    if (
+        sum(each.numel() for each in flat([*call.args, *call.kwargs.values()]) if isinstance(each, Tensor))
+        > LARGE
+    ):
+        raise ValuesReadError(said(TOO_LARGE, name=call.name.strip("_")))
     outputs = call.run(lambda each: from_data(np.zeros(each.shape, each.dtype.numpy)))
     seen: dict[Axis, Place] = {}
-    for each in _flat(list(call.args) + list(call.kwargs.values())):
+    for each in flat(list(call.args) + list(call.kwargs.values())):
         if isinstance(each, AbstractTensor):
             seen |= {axis: place.unknown(said(LOST, name=call.name)) for axis, place in each.places.items()}
     call.ledger.note(said(LOST, name=call.name))
@@ -174,18 +163,17 @@ def wrapped(outputs: Any, wrap: Callable[[Tensor], AbstractTensor]) -> Any:
     return outputs
 
 
-def _flat(values: Sequence[Any]) -> list[Any]:
-    return [
-        inner for each in values for inner in (_flat(each) if isinstance(each, list | tuple) else [each])
-    ]
+def flat(values: Sequence[Any]) -> list[Any]:
+    """The values in lists and tuples too."""
+    return [inner for each in values for inner in (flat(each) if isinstance(each, list | tuple) else [each])]
 
 
-@rule(*_VALUES)
+@rule(*VALUES)
 def _values(call: Call) -> Any:
-    raise ValuesRead(said(READS_VALUES, name=call.name.strip("_")))
+    raise ValuesReadError(said(READS_VALUES, name=call.name.strip("_")))
 
 
-@rule(*_SAME)
+@rule(*SAME)
 def _same(call: Call) -> Any:
     return call.first
 
@@ -205,30 +193,30 @@ def _written(call: Call) -> Any:
     return None if call.name == "__setitem__" else call.first
 
 
-@rule(*_ELEMENTWISE)
+@rule(*ELEMENTWISE)
 def _elementwise(call: Call) -> Any:
     tensors = call.tensors
-    shape = _broadcast(call.name, [tuple(each.shape) for each in tensors])
-    dtype = np.dtype(np.bool_) if call.name in _COMPARISONS else _common(tensors, call)
-    out = call.ledger.tensor(
-        shape, dtype, met([(_places(each), each.shape) for each in tensors], shape)
-    )
+    shape = broadcast(call.name, [tuple(each.shape) for each in tensors])
+    dtype = np.dtype(np.bool_) if call.name in COMPARISONS else _common(tensors, call)
+    out = call.result(shape, met([(places_of(each), each.shape) for each in tensors], shape), dtype)
     _keep(call, out, tensors)
     return out
 
 
-def _places(tensor: Any) -> dict[Axis, Place]:
+def places_of(tensor: Any) -> Places:
+    """Of a real tensor there are none: it is no part of any input."""
     return tensor.places if isinstance(tensor, AbstractTensor) else {}
 
 
 def _keep(call: Call, out: AbstractTensor, operands: Sequence[Any]) -> None:
-    if call.name in _KEEPS_RESULT:
+    if call.name in KEEPS_RESULT:
         call.ledger.keep(out)
-    elif call.name in _KEEPS_OPERANDS:
+    elif call.name in KEEPS_OPERANDS and (len(operands) > 1 or call.name not in PRODUCTS):
         call.ledger.keep(*operands)
 
 
-def _broadcast(name: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+def broadcast(name: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of all together. Raises RuntimeError that names the function."""
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -247,32 +235,23 @@ def _common(tensors: list[Any], call: Call) -> np.dtype[Any]:
     return dtype
 
 
-@rule(*_OF_FIRST)
+@rule(*OF_FIRST)
 def _of_first(call: Call) -> Any:
     first = call.first
-    if call.name in _DROPOUTS and not (call.argument("training") and call.argument("p") > 0):
+    if call.name in DROPOUTS and not (call.argument("training") and call.argument("p") > 0):
         return first
+    if "inplace" in inspect.signature(call.function).parameters and call.argument("inplace"):
+        call.target = first
     places = dict(first.places)
-    if call.name in _ALONG:
+    if call.name in ALONG:
         dim = call.argument("dim")
-        dim = None if dim is None else dim % first.ndim
-        places = {
-            axis: place.everything(first.shape[place.dim]) if place.dim is not None and place.dim == dim else place
-            for axis, place in places.items()
-        }
+        gone = set() if dim is None else {dim % first.ndim}
+        places = {axis: summed(place, gone, first.shape) for axis, place in places.items()}
     out = call.result(first.shape, places)
-    if call.name in _DROPOUTS:
+    if call.name in DROPOUTS:
         call.ledger.keep_more(out.nbytes)  # the noise
     _keep(call, out, [first])
-    in_place = "inplace" in inspect.signature(call.function).parameters and call.argument("inplace")
-    return first.become(out) if in_place else out
-
-
-@rule("relu")
-def _relu(call: Call) -> Any:
-    out = _elementwise(call)
-    in_place = "inplace" in inspect.signature(call.function).parameters and call.argument("inplace")
-    return call.first.become(out) if in_place else out
+    return out
 
 
 @rule("glu")
@@ -303,27 +282,36 @@ def _new(call: Call) -> Any:
     return call.run(lambda each: from_data(np.zeros((0,), each.dtype.numpy)))
 
 
-@rule(*_REDUCTIONS)
+@rule(*REDUCTIONS)
 def _reduction(call: Call) -> Any:
     given = inspect.signature(call.function).bind(*call.args, **call.kwargs)
     given.apply_defaults()
     dims = given.arguments.get("dim")
-    dtype = {"argmax": np.int64, "argmin": np.int64, "count_nonzero": np.int64, "all": np.bool_}.get(call.name)
+    dtype = {"argmax": np.int64, "argmin": np.int64, "count_nonzero": np.int64, "all": np.bool_}.get(
+        call.name
+    )
     return reduced(call, dims, bool(given.arguments.get("keepdim", False)), dtype)
 
 
 def reduced(call: Call, dims: Any, keepdim: bool, dtype: Any = None) -> AbstractTensor:
     """The first argument with dimensions summed up, or whatever else needs all of their elements."""
     first = call.first
-    listed = list(range(first.ndim)) if dims is None or dims == () else [dims] if isinstance(dims, int) else dims
+    listed = (
+        list(range(first.ndim)) if dims is None or dims == () else [dims] if isinstance(dims, int) else dims
+    )
     gone = {int(dim) % first.ndim for dim in listed}
     left = [dim for dim in range(first.ndim) if dim not in gone or keepdim]
     shape = [1 if dim in gone else first.shape[dim] for dim in left]
     places: dict[Axis, Place] = {}
     for axis, place in first.places.items():
-        seen = place.everything(first.shape[place.dim]) if place.dim in gone and place.dim is not None else place
+        seen = summed(place, gone, first.shape)
         places[axis] = moved(seen, left.index(seen.dim) if seen.dim is not None else None)
     return call.result(shape, places, dtype)
+
+
+def summed(place: Place, dims: set[int], shape: Sequence[int]) -> Place:
+    """Of elements that see all along these dimensions: if the axis is in one, everything of it."""
+    return place.everything(shape[place.dim]) if place.dim is not None and place.dim in dims else place
 
 
 def moved(place: Place, dim: int | None) -> Place:
@@ -362,7 +350,9 @@ def _cat(call: Call) -> Any:
     dtype = np.result_type(*(each.dtype.numpy for each in tensors))
     # Laid behind each other, every part keeps what it sees; the sizes along `dim` do not matter to it.
     flat = [1 if at == dim else size for at, size in enumerate(shape)]
-    places = met([(_places(each), [*each.shape[:dim], 1, *each.shape[dim + 1 :]]) for each in tensors], flat)
+    places = met(
+        [(places_of(each), [*each.shape[:dim], 1, *each.shape[dim + 1 :]]) for each in tensors], flat
+    )
     if len(tensors) > 1:
         places = {
             axis: place.unknown(said(LOST, name="cat")) if place.dim == dim else place
@@ -381,68 +371,3 @@ def _stack(call: Call) -> Any:
 def _joined(tensors: Any, dim: int = 0) -> Any:
     """The signature of cat."""
     raise AssertionError((tensors, dim))
-
-
-@rule("linear")
-def _linear(call: Call) -> Any:
-    first, weight, bias = call.first, call.argument("weight"), call.argument("bias")
-    # Of no rows: it costs nothing, and refuses what the real one refuses.
-    width = first.shape[-1:]
-    F.linear(
-        from_data(np.zeros((0, *width), first.dtype.numpy)),
-        *[None if w is None else from_data(np.zeros(tuple(w.shape), w.dtype.numpy)) for w in (weight, bias)],
-    )
-    shape = (*first.shape[:-1], *weight.shape[:-1])
-    places = {
-        axis: place.everything(width[0]) if place.dim == first.ndim - 1 else place
-        for axis, place in first.places.items()
-    }
-    _count_products(call.ledger, prod(shape), int(width[0]), bias is not None)
-    call.ledger.keep(first)
-    return call.result(shape, places)
-
-
-def _count_products(ledger: Ledger, outputs: int, terms: int, bias: bool) -> None:
-    counts = ledger.open[-1]
-    counts.multiply_adds += outputs * terms
-    counts.real_multiply_adds += outputs * terms
-    counts.additions += outputs * max(terms - 1, 0)
-    counts.bias_additions += outputs if bias else 0
-
-
-@rule("matmul", "mm", "bmm", "mv", "__matmul__", "__rmatmul__")
-def _matmul(call: Call) -> Any:
-    a, b = call.args[:2] if call.name != "__rmatmul__" else call.args[1::-1]
-    if min(a.ndim, b.ndim) < 2:
-        return unknown(call)
-    if a.shape[-1] != b.shape[-2]:
-        raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied: {list(a.shape)} and {list(b.shape)}: the last size of "
-            "the first must be the last but one of the second"
-        )
-    lead = _broadcast("matmul", [tuple(a.shape[:-2]), tuple(b.shape[:-2])])
-    shape = (*lead, a.shape[-2], b.shape[-1])
-
-    def seen(tensor: Any, summed: int) -> tuple[dict[Axis, Place], tuple[int, ...]]:
-        length = tensor.shape[summed]
-        places = {
-            axis: place.everything(length) if place.dim == summed else place
-            for axis, place in _places(tensor).items()
-        }
-        return places, tuple(1 if dim == summed else size for dim, size in enumerate(tensor.shape))
-
-    places = met([seen(a, a.ndim - 1), seen(b, b.ndim - 2)], shape)
-    _count_products(call.ledger, prod(shape), int(a.shape[-1]), bias=False)
-    call.ledger.keep(a, b)
-    return call.ledger.tensor(shape, np.result_type(a.dtype.numpy, b.dtype.numpy), places)
-
-
-@rule("einsum", "addmm", "baddbmm", "bilinear", "dot", "outer")
-def _other_products(call: Call) -> Any:
-    call.ledger.note(said(NOT_COUNTED, name=call.name))
-    return unknown(call)
-
-
-@rule("__deepcopy__", "__reduce_ex__")
-def _copied(call: Call) -> Any:
-    raise ValuesRead(said(READS_ARRAY))

@@ -1,4 +1,4 @@
-"""A model's shadow: modules of the same code whose tensors have no memory, so that nothing of the model is used.
+"""A model's shadow: modules of the same code whose tensors have no memory, so that the model is left alone.
 
 Every module gets a twin of a subclass of its class, with a dict of its own: what a forward assigns, counts or
 appends lands in the twin. Hooks are left behind. Batches are not counted, lazy modules take their shapes in
@@ -19,9 +19,7 @@ from convforge.nn.parameter import is_lazy
 
 Caller = Callable[["Shadow", tuple[Any, ...], dict[str, Any]], Any]
 _HOOKS = tuple(
-    name
-    for name in vars(Module())
-    if name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called"))
+    name for name in vars(Module()) if name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called"))
 )
 
 
@@ -44,7 +42,11 @@ class Shadow(Module):
     original: Module
     caller: Caller
 
+    def __init_subclass__(cls) -> None:
+        """Not the module's own: some keep a list of their subclasses."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """A call of the module, written down."""
         return self.__dict__["caller"](self, args, kwargs)
 
     def forwarded(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -57,7 +59,10 @@ class Shadow(Module):
     def has_uninitialized_params(self) -> bool:
         """Whether a parameter or buffer waits for its shape."""
         state = self.__dict__
-        return any(isinstance(each, Unshaped) for each in (*state["_parameters"].values(), *state["_buffers"].values()))
+        return any(
+            isinstance(each, Unshaped)
+            for each in (*state["_parameters"].values(), *state["_buffers"].values())
+        )
 
     def reset_parameters(self) -> None:
         """There are no values to draw."""
@@ -83,7 +88,7 @@ class Shadows:
         for name, value in vars(module).items():
             if name in _HOOKS:
                 state[name] = HookDict() if isinstance(value, HookDict) else type(value)()
-            elif name not in ("_convolution", "_initialize_hook", "_load_hook"):
+            else:
                 state[name] = self.value(value)
         if "num_batches_tracked" in state["_buffers"]:
             state["_buffers"]["num_batches_tracked"] = None
@@ -101,9 +106,9 @@ class Shadows:
             twin = self._tensor(value)
             self._twins[id(value)] = twin
             return twin
-        if isinstance(value, types.MethodType) and isinstance(value.__self__, Module):
-            return types.MethodType(value.__func__, self.module(value.__self__))
         kind: Any = type(value)
+        if kind is types.MethodType and isinstance(value.__self__, Module):
+            return types.MethodType(value.__func__, self.module(value.__self__))
         if kind in (list, set):
             return kind([self.value(each) for each in value])
         if kind is tuple:
@@ -117,8 +122,12 @@ class Shadows:
     def _kind(self, kind: type) -> type:
         known = self._kinds.get(kind)
         if known is None:
-            names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
-            known = self._kinds[kind] = type(kind)(kind.__name__, (Shadow, kind), names)
+            names = {
+                "__module__": kind.__module__,
+                "__qualname__": kind.__qualname__,
+                "__doc__": kind.__doc__,
+            }
+            known = self._kinds[kind] = type.__new__(type(kind), kind.__name__, (Shadow, kind), names)
         return known
 
     def _tensor(self, tensor: Tensor) -> AbstractTensor:

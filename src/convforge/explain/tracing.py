@@ -1,4 +1,4 @@
-"""Facts about a whole model: its forward followed by shape, nothing computed and nothing in the model changed.
+"""Facts about a whole model: its forward followed by shape, nothing computed, nothing in the model changed.
 
     facts = trace_model(model, (1, 3, 224, 224))
     facts.calls[0].children …
@@ -9,40 +9,46 @@ The model's own Python code runs, once, in a shadow of the model (`shadow`) with
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+import convforge.explain.product_rules as _products
 import convforge.explain.view_rules as _views
 import convforge.explain.window_rules as _windows
 from convforge.autograd.dtype import DType
-from convforge.autograd.generator import fork_rng
+from convforge.autograd.generator import get_rng_state, set_rng_state
 from convforge.autograd.grad_mode import no_grad
-from convforge.autograd.stand_in import NoElements
+from convforge.autograd.stand_in import NoElementsError
 from convforge.errors import ConvArgumentError, ConvTypeError
-from convforge.explain.abstract import AbstractTensor, Counts, Ledger
+from convforge.explain.abstract import Counts, Ledger, Step, abstract_tensors
 from convforge.explain.places import Axis, Place
 from convforge.explain.receptive_field import ReceptiveField
-from convforge.explain.rules import ValuesRead
+from convforge.explain.rules import ValuesReadError
 from convforge.explain.shadow import Shadow, Shadows
 from convforge.explain.tracing_words import HOOKS, READS_ARRAY, Said, said
 from convforge.nn.module import Module
 
-del _views, _windows  # imported so that their rules are declared
+del _products, _views, _windows  # imported so that their rules are declared
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What elements of an output see along one axis of one input; `field` None: `reason` says why not."""
+    """What elements of an output see along one axis of one input.
+
+    dim: the output's dimension along which they see different parts; None where all see the same.
+    field: None where it is not described, and `reason` says why.
+    """
 
     input: int
     axis: int
+    dim: int | None
     field: ReceptiveField | None
     reason: Said | None
 
@@ -53,7 +59,8 @@ class ModuleCall:
 
     path: dotted, "" for the model. again: whether the module has been called before: its parameters are
     counted there. output_bytes: of the tensors that it returned. own_parameters, own_frozen: trained ones
-    and others that are the module's own and belong to no earlier one.
+    and others that are the module's own and belong to no earlier one. own_kept_bytes: activations that it
+    keeps for backward and none before it did.
     """
 
     path: str
@@ -69,6 +76,7 @@ class ModuleCall:
     own_real_multiply_adds: int
     own_additions: int
     own_bias_additions: int
+    own_kept_bytes: int
     seen: tuple[Seen, ...]
     notes: tuple[Said, ...]
     children: tuple[ModuleCall, ...]
@@ -87,6 +95,7 @@ class ModelFacts:
     parameter_bytes, buffer_bytes: of the whole model, called or not.
     stopped: where and why following ended before the model's end; None if it did not.
     unused: paths of modules with parameters that were never called.
+    steps: functions of tensors, in the order of their calls.
     """
 
     root: ModuleCall
@@ -101,6 +110,7 @@ class ModelFacts:
     training_bytes: int
     stopped: tuple[str, Said] | None
     unused: tuple[str, ...]
+    steps: tuple[Step, ...]
 
 
 @dataclass
@@ -132,20 +142,21 @@ class _Follower:
         """Runs the shadow's forward as a call of its module."""
         module = shadow.__dict__["original"]
         path = self.paths.get(id(module), type(module).__name__)
-        shapes = tuple(tuple(each.shape) for each in _tensors([*args, *kwargs.values()]))
+        shapes = tuple(tuple(each.shape) for each in abstract_tensors([*args, *kwargs.values()]))
         opened = _Open(path, shadow, id(module) in self.called, shapes, Counts())
         self.called.add(id(module))
         self.calls.append(opened)
         self.ledger.open.append(opened.counts)
+        self.ledger.modules.append(shadow)
         hooks = len(module._forward_hooks) + len(module._forward_pre_hooks)
         if hooks and not shadow.has_uninitialized_params():
             self.ledger.note(said(HOOKS, n=hooks))
         result: Any = None
         try:
             result = shadow.forwarded(args, kwargs)
-        except NoElements as error:
+        except NoElementsError as error:
             if self.stopped is None:
-                reason = error.said if isinstance(error, ValuesRead) else said(READS_ARRAY)
+                reason = error.said if isinstance(error, ValuesReadError) else said(READS_ARRAY)
                 self.stopped = (path, reason)
             raise
         except Exception as error:
@@ -154,13 +165,14 @@ class _Follower:
             raise
         finally:
             self.ledger.open.pop()
+            self.ledger.modules.pop()
             self.calls.pop()
             self._close(opened, result)
         return result
 
     def _close(self, opened: _Open, result: Any) -> None:
         module = opened.shadow.__dict__["original"]
-        tensors = _tensors([result])
+        tensors = abstract_tensors([result])
         trained = frozen = 0
         twins: dict[str, Any] = opened.shadow.__dict__["_parameters"]
         for name, parameter in module._parameters.items():
@@ -184,6 +196,7 @@ class _Follower:
             opened.counts.real_multiply_adds,
             opened.counts.additions,
             opened.counts.bias_additions,
+            opened.counts.kept_bytes,
             _seen(tensors[0].places) if tensors else (),
             tuple(opened.counts.notes),
             tuple(opened.children),
@@ -224,17 +237,9 @@ def trace_model(
     inputs = [ledger.input(at, *pair) for at, pair in enumerate(zip(shapes, dtypes, strict=True))]
     input_bytes = ledger.live_bytes
     shadow = follower.shadows.module(model)
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    try:
-        with fork_rng(), no_grad():
-            # The list is the only one that holds the inputs: the model may drop them.
-            shadow(*[inputs.pop(0) for _ in shapes])
-    except NoElements:
-        if follower.stopped is None:
-            raise
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
+    with _draws_taken_back(), no_grad(), contextlib.suppress(NoElementsError):
+        # The list is the only one that holds the inputs: the model may drop them.
+        shadow(*[inputs.pop(0) for _ in shapes])
     assert follower.root is not None
     parameters = {id(each): (each, path) for path, each in _named(model)}
     sizes = {key: follower.shadows.value(each).numel() for key, (each, _) in parameters.items()}
@@ -255,7 +260,23 @@ def trace_model(
             for path, module in model.named_modules()
             if id(module) not in follower.called and any(p is not None for p in module._parameters.values())
         ),
+        tuple(ledger.steps),
     )
+
+
+@contextlib.contextmanager
+def _draws_taken_back() -> Generator[None]:
+    """Puts the generators back to where they were, if the model's code drew from them."""
+    ours, python, numpy = get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
+    try:
+        yield
+    finally:
+        if bool((get_rng_state() != ours).any()):
+            set_rng_state(ours)
+        if random.getstate() != python:
+            random.setstate(python)
+        if str(np.random.get_state(legacy=False)) != str(numpy):
+            np.random.set_state(numpy)
 
 
 def _named(model: Module) -> list[tuple[str, Any]]:
@@ -280,28 +301,12 @@ def _shapes(input_size: Sequence[Any], batch: int | None) -> list[Shape]:
     return made if batch is None else [(batch, *shape[1:]) for shape in made]
 
 
-def _tensors(values: Sequence[Any]) -> list[AbstractTensor]:
-    found: list[AbstractTensor] = []
-    for value in values:
-        if isinstance(value, AbstractTensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += _tensors(value)
-        elif isinstance(value, dict):
-            found += _tensors(list(value.values()))
-    return found
-
-
 def _seen(places: dict[Axis, Place]) -> tuple[Seen, ...]:
     return tuple(
-        Seen(number, axis, place.field, place.reason) for (number, axis), place in sorted(places.items())
+        Seen(*axis, place.dim, place.field, place.reason)
+        for axis, place in sorted(places.items(), key=lambda item: item[0])
     )
 
 
 def _by(shapes: tuple[Shape, ...]) -> str:
     return ", ".join(str(list(shape)) for shape in shapes)
-
-
-def whole_jump(seen: Seen) -> Fraction | None:
-    """The jump of what is seen; None where it is not described."""
-    return None if seen.field is None else seen.field.jump

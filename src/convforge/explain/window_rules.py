@@ -29,10 +29,10 @@ def slid(tensor: AbstractTensor, steps: Sequence[Step]) -> dict[Axis, Place]:
     first = tensor.ndim - len(steps)
     places: dict[Axis, Place] = {}
     for axis, place in tensor.places.items():
+        places[axis] = place
         if place.dim is not None and place.dim >= first:
             step = steps[place.dim - first]
-            place = place.unknown(step) if isinstance(step, Said) else place.through(step)
-        places[axis] = place
+            places[axis] = place.unknown(step) if isinstance(step, Said) else place.through(step)
     return places
 
 
@@ -106,9 +106,7 @@ def _adaptive_pool(call: Call) -> Any:
     return _placed(call, outputs, _whole_where_one(first, steps, out.shape[-rank:]))
 
 
-def _whole_where_one(
-    first: AbstractTensor, steps: Sequence[Step], outs: Sequence[int]
-) -> dict[Axis, Place]:
+def _whole_where_one(first: AbstractTensor, steps: Sequence[Step], outs: Sequence[int]) -> dict[Axis, Place]:
     """An axis pooled to one element sees everything, from the input's first element to its last."""
     places = slid(first, steps)
     for axis, place in first.places.items():
@@ -124,7 +122,7 @@ def _stepped(call: Call, rank: int, steps: Sequence[Step], first: AbstractTensor
 
 
 def _placed(call: Call, outputs: Any, places: dict[Axis, Place]) -> Any:
-    listed: list[AbstractTensor] = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    listed: list[Any] = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     for each in listed:
         each.places = dict(places)
     if "max_pool" in call.name:
@@ -142,6 +140,16 @@ def _pad(call: Call) -> Any:
     before = numbers[::2][::-1]
     outputs.places = slid(first, [Window(1, 1, number) for number in before])
     return outputs
+
+
+@rule("pixel_shuffle", "pixel_unshuffle")
+def _shuffle(call: Call) -> Any:
+    first = call.first
+    # Broadcast zeros: moving their dimensions about copies nothing.
+    out = call.run(lambda each: from_data(np.broadcast_to(np.zeros((), each.dtype.numpy), each.shape)))
+    factor = int(call.args[1] if len(call.args) > 1 else next(iter(call.kwargs.values())))
+    step = Window(factor, factor, transposed=call.name == "pixel_shuffle")
+    return call.ledger.tensor(out.shape, first.dtype.numpy, slid(first, [step, step]))
 
 
 @rule("interpolate")

@@ -8,6 +8,7 @@ from typing import Any
 from convforge.explain.advice import (
     channels,
     dilations,
+    fields,
     groupings,
     kernels,
     norms,
@@ -21,10 +22,11 @@ from convforge.explain.advice.rule import Rule
 from convforge.explain.chain import in_a_row
 from convforge.explain.plain import as_plain
 from convforge.explain.report import Reported, Section
+from convforge.explain.sentence import Sentence
 from convforge.explain.words import Language, Words, language_of
 
 # In the order in which the notes take up the parameters.
-FAMILIES = (channels, kernels, strides, paddings, dilations, groupings, norms, transposed)
+FAMILIES = (channels, kernels, strides, paddings, dilations, fields, groupings, norms, transposed)
 RULES: dict[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.RULES}
 
 
@@ -42,6 +44,7 @@ class Advice(Reported):
 
     what: the layer, the stack, or the model's class. layers: how many were looked at.
     unmeasured: rules that only the clock can decide, where it was not asked.
+    stopped: why the model could be followed only in part; what came later was not looked at.
     """
 
     what: str
@@ -49,6 +52,7 @@ class Advice(Reported):
     layers: int
     findings: tuple[Finding, ...]
     unmeasured: tuple[str, ...]
+    stopped: Sentence | None
     language: Language | None
 
     def title(self, language: Language) -> str:
@@ -56,13 +60,19 @@ class Advice(Reported):
         return TITLE(language, what=self.what, n=self.layers, findings=len(self.findings))
 
     def sections(self, language: Language) -> list[Section]:
-        """One section a finding."""
-        found = [_section(finding, language) for finding in self.findings]
+        """One section a finding; the first of each rule says its principle."""
+        told: set[str] = set()
+        found: list[Section] = []
+        for finding in self.findings:
+            found.append(_section(finding, language, first=finding.rule not in told))
+            told.add(finding.rule)
         if not self.findings:
             found.append(Section(lines=(NOTHING(language),)))
         if self.unmeasured:
             names = ", ".join(self.unmeasured)
             found.append(Section(lines=(UNMEASURED(language, rules=names),)))
+        if self.stopped is not None:
+            found.append(Section(lines=(STOPPED(language, why=self.stopped(language)),)))
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,6 +87,10 @@ NOTHING = Words("No rule has anything to say.", "所有规则均无意见。")
 UNMEASURED = Words(
     "Not decided without measuring (measure=True, --measure): {rules}.",
     "需要实测才能判断（measure=True 或 --measure）：{rules}。",
+)
+STOPPED = Words(
+    "The model was followed in part only, and layers behind were not looked at: {why}.",
+    "只跟踪了模型的一部分，其后的层没有检查：{why}。",
 )
 NAMES: dict[Severity, Words] = {
     "error": Words("error", "错误"),
@@ -94,6 +108,12 @@ MEASURED = Words(
     "measured here: {before:.3g} ms → {after:.3g} ms ({share:.0%}), {threads} threads",
     "本机实测：{before:.3g} ms → {after:.3g} ms（{share:.0%}），{threads} 线程",
 )
+SLOWER_HERE = Words(
+    "so here it costs time: weigh that against what else it changes",
+    "因此在本机会更慢：请与其他变化一并权衡",
+)
+# A share of the time from which on a fix is said to be slower; less is noise.
+SLOWER = 1.03
 NOT_MEASURED = Words("time: not measured", "用时：未测量")
 
 
@@ -117,15 +137,27 @@ def advise(
 
     Raises what a call with such an input would raise, but for channels that do not fit: that is a finding.
     """
-    subject, what = subject_of(
+    subject, what, stopped = subject_of(
         model_or_layer, input_size, batch=batch, measure=measure, small_device=small_device
     )
-    findings = [finding for rule in RULES.values() for finding in rule.check(subject)]
+    # A module that is called twice on the same sizes has its findings once.
+    every = {
+        (finding.rule, finding.where, finding.what): finding
+        for rule in RULES.values()
+        for finding in rule.check(subject)
+    }
+    findings = list(every.values())
     order = {site.path: number for number, site in enumerate(subject.sites)}
     findings.sort(key=lambda f: (SEVERITIES.index(f.severity), order.get(f.where[0], 0)))
     unmeasured = () if measure else _undecided(subject.sites)
     return Advice(
-        what, subject.input_size, len(subject.sites), tuple(findings), unmeasured, language_of(language)
+        what,
+        subject.input_size,
+        len(subject.sites),
+        tuple(findings),
+        unmeasured,
+        stopped,
+        language_of(language),
     )
 
 
@@ -140,7 +172,7 @@ def principles(language: str | None = None) -> list[Principle]:
     return [Principle(rule.id, rule.principle(spoken)) for rule in RULES.values()]
 
 
-def _section(finding: Finding, language: Language) -> Section:
+def _section(finding: Finding, language: Language, *, first: bool) -> Section:
     where = ", ".join(path for path in finding.where if path)
     layers = in_a_row(finding.layers)
     bracket = f" [{finding.rule}]"
@@ -163,8 +195,11 @@ def _section(finding: Finding, language: Language) -> Section:
                 threads=timing.threads,
             )
         )
+        if share > SLOWER:
+            lines.append(SLOWER_HERE(language))
     elif RULES[finding.rule].speaks_of_speed:
         lines.append(NOT_MEASURED(language))
-    lines.append(WHY(language, principle=RULES[finding.rule].principle(language)))
+    if first:
+        lines.append(WHY(language, principle=RULES[finding.rule].principle(language)))
     lines.append(DRAW(language, name=finding.drawing.name))
     return Section(heading, tuple(lines))

@@ -87,7 +87,7 @@ def fuse_norm(subject: Subject) -> Iterator[Finding]:
             "fuse-norm",
             "advice",
             (site.path, site.norm.path),
-            (site.layer.text, repr(site.norm.module)),
+            (site.layer.text, f"{type(site.norm.module).__name__}({site.norm.module.num_features})"),
             say(CAN_FUSE, norm=site.norm.path, elements=elements, bytes=traffic),
             {"elements": elements, "bytes": 2 * site.costs.output_bytes},
             Fix((replace(site.layer, bias=True),), say(FUSED, products=elements, bytes=traffic)),

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convforge.explain.advice.finding import DrawingName, DrawingRequest, Timing
+from convforge.errors import ConvArgumentError, ConvShapeError
+from convforge.explain.advice.finding import DrawingName, DrawingRequest, Fix, Timing
 from convforge.explain.costs import Costs, costs_of, costs_of_spec
 from convforge.explain.measure import LARGEST_BYTES, layer_call, milliseconds
 from convforge.explain.receptive_field import ReceptiveField
 from convforge.explain.table import shape_text
 from convforge.problem import ConvLayer, ConvSpec
+from convforge.problem.layer import LayerPadding
 from convforge.runtime import get_num_threads
 
 
@@ -55,22 +57,25 @@ class Site:
 class Subject:
     """Everything that is advised on.
 
+    sites: all, in the order of their calls.
     chains: runs of sites in which the output of each goes, through nothing that mixes neighbours, to the
         next and nowhere else. Every site is in one chain.
     input_size: of the whole, spatial.
     """
 
+    sites: tuple[Site, ...]
     chains: tuple[tuple[Site, ...], ...]
     input_size: tuple[int, ...]
     measure: bool
     small_device: bool
 
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """All, in the order of their calls."""
-        return tuple(site for chain in self.chains for site in chain)
+    def timed(self, site: Site, fix: Fix | None) -> Timing | None:
+        """A site as it is and fixed, measured side by side; None if not asked to, or too large."""
+        return None if fix is None else self.timed_layers((site.layer,), fix.layers, site.spec)
 
-    def timed(self, before: Sequence[ConvLayer], after: Sequence[ConvLayer], spec: ConvSpec) -> Timing | None:
+    def timed_layers(
+        self, before: Sequence[ConvLayer], after: Sequence[ConvLayer], spec: ConvSpec
+    ) -> Timing | None:
         """Both measured side by side on inputs of the spec's; None if not asked to, or too large."""
         held = max(held_bytes(layers, spec) for layers in (before, after))
         if not self.measure or held > LARGEST_BYTES:
@@ -83,6 +88,24 @@ class Subject:
             return None
         before_ms, after_ms = milliseconds((before, after))
         return Timing(before_ms, after_ms, get_num_threads())
+
+
+def possible(make: Callable[..., Fix], *arguments: Any) -> Fix | None:
+    """The fix that `make(*arguments)` gives; None where its layers cannot be called on the input.
+
+    A padding mode asks for a minimal size, and a larger kernel may not fit: a finding without a fix.
+    """
+    try:
+        return make(*arguments)
+    except (ConvShapeError, ConvArgumentError):
+        return None
+
+
+def padding_of(pairs: Sequence[tuple[int, int]]) -> LayerPadding:
+    """As a layer has it: one number an axis where both sides are alike, else the pairs."""
+    if all(before == after for before, after in pairs):
+        return tuple(before for before, _ in pairs)
+    return tuple(pairs)
 
 
 def spans_of(layer: ConvLayer) -> tuple[int, ...]:
