@@ -40,7 +40,7 @@ demo: $(STAMPS)/image
 	@$(BIN)/convforge apply --demo --layer "$(DEMO_LAYER)" --seed 2 --init xavier_normal --out out/demo.png
 
 test: $(STAMPS)/test $(STAMPS)/counters
-	@$(RUN) -m pytest -n $(JOBS) $(TEST_ARGS)
+	@$(RUN) -m pytest -n $(JOBS) --dist loadgroup $(TEST_ARGS)
 
 bench: $(STAMPS)/bench
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
