@@ -236,7 +236,7 @@ class Asked:
         self.name, self.layers, self.input_size = name, layers, input_size
 
 
-@pytest.mark.parametrize("name", [name for name in draw.DRAWINGS if name != "tile_plan"])
+@pytest.mark.parametrize("name", [name for name in draw.DRAWINGS if name not in ("tile_plan", "blocks")])
 @pytest.mark.parametrize(
     ("layers", "size"),
     [

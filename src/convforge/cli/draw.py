@@ -74,8 +74,9 @@ def _arguments(name: str, options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {
         "language": options.language,
         "theme": options.theme,
-        "numbers": not options.no_numbers,
     }
+    if options.no_numbers:
+        found["numbers"] = False
     if options.mode is not None:
         mode = checked_padding_mode(options.mode)
         layers = [replace(layer, padding_mode=mode) for layer in layers]
