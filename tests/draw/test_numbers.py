@@ -15,11 +15,12 @@ from convforge import draw
 from convforge.draw.cell import MOST_CHANNELS
 from convforge.draw.equation import MOST_TERMS
 from convforge.draw.numbers import short, small_input, small_weight
+from convforge.draw.size_formula import MOST_POSITIONS
 from convforge.draw.subject import subject_of
 from convforge.draw.three_ways import single_channel, three_ways
 from convforge.explain import as_layer
 from convforge.plan import explain
-from convforge.problem import ConvLayer, padding_map
+from convforge.problem import ConvLayer, padded_size, padding_map
 from convforge.reference import grad_input, grad_weight, output
 from convforge.schedule import ChannelsSchedule, GatherSchedule
 from convforge.schedule.split_bf16 import SplitSchedule
@@ -120,6 +121,8 @@ def test_windows_lie_where_the_formula_says(case) -> None:
     for axis in range(spec.rank):
         assert drawn.said(f"formula-{axis}").endswith(f"= {spec.output_size[axis]}")
         count = spec.input_size[axis] if spec.transposed else spec.output_size[axis]
+        if padded_size(spec)[axis] > MOST_POSITIONS:
+            continue  # the middle is left out
         assert len(drawn.names(f"window{axis}-")) == count * spec.kernel_size[axis]
         for i, tap in product(range(count), range(spec.kernel_size[axis])):
             at = i * layer.stride[axis] + tap * layer.dilation[axis] - spec.padding[axis][0]

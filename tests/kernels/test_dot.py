@@ -254,7 +254,7 @@ def test_every_kernel_compiles_and_needs_nothing_from_outside(
         kernel(target, products, instruction_of(products, target), output).emit(target.triple), target
     )
     if target is not ARM:
-        link(code)
+        link([code])
 
 
 def test_a_kernel_says_what_it_is() -> None:
