@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from convforge._version import __version__
-from convforge.cli import apply, cache, info, tune
+from convforge.cli import apply, cache, draw, info, tune
 from convforge.cli.failure import CliError
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
 
 COMMANDS = {
     "apply": (apply, "apply a convolution layer to photographs and draw before and after"),
+    "draw": (draw, "draw what a layer does, as SVG: padding, matrix, receptive field and more"),
     "tune": (tune, "measure how a layer or a model runs fastest here, and remember it"),
     "info": (info, "say what is installed, what processor this is, and where the cache is"),
     "cache": (cache, "show or clear the compiled kernels on disk"),

@@ -85,6 +85,16 @@ class AxisTrace:
         """The contacts of an output position, by tap."""
         return self._contacts[output]
 
+    def window(self, index: int) -> tuple[int, ...]:
+        """Positions of the kernel's taps, by tap, counted from the start of the unpadded axis.
+
+        Of a plain layer, where output `index` reads the input; of a transposed one, where input `index` writes
+        to the output, what padding cuts off included.
+        """
+        return tuple(
+            index * self.stride + tap * self.dilation - self.padding[0] for tap in range(self.kernel_size)
+        )
+
     @cached_property
     def readers(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """(output, tap) of every contact of each input element: the other direction."""
