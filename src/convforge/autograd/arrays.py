@@ -14,6 +14,12 @@ from .tensor import Tensor, from_data
 F = TypeVar("F", bound=Callable[..., Any])
 _ndarray = np.ndarray
 
+stand_ins: set[type] = set()
+"""Classes of tensors without memory (`stand_in`): a function that is given one does not run."""
+
+looked_at: set[type] = {np.ndarray, list, tuple}
+"""Classes of arguments for which a function's arguments are looked through: those, and `stand_ins`."""
+
 
 def array_api(function: F) -> F:
     """Let `function` of Tensors also take ndarrays, alone or in lists.
@@ -25,16 +31,21 @@ def array_api(function: F) -> F:
     def either(*args: Any, **kwargs: Any) -> Any:
         for each in args:
             kind = each.__class__
-            if kind is _ndarray or kind is list or kind is tuple:
+            if kind is not Tensor and kind in looked_at:
                 break
         else:
             if not kwargs:
                 return function(*args)
             for each in kwargs.values():
-                if each.__class__ is _ndarray:
+                kind = each.__class__
+                if kind is _ndarray or kind in stand_ins:
                     break
             else:
                 return function(*args, **kwargs)
+        if stand_ins:
+            stand_in = stand_in_of(args, kwargs)
+            if stand_in is not None:
+                return stand_in.take_over(function.__name__, function, args, kwargs)
         seen = _Seen()
         args = tuple([seen.tensor(each) for each in args])
         kwargs = {name: seen.tensor(each) for name, each in kwargs.items()}
@@ -42,6 +53,19 @@ def array_api(function: F) -> F:
         return plain(result) if seen.arrays and not seen.tensors else result
 
     return either  # type: ignore[return-value]
+
+
+def stand_in_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The first tensor without memory among the arguments, in lists too; None if there is none."""
+    for each in (*args, *kwargs.values()):
+        kind = each.__class__
+        if kind in stand_ins:
+            return each
+        if kind is list or kind is tuple:
+            for inner in each:
+                if inner.__class__ in stand_ins:
+                    return inner
+    return None
 
 
 class _Seen:

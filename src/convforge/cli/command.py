@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from convforge._version import __version__
-from convforge.cli import apply, cache, draw, info, tune
+from convforge.cli import (
+    advise,
+    apply,
+    cache,
+    compare,
+    draw,
+    explain,
+    info,
+    reconcile,
+    solve,
+    summary,
+    tune,
+)
 from convforge.cli.failure import CliError
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
@@ -18,6 +30,12 @@ DONE, FAILED, INTERRUPTED = 0, 2, 130
 COMMANDS = {
     "apply": (apply, "apply a convolution layer to photographs and draw before and after"),
     "draw": (draw, "draw what a layer does, as SVG: padding, matrix, receptive field and more"),
+    "explain": (explain, "a layer's sizes, costs and receptive field, with the numbers filled in"),
+    "summary": (summary, "a model's layers in a table: shapes, parameters, costs, receptive fields"),
+    "compare": (compare, "two layers, stacks or models side by side, with the time that they take here"),
+    "advise": (advise, "what the principles of choosing parameters say about a layer or a model"),
+    "solve": (solve, "the parameters that lead to a wanted output size or receptive field"),
+    "reconcile": (reconcile, "our counts beside those of other tools, each difference explained"),
     "tune": (tune, "measure how a layer or a model runs fastest here, and remember it"),
     "info": (info, "say what is installed, what processor this is, and where the cache is"),
     "cache": (cache, "show or clear the compiled kernels on disk"),

@@ -12,16 +12,12 @@ and this number of threads; `convforge cache --clear` forgets them.
 from __future__ import annotations
 
 import argparse
-import importlib
-import sys
 from typing import Any
 
 from convforge import runtime
-from convforge.cli.convolve import construct, refusals_of, refuse_huge
+from convforge.cli.convolve import refuse_huge
 from convforge.cli.failure import CliError, readable, reason
-from convforge.cli.layer_option import read_layer
-
-_LONGEST_AXES = 5
+from convforge.cli.model_option import read_layer_or_model, read_shape
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         setting = checked_precision(options.precision, "--precision")
     except RuntimeError as error:
         raise CliError(error) from None
-    model: Any = drawn_layer(options.what, shape) if "(" in options.what else read_model(options.what)
+    model: Any = read_layer_or_model(options.what, shape, "tune")
     assert isinstance(model, nn.Module)
     size_bytes = 4
     for size in shape:
@@ -75,45 +71,3 @@ def run(options: argparse.Namespace) -> int:
     folder = runtime.cache_info()["folder"]
     print(f"\nkept in {readable(folder)}" if folder else "\nkept nowhere: there is no cache folder")
     return 0
-
-
-def read_shape(text: str, batch: int) -> tuple[int, ...]:
-    """(batch, channels, *sizes) of "3x224x224". Raises CliError."""
-    words = text.lower().replace(",", "x").split("x")
-    if not all(word.isascii() and word.isdecimal() for word in words) or not 2 <= len(words) <= _LONGEST_AXES:
-        raise CliError(f"--input {text!r}: write channels and sizes with x between them, as in 3x224x224")
-    shape = (batch, *map(int, words))
-    if min(shape) < 1:
-        raise CliError(f"--input {text!r} in batches of {batch}: sizes must be positive: use 1 or more")
-    return shape
-
-
-def drawn_layer(text: str, shape: tuple[int, ...]) -> Any:
-    """The layer that the text describes, with drawn weights; a lazy one takes its channels from the input."""
-    layer = read_layer(text)
-    with refusals_of(layer):
-        return construct(layer, shape[1])
-
-
-def read_model(text: str) -> Any:
-    """What MODULE:NAME names: a module, or what a function without arguments returns. Raises CliError."""
-    from convforge.nn import Module
-
-    module_name, _, name = text.partition(":")
-    if not module_name or not name:
-        raise CliError(
-            f'tune {text!r}: neither a layer, "Conv2d(3, 8, 3)", nor a model, MODULE:NAME, as in mynet:build'
-        )
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # the folder that the command was called in, as `python -m` has it
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-        model = found if isinstance(found, Module) else found()
-    except Exception as error:  # whatever the user's own code raises
-        raise CliError(f"tune {text!r}: {type(error).__name__}: {reason(error)}") from None
-    if not isinstance(model, Module):
-        raise CliError(
-            f"tune {text!r}: gives {type(model).__name__}: name a convforge.nn.Module, or a function that "
-            "returns one"
-        )
-    return model
