@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 class ConvforgeError(Exception):
     """Base of all errors that convforge raises on purpose."""
@@ -36,3 +39,22 @@ class UnsupportedDtypeError(ConvforgeError, NotImplementedError):
 
 class ConvMemoryError(ConvforgeError, MemoryError, RuntimeError):
     """An array that there is no memory for: RuntimeError as in PyTorch, MemoryError as in NumPy."""
+
+
+def one_line(text: object) -> str:
+    """The text without line breaks or other characters that move the cursor."""
+    words = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
+def readable(path: Path | str) -> str:
+    """A path as it can be printed: file names may hold bytes of no encoding, and line breaks."""
+    name = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
+def reason(error: BaseException) -> str:
+    """An exception's text, or its name where it has none."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return one_line(error) or type(error).__name__

@@ -12,11 +12,13 @@ from typing import NoReturn
 from convforge._version import __version__
 from convforge.cli import (
     advise,
+    animate,
     apply,
     cache,
     compare,
     draw,
     explain,
+    feature_maps,
     info,
     reconcile,
     solve,
@@ -30,6 +32,8 @@ DONE, FAILED, INTERRUPTED = 0, 2, 130
 COMMANDS = {
     "apply": (apply, "apply a convolution layer to photographs and draw before and after"),
     "draw": (draw, "draw what a layer does, as SVG: padding, matrix, receptive field and more"),
+    "animate": (animate, "animate what a layer does, as animated SVG, GIF or PNG"),
+    "feature-maps": (feature_maps, "draw a photograph before a layer and its feature maps after it"),
     "explain": (explain, "a layer's sizes, costs and receptive field, with the numbers filled in"),
     "summary": (summary, "a model's layers in a table: shapes, parameters, costs, receptive fields"),
     "compare": (compare, "two layers, stacks or models side by side, with the time that they take here"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from convforge.errors import ConvforgeError, one_line, readable, reason
+
+__all__ = ["CliError", "one_line", "readable", "reason", "refusals"]
 
 
 class CliError(Exception):
@@ -13,20 +17,10 @@ class CliError(Exception):
         super().__init__(one_line(text))
 
 
-def one_line(text: object) -> str:
-    """The text without line breaks or other characters that move the cursor."""
-    words = " ".join(str(text).split())
-    return "".join(letter if letter.isprintable() else "?" for letter in words)
-
-
-def readable(path: Path | str) -> str:
-    """A path as it can be printed: file names may hold bytes of no encoding, and line breaks."""
-    name = os.fsencode(path).decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
-
-
-def reason(error: BaseException) -> str:
-    """An exception's text, or its name where it has none."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return one_line(error) or type(error).__name__
+@contextmanager
+def refusals(before: str = "") -> Generator[None]:
+    """What the library refuses, as the command line says it: in one line, after the option it is about."""
+    try:
+        yield
+    except ConvforgeError as error:
+        raise CliError(f"{before} {reason(error)}".strip()) from None

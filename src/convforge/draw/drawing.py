@@ -10,6 +10,7 @@ from convforge.draw.measure import text_width
 from convforge.draw.shapes import Area, Cell, Shape
 from convforge.draw.svg import NAMESPACE, Element, element, number
 from convforge.draw.theme import FONT, Theme, checked_theme, style_sheet
+from convforge.draw.whole_file import write_whole
 from convforge.explain.words import Language
 
 MARGIN = 28.0
@@ -32,18 +33,20 @@ class Drawing:
         """The whole SVG file as text."""
         return f"{self.root}\n"
 
-    def save(self, path: str | Path) -> Path:
-        """Write it to a file, whose suffix says as what; missing folders are made. Returns the path.
+    def save(self, path: str | Path, *, scale: float = 2.0) -> Path:
+        """Write it to a file, whose suffix says as what: .svg, .png or .pdf. Returns the path.
 
-        Raises ValueError for a suffix that is not written.
+        scale: pixels an SVG unit, of a PNG. Missing folders are made; the file is whole or not there.
+
+        Raises ValueError for a suffix that is not written, and an error that names the extra where a library
+        is missing.
         """
         # Converters stand above drawings and import them.
         from convforge.draw.export import encoded
 
         path = Path(path)
-        data = encoded(self, path.suffix.lower())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        data = encoded(self, path.suffix, scale)
+        write_whole(path, lambda file: file.write(data))
         return path
 
     def _repr_svg_(self) -> str:

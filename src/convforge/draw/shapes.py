@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, replace
 from math import hypot
 
@@ -210,7 +211,53 @@ class Line:
         return found
 
 
-Shape = Cell | Label | Line
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of pixels, part of the file itself. png: the bytes of a PNG; alt: said in its place.
+
+    Where it is drawn larger than it is, its pixels stay squares.
+    """
+
+    area: Area
+    png: bytes
+    alt: str
+    name: str = ""
+
+    def moved(self, dx: float, dy: float) -> Picture:
+        """The same picture elsewhere."""
+        return replace(self, area=self.area.moved(dx, dy))
+
+    @property
+    def bounds(self) -> Area:
+        """What it covers."""
+        return self.area
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """It has its own colours."""
+        return ()
+
+    def elements(self) -> list[Element]:
+        """The image, as a data address."""
+        a = self.area
+        wide = int.from_bytes(self.png[16:20], "big")  # of the PNG's header
+        return [
+            element(
+                "image",
+                element("title", self.alt),
+                data_picture=self.name or None,
+                x=a.x,
+                y=a.y,
+                width=a.width,
+                height=a.height,
+                preserveAspectRatio="none",
+                style="image-rendering:pixelated" if a.width >= wide else None,
+                href=f"data:image/png;base64,{b64encode(self.png).decode()}",
+            )
+        ]
+
+
+Shape = Cell | Label | Line | Picture
 
 
 def _head(before: Point, tip: Point, length: float = 7.0, half: float = 3.2) -> str:

@@ -3,7 +3,8 @@
     element("g", element("rect", x=1.50, width=40, class_="input"), data_cell="input-0-3")
     <g data-cell="input-0-3"><rect x="1.5" width="40" class="input"/></g>
 
-No fonts, pictures, scripts or addresses are written: a file stands alone, and opens without a network.
+No fonts, scripts or addresses are written, and pictures lie in the file: it stands alone, and opens without
+a network.
 """
 
 from __future__ import annotations

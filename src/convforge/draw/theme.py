@@ -111,6 +111,9 @@ LINES: dict[str, Style] = {
     "rule": Style(_NONE, ("#dfe3e8", "#2c343e"), 1),
     "measure": Style(_NONE, ("#4d5762", "#b3bdc8"), 1),
     "frame": Style(_NONE, ("#1d2733", "#e8ecf1"), 2.2),
+    # Over photographs, which no theme changes: a light line within a dark one.
+    "halo": Style(_NONE, ("#101418", "#101418"), 5),
+    "field": Style(_NONE, ("#ffd23f", "#ffd23f"), 2.2),
     "link-group0": Style(_NONE, _BLUE, 1.5),
     "link-group1": Style(_NONE, _ORANGE, 1.5),
     "link-group2": Style(_NONE, _GREEN, 1.5),
