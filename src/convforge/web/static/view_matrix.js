@@ -1,0 +1,85 @@
+// The layer as an explicit matrix: rows outputs, columns inputs, every tap on a diagonal.
+
+import { matrixOf, multiplied, positions } from "./core.js";
+import { Cells, figure, grid, number, place, widthIn } from "./figure.js";
+import { channelBar, chosen } from "./view_trace.js";
+import { make } from "./controls.js";
+import { say } from "./words.js";
+
+const MOST_CELLS = 4096;
+const MOST_HEIGHT = 620;
+
+/** Draws the view. */
+export function draw(root, app) {
+  const { spec, axes, numbers } = app.model;
+  const pick = chosen(app);
+  const bar = channelBar(app, pick);
+  const push = make("span", { class: "push" });
+  push.append(app.downloadButton());
+  bar.append(push);
+  const rows = positions(spec.output_size).length;
+  const columns = positions(spec.input_size).length;
+  const words = make("p", { class: "words", "data-testid": "matrix-words" }, say(rows * columns > MOST_CELLS ? "matrix_large" : "matrix_words", { rows, columns }));
+  root.replaceChildren(bar, words);
+  if (!rows || rows * columns > MOST_CELLS) return;
+  const matrix = matrixOf(spec, axes, numbers, pick.out, pick.in);
+  const inside = columns;
+  const x = numbers.input.slice(pick.in * inside, (pick.in + 1) * inside);
+  const panels = make("div", { class: "scroll" });
+  const says = make("p", { class: "says", "data-testid": "says" });
+  root.append(panels, says);
+  drawMatrix(panels, says, { spec, matrix, x, width: widthIn(root) });
+}
+
+/** The matrix with the input above its columns and the output at the end of its rows. */
+export function drawMatrix(root, says, { spec, matrix, x, width, name = "matrix" }) {
+  const [outputs, inputs] = [positions(spec.output_size), positions(spec.input_size)];
+  const y = multiplied(matrix, x);
+  const fitting = Math.min(Math.floor((width - 60) / (inputs.length + 2)), Math.floor(MOST_HEIGHT / outputs.length));
+  const pixels = Math.max(10, Math.min(32, fitting - 2));
+  const size = { pixels, indexed: false };
+  const cell = ([r, c]) => {
+    const entry = matrix[r].get(c);
+    const label = say("matrix_cell", { row: place(outputs[r]), column: place(inputs[c]), value: entry ? number(entry.value) : 0 });
+    return entry ? { kind: "kernel", text: number(entry.value), label } : { kind: "blank", text: pixels > 15 ? "0" : "", label };
+  };
+  const body = grid({ ...size, name, title: say("view_matrix"), size: [outputs.length, inputs.length], first: [0, 0], cell });
+  const above = grid({
+    ...size, name: `${name}-x`, title: "x", size: [1, inputs.length], first: [0, 0],
+    cell: ([, c]) => ({ kind: "input", text: number(x[c]), label: say("cell_input", { at: place(inputs[c]), value: number(x[c]) }) }),
+  });
+  const beside = grid({
+    ...size, name: `${name}-y`, title: "y", size: [outputs.length, 1], first: [0, 0],
+    cell: ([r]) => ({ kind: "output", text: number(y[r]), label: say("cell_output", { at: place(outputs[r]), value: number(y[r]) }) }),
+  });
+  root.innerHTML =
+    `<div class="matrix"><div class="of-x">${figure("xᵀ", `${inputs.length}`, above.markup, "x")}</div>` +
+    `<div class="of-m">${figure("M", `${outputs.length} × ${inputs.length}`, body.markup, "m")}</div>` +
+    `<div class="of-y">${figure("y", `${outputs.length}`, beside.markup, "y")}</div></div>`;
+  const show = (panel, at) => {
+    const row = panel === `${name}-x` ? null : at[0];
+    const column = panel === `${name}-y` ? null : at[1];
+    const lit = { [name]: [], [`${name}-x`]: [], [`${name}-y`]: [] };
+    const light = (r, c) => {
+      lit[name].push([`${r},${c}`, "hot"]);
+      lit[`${name}-x`].push([`0,${c}`, "hot"]);
+      lit[`${name}-y`].push([`${r},0`, "hot"]);
+    };
+    if (panel === name) light(row, column);
+    else if (row !== null && panel === `${name}-y`) matrix[row].forEach((_, c) => light(row, c));
+    else matrix.forEach((entries, r) => entries.has(column) && light(r, column));
+    cells.light(lit);
+    if (panel !== name) {
+      says.textContent = root.querySelector(`[data-testid="${panel}:${at}"]`).getAttribute("aria-label");
+      return;
+    }
+    const entry = matrix[row].get(column);
+    const named = { row: place(outputs[row]), column: place(inputs[column]) };
+    says.textContent = entry
+      ? say("says_entry", { ...named, value: number(entry.value), taps: entry.taps.map(place).join(" + ") })
+      : say("says_no_entry", named);
+  };
+  const cells = new Cells(root, { point: show, leave: () => cells.light({}), choose: show });
+  return y;
+}
+
