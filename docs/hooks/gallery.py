@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 import convforge
 from convforge import draw, nn
 from convforge.draw import blocks
+from convforge.draw.animation import Animation
 from convforge.draw.animations import animation
+from convforge.draw.drawing import Drawing
 from convforge.draw.feature_maps import feature_maps, receptive_field_on
 from convforge.draw.filters import named_filter
-
-
-class Picture(Protocol):
-    """A drawing or an animation."""
-
-    @property
-    def svg(self) -> str:
-        """The whole file."""
-        ...
 
 
 def by_hand() -> nn.Conv1d:
@@ -35,7 +28,7 @@ DILATED = ["Conv1d(1, 1, 3, padding=2, dilation=2)"] * 3
 MIXED = [f"Conv1d(1, 1, 3, padding={d}, dilation={d})" for d in (1, 2, 3)]
 VGG = ["Conv2d(3, 8, 3, padding=1)", "Conv2d(8, 16, 3, stride=2, padding=1)", "Conv2d(16, 16, 3, padding=1)"] * 2
 
-GALLERY: dict[str, Callable[..., Picture]] = {
+GALLERY: dict[str, Callable[..., Drawing | Animation]] = {
     "by-hand": lambda **said: draw.cell(by_hand(), 16, x=np.arange(16.0)[None], at=0, **said),
     "by-hand-moving": lambda **said: animation(
         "sliding", layer=by_hand(), input_size=8, x=np.arange(8.0)[None], **said

@@ -105,17 +105,25 @@ def run_page(page: Path, folder: Path) -> Iterator[Said]:
     blocks = blocks_of(text)
     program: dict[str, Any] = {"__name__": "__main__"}
     with _settings(name_of(page).partition("/")[0], folder):
-        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        for number, block in enumerate(blocks):
             if block.info == "python":
                 printed = _printed(page, block, program)
-                shown = following is not None and following.info == "text"
-                if shown and not text[block.end + 3 : following.start].replace("```text", "").strip():
-                    yield Said(block.line, printed, following.code, (following.start, following.end))
+                shown = _output_of(block, blocks[number + 1 : number + 2], text)
+                if shown is not None:
+                    yield Said(block.line, printed, shown.code, (shown.start, shown.end))
                 elif printed or SHOWN_BEHIND.search(block.code):
                     promised = " ".join(SHOWN_BEHIND.findall(block.code)).split()
                     yield Said(block.line, " ".join(printed.split()), " ".join(promised), None)
             elif block.info == "console":
                 yield from _console(block)
+
+
+def _output_of(block: Block, following: list[Block], text: str) -> Block | None:
+    """The ```text block right after a block, nothing but blank lines between."""
+    if not following or following[0].info != "text":
+        return None
+    between = text[block.end + len("```") : following[0].start - len("```text\n")]
+    return None if between.strip() else following[0]
 
 
 def _printed(page: Path, block: Block, program: dict[str, Any]) -> str:
@@ -131,7 +139,10 @@ def _console(block: Block) -> Iterator[Said]:
         words = shlex.split(found[1].replace("\\\n", " "))
         assert words[0] == "convforge", f"line {block.line}: only convforge is run, not {words[0]}"
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            status = main(words[1:])
+            try:
+                status = main(words[1:])
+            except SystemExit as done:  # as argparse ends --help
+                status = int(done.code or 0)
         assert status == 0, f"line {block.line}: {found[1]} ended with {status}"
         yield Said(block.line, out.getvalue(), found[2], (block.start + found.start(2), block.start + found.end(2)))
 
@@ -140,13 +151,18 @@ def _console(block: Block) -> Iterator[Said]:
 def _settings(language: str, folder: Path) -> Iterator[None]:
     """The page's language, an empty folder, and everything as it was afterwards."""
     before, modules, path = Path.cwd(), set(sys.modules), list(sys.path)
-    threads = convforge.get_num_threads()
+    threads, columns = convforge.get_num_threads(), os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100"  # argparse lays out its help for the terminal
     os.chdir(folder)
     set_language(language)
     try:
         yield
     finally:
         os.chdir(before)
+        if columns is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = columns
         set_language(None)
         convforge.set_num_threads(threads)
         convforge.set_float32_matmul_precision("highest")
