@@ -12,7 +12,9 @@ from typing import Any
 
 from griffe import Extension, Object
 
-ARGUMENT = re.compile(r"(?:^|(?<=[.;)] ))(\*{0,2}[a-z_]\w*(?:, \*{0,2}[a-z_]\w*)*): ")
+NAME = r"\*{0,2}[a-z_]\w*"
+# At the start of a line, or after the end of what is said about another one.
+ARGUMENT = re.compile(rf"(?:^|(?<=[.;] ))({NAME}(?:, {NAME})*): ", re.MULTILINE)
 RAISES = re.compile(r"^(Raises|Source:|See also)\b:?")
 
 
@@ -38,18 +40,20 @@ def _paragraph(text: str) -> str:
     # An indented example right below its sentence needs the blank line that Markdown asks for.
     for number, line in enumerate(lines):
         if line.startswith("    ") and number and not lines[number - 1].startswith("    "):
-            code = [line for line in lines[number:]]
+            code = lines[number:]
             if all(each.startswith("    ") for each in code) and "  " in line.strip():
                 return f"{_paragraph(chr(10).join(lines[:number]))}\n\n{chr(10).join(code)}"
     if re.search(r"\S {2,}\S", text) and len(lines) > 1:
         # Columns are drawn with spaces: a table or a picture.
         return "\n".join(f"    {line}" for line in lines)
-    joined = " ".join(line.strip() for line in lines)
-    if ARGUMENT.match(joined):
-        starts = [found.start() for found in ARGUMENT.finditer(joined)]
-        pieces = [joined[a:b].strip() for a, b in zip(starts, [*starts[1:], len(joined)])]
-        return "\n".join(ARGUMENT.sub(lambda found: f"- **{_escaped(found[1])}**: ", piece) for piece in pieces)
-    return RAISES.sub(lambda found: f"**{found[1].rstrip(':')}**", joined)
+    text = "\n".join(line.strip() for line in lines)
+    starts = [found.start() for found in ARGUMENT.finditer(text)]
+    if not starts:
+        return RAISES.sub(lambda found: f"**{found[1].rstrip(':')}**", " ".join(text.splitlines()))
+    pieces = [" ".join(text[a:b].split()) for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+    items = [ARGUMENT.sub(lambda found: f"- **{_escaped(found[1])}**: ", piece, count=1) for piece in pieces]
+    before = " ".join(text[: starts[0]].split())
+    return "\n\n".join(part for part in (before, "\n".join(items)) if part)
 
 
 def _escaped(name: str) -> str:

@@ -21,7 +21,7 @@ TIMES = Path(__file__).with_name("evidence_times.json")
 LINE = re.compile(r"^@evidence ([\w-]+)$", re.MULTILINE)
 MACHINE = re.compile(r"^@evidence-machine$", re.MULTILINE)
 
-EXAMPLE = Words("**Example.** {layers} on {size}.", "**例子**：输入为 {size} 时的 {layers}。")
+EXAMPLE = Words("**Example.** {layers} on an input of {size}.", "**例子**：{layers}，输入 {size}。")
 FOUND = Words("**Found.** {what}", "**发现**：{what}")
 INSTEAD = Words("**Instead.** {layers}", "**改为**：{layers}")
 EFFECT = Words("**Effect.** {effect}.", "**效果**：{effect}。")

@@ -26,7 +26,11 @@ def by_hand() -> nn.Conv1d:
 
 DILATED = ["Conv1d(1, 1, 3, padding=2, dilation=2)"] * 3
 MIXED = [f"Conv1d(1, 1, 3, padding={d}, dilation={d})" for d in (1, 2, 3)]
-VGG = ["Conv2d(3, 8, 3, padding=1)", "Conv2d(8, 16, 3, stride=2, padding=1)", "Conv2d(16, 16, 3, padding=1)"] * 2
+VGG = [
+    text
+    for inputs in (3, 8, 8)
+    for text in (f"Conv2d({inputs}, 8, 3, padding=1)", "Conv2d(8, 8, 3, stride=2, padding=1)")
+]
 
 GALLERY: dict[str, Callable[..., Drawing | Animation]] = {
     "by-hand": lambda **said: draw.cell(by_hand(), 16, x=np.arange(16.0)[None], at=0, **said),
@@ -43,7 +47,7 @@ GALLERY: dict[str, Callable[..., Drawing | Animation]] = {
     "dilation-moving": lambda **said: animation("dilation", layer="Conv1d(1, 1, 3)", **said),
     "gridding": lambda **said: draw.receptive_field(DILATED, 15, at=7, **said),
     "no-gridding": lambda **said: draw.receptive_field(MIXED, 15, at=7, **said),
-    "field-on-photograph": lambda **said: receptive_field_on(None, VGG, **said),
+    "field-on-photograph": lambda **said: receptive_field_on(None, VGG, heat=True, largest=160, **said),
     "groups": lambda **said: draw.groups("Conv2d(6, 6, 3, groups=3)", 8, **said),
     "groups-moving": lambda **said: animation("groups", layer="Conv2d(6, 6, 3)", **said),
     "cell-1d": lambda **said: draw.cell("Conv1d(1, 1, 3)", 6, at=1, **said),
@@ -54,10 +58,10 @@ GALLERY: dict[str, Callable[..., Drawing | Animation]] = {
     "transposed-moving": lambda **said: animation(
         "transposed", layer="ConvTranspose2d(1, 1, 3, stride=2)", input_size=2, **said
     ),
-    "output-padding": lambda **said: draw.output_padding(**said),
+    "output-padding": lambda **said: draw.output_padding("ConvTranspose1d(1, 1, 3, stride=2)", 3, **said),
     "overlap": lambda **said: draw.overlap("ConvTranspose2d(1, 1, 3, stride=2)", 5, **said),
     "no-overlap": lambda **said: draw.overlap("ConvTranspose2d(1, 1, 4, stride=2, padding=1)", 5, **said),
-    "maps": lambda **said: feature_maps("Conv2d(3, 4, 3)", largest=192, **said),
+    "maps": lambda **said: feature_maps("Conv2d(3, 2, 3)", largest=192, **said),
     "laplacian": lambda **said: feature_maps(
         "Conv2d(1, 1, 3, bias=False)", weight=weight_of("laplacian"), largest=192, **said
     ),

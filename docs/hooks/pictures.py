@@ -23,6 +23,8 @@ from convforge.draw.animation import Animation
 
 FOLDER = "assets/pictures"
 THEMES = ("light", "dark")
+# A drawing is shrunk to this share and then scrolled: what is written in it must stay readable on a phone.
+LEAST = 0.6
 IMAGE = re.compile(r'<img alt="" src="picture:([\w-]+)"\s*/?>')
 
 
@@ -48,7 +50,8 @@ def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
         name = found[1]
         if name not in GALLERY:
             raise PluginError(f"{page.file.src_uri}: picture:{name} is not in docs/hooks/gallery.py")
-        return "".join(_image(name, language, theme, page.url) for theme in THEMES)
+        images = "".join(_image(name, language, theme, page.url) for theme in THEMES)
+        return f'<span class="drawings">{images}</span>'
 
     return IMAGE.sub(shown, html)
 
@@ -74,7 +77,7 @@ def _image(name: str, language: str, theme: str, page_url: str) -> str:
     up = "../" * page_url.count("/")
     # The fragment is what the theme shows or hides by its colours.
     source = f"{up}{FOLDER}/{_file(*key)}#only-{theme}"
-    size = f'width="{drawn.width}" height="{drawn.height}"'
+    size = f'width="{drawn.width}" height="{drawn.height}" style="min-width: {LEAST * drawn.width:.0f}px"'
     return f'<img class="drawing" alt="{escape(drawn.alt)}" src="{source}" {size} loading="lazy">'
 
 
