@@ -10,7 +10,7 @@ LINE_END = re.compile(f"(?<=[{HAN}])\n(?=[{HAN}])")
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
-def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+def on_page_markdown(markdown: str, config: Any, **_: Any) -> str:
     """Joins lines that end and begin with Chinese, blocks of code left alone."""
     if config.theme["language"] != "zh":
         return markdown

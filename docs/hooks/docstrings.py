@@ -1,13 +1,15 @@
 """Lays out docstrings for the reference; they are written to be read in an editor.
 
-    stride: of the windows, in elements. padding: of each side     ->  a list of arguments
-        print(advise("Conv2d(64, 64, 5)", 56))                     ->  code, as Markdown has it
-    Raises ValueError for a layer that is not transposed.          ->  a line with a heading of its own
+stride: of the windows, in elements. padding: of each side     ->  a list of arguments
+    print(advise("Conv2d(64, 64, 5)", 56))                     ->  code, as Markdown has it
+Raises ValueError for a layer that is not transposed.          ->  a line with a heading of its own
 """
 
 from __future__ import annotations
 
+import ast
 import re
+from textwrap import dedent
 from typing import Any
 
 from griffe import Extension, Object
@@ -36,16 +38,16 @@ def laid_out(text: str) -> str:
 def _paragraph(text: str) -> str:
     lines = text.splitlines()
     if all(line.startswith("    ") for line in lines):
-        return text
-    # An indented example right below its sentence needs the blank line that Markdown asks for.
-    for number, line in enumerate(lines):
-        if line.startswith("    ") and number and not lines[number - 1].startswith("    "):
-            code = lines[number:]
-            if all(each.startswith("    ") for each in code) and "  " in line.strip():
-                return f"{_paragraph(chr(10).join(lines[:number]))}\n\n{chr(10).join(code)}"
-    if re.search(r"\S {2,}\S", text) and len(lines) > 1:
-        # Columns are drawn with spaces: a table or a picture.
-        return "\n".join(f"    {line}" for line in lines)
+        return _code(lines)
+    # An example may stand right below its sentence.
+    example = next((number for number, line in enumerate(lines) if line.startswith("    ")), len(lines))
+    if example < len(lines) and all(line.startswith("    ") for line in lines[example:]):
+        said = "\n".join(lines[:example])
+        if "  " in lines[example].strip():
+            return f"{_paragraph(said)}\n\n{_code(lines[example:])}"
+    # What has columns drawn with spaces is a table or a picture.
+    if len(lines) > 1 and re.search(r"\S {2,}\S", text):
+        return _code(lines)
     text = "\n".join(line.strip() for line in lines)
     starts = [found.start() for found in ARGUMENT.finditer(text)]
     if not starts:
@@ -54,6 +56,16 @@ def _paragraph(text: str) -> str:
     items = [ARGUMENT.sub(lambda found: f"- **{_escaped(found[1])}**: ", piece, count=1) for piece in pieces]
     before = " ".join(text[: starts[0]].split())
     return "\n\n".join(part for part in (before, "\n".join(items)) if part)
+
+
+def _code(lines: list[str]) -> str:
+    """A fence, for a list before it would take what is only indented; coloured if it is a program."""
+    text = dedent("\n".join(lines))
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return f"```\n{text}\n```"
+    return f"```python\n{text}\n```"
 
 
 def _escaped(name: str) -> str:

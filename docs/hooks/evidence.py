@@ -1,7 +1,7 @@
 """The evidence under each principle, computed while the site is built.
 
-A line `@evidence two-3x3` of a page becomes the principle, a layer or stack that breaks it, what `advise` finds in it
-with its numbers, the fix and its effect. Counts are computed on the spot. Times are measured by `python
+A line `@evidence two-3x3` of a page becomes the principle, a layer or stack that breaks it, what `advise` finds
+in it with its numbers, the fix and its effect. Counts are computed on the spot. Times are measured by `python
 docs/hooks/measure_times.py`, which writes `evidence_times.json` with the machine that they hold for.
 """
 
@@ -31,15 +31,15 @@ TIMED = Words(
     "**实测**（机器见上文）：{before:.3g} ms → {after:.3g} ms，用时为原来的 {share:.0%}。",
 )
 MACHINE_TEXT = Words(
-    "Times: {processor}, {features}, {threads} thread(s), float32, batch 1, measured on {date} with "
+    "Times: {processor}, {features}, threads: {threads}, float32, batch 1, measured on {date} with "
     "convforge {version}: medians of interleaved rounds. Measure again, on your machine, with `python "
     "docs/hooks/measure_times.py`.",
-    "用时的测量条件：{processor}，{features}，{threads} 个线程，float32，批大小 1，{date} 用 convforge {version} 测得，"
-    "取交替多轮的中位数。在自己的机器上重新测量：`python docs/hooks/measure_times.py`。",
+    "用时的测量条件：{processor}，{features}，{threads} 个线程，float32，批大小 1，{date} 用 convforge {version} "
+    "测得，取交替多轮的中位数。在自己的机器上重新测量：`python docs/hooks/measure_times.py`。",
 )
 
 
-def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
     """Evidence in the place of the lines that ask for it."""
     language: Language = "zh" if config.theme["language"] == "zh" else "en"
     told: list[str] = []

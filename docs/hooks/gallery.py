@@ -41,7 +41,7 @@ GALLERY: dict[str, Callable[..., Drawing | Animation]] = {
     "three-channels": lambda **said: draw.cell("Conv2d(3, 2, 2)", 3, at=(0, 0), **said),
     "size-floor": lambda **said: draw.size_formula("Conv1d(1, 1, 3, stride=2)", 8, **said),
     "size-padding": lambda **said: draw.size_formula("Conv1d(1, 1, 3, padding=1)", 7, **said),
-    "padding-modes": lambda **said: draw.padding(**said),
+    "padding-modes": draw.padding,
     "padding-sides": lambda **said: draw.padding("Conv2d(1, 1, 3, padding=((0, 2), (1, 1)))", (4, 5), **said),
     "dilation": lambda **said: draw.dilation("Conv2d(1, 1, 3, dilation=3)", 7, **said),
     "dilation-moving": lambda **said: animation("dilation", layer="Conv1d(1, 1, 3)", **said),
@@ -68,7 +68,7 @@ GALLERY: dict[str, Callable[..., Drawing | Animation]] = {
     "scan": lambda **said: animation(
         "scan", layer="Conv2d(1, 1, 3, bias=False)", weight=weight_of("sobel-x"), **said
     ),
-    "fusion": lambda **said: draw.fusion(**said),
+    "fusion": draw.fusion,
     "gradient": lambda **said: draw.gradient("Conv1d(1, 1, 3, bias=False)", 6, **said),
     "ghost": lambda **said: blocks.ghost(3, 16, input_size=32, **said),
     "separable": lambda **said: blocks.separable(64, 128, **said),

@@ -13,8 +13,9 @@ import json
 import platform
 from pathlib import Path
 
-import convforge
 from cases import CASES, Case
+
+import convforge
 from convforge import nn
 from convforge.explain import advise, compare
 from convforge.explain.advice import RULES
@@ -55,8 +56,8 @@ def measured(rule: str, case: Case) -> tuple[float, float]:
         after = list(fix.layers)
     # A batch norm is no layer of a stack: both sides of its case are models.
     if case.norm:
-        from convforge.explain.measure import milliseconds, module_of
         from convforge.autograd.sampling import rand
+        from convforge.explain.measure import milliseconds, module_of
 
         before_model, after_model = case.make(), nn.Sequential(*map(module_of, after)).eval()
         x = rand(1, *case.input_size)

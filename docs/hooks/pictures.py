@@ -5,7 +5,8 @@ A page names one, and `gallery.GALLERY` has the call that draws it:
     ![](picture:padding-modes)
 
 In its place comes the drawing in the page's language, once for the light and once for the dark colours of the
-site; what is read to people who do not see it is the drawing's own title and description. A name that the gallery does not have stops the build, and so does a drawing that no page shows.
+site; what is read to people who do not see it is the drawing's own title and description. A name that the
+gallery does not have stops the build, and so does a drawing that no page shows.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Drawn:
 _drawn: dict[tuple[str, str, str], Drawn] = {}
 
 
-def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+def on_page_content(html: str, page: Any, config: Any, **_: Any) -> str:
     """Images of the scheme `picture:` become the drawing's two files, at the drawing's own size."""
     language = str(config.theme["language"])
 

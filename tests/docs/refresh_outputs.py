@@ -1,6 +1,6 @@
 """Runs pages and writes what they print into them, where they say nothing else by ⋯.
 
-    PYTHONPATH=src:tests python tests/docs/refresh_outputs.py [docs/en/tutorial/sizes.md …]
+PYTHONPATH=src:tests python tests/docs/refresh_outputs.py [docs/en/tutorial/sizes.md …]
 """
 
 from __future__ import annotations

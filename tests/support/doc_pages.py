@@ -1,23 +1,23 @@
 """Pages of the documentation as programs.
 
-    ```python          all of a page are one program, run in order in an empty folder
-    print(1 + 1)
-    ```
+```python          all of a page are one program, run in order in an empty folder
+print(1 + 1)
+```
 
-    ```text            right after it: everything that it prints; ⋯ stands for anything on its line, and a line of
-    2                  ⋯ alone for any number of lines
-    ```
+```text            right after it: everything that it prints; ⋯ stands for anything on its line, and a line of
+2                  ⋯ alone for any number of lines
+```
 
-    ```python
-    print(1 + 1)  # 2  where no ```text follows, what is printed stands behind each print
-    ```
+```python
+print(1 + 1)  # 2  where no ```text follows, what is printed stands behind each print
+```
 
-    ```console
-    $ convforge draw padding --out padding.svg       run as a command line, what follows is what it prints
-    padding.svg
-    ```
+```console
+$ convforge draw padding --out padding.svg       run as a command line, what follows is what it prints
+padding.svg
+```
 
-    ```{.python .no-run}    is shown only
+```{.python .no-run}    is shown only
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def name_of(page: Path) -> str:
 def blocks_of(text: str) -> list[Block]:
     """All fenced blocks that start at the margin."""
     return [
-        Block(f["info"].strip(), f["code"], text.count("\n", 0, f.start()) + 1, f.start("code"), f.end("code"))
+        Block(
+            f["info"].strip(), f["code"], text.count("\n", 0, f.start()) + 1, f.start("code"), f.end("code")
+        )
         for f in FENCE.finditer(text)
     ]
 
@@ -144,7 +146,9 @@ def _console(block: Block) -> Iterator[Said]:
             except SystemExit as done:  # as argparse ends --help
                 status = int(done.code or 0)
         assert status == 0, f"line {block.line}: {found[1]} ended with {status}"
-        yield Said(block.line, out.getvalue(), found[2], (block.start + found.start(2), block.start + found.end(2)))
+        yield Said(
+            block.line, out.getvalue(), found[2], (block.start + found.start(2), block.start + found.end(2))
+        )
 
 
 @contextlib.contextmanager
