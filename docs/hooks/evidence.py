@@ -1,8 +1,8 @@
 """The evidence under each principle, computed while the site is built.
 
-A line `@evidence two-3x3` of a page becomes the principle, a layer or stack that breaks it, what `advise` finds
-in it with its numbers, the fix and its effect. Counts are computed on the spot. Times are measured by `python
-docs/hooks/measure_times.py`, which writes `evidence_times.json` with the machine that they hold for.
+A line `@evidence two-3x3` of a page becomes the principle, a layer or stack that breaks it, what `advise`
+finds in it with its numbers, the fix and its effect. Counts are computed on the spot. Times are measured by
+`python docs/hooks/measure_times.py`, which writes them with their machine to `evidence_times.json`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ MACHINE_TEXT = Words(
     "Times: {processor}, {features}, threads: {threads}, float32, batch 1, measured on {date} with "
     "convforge {version}: medians of interleaved rounds. Measure again, on your machine, with `python "
     "docs/hooks/measure_times.py`.",
-    "用时的测量条件：{processor}，{features}，{threads} 个线程，float32，批大小 1，{date} 用 convforge {version} "
-    "测得，取交替多轮的中位数。在自己的机器上重新测量：`python docs/hooks/measure_times.py`。",
+    "用时的测量条件：{processor}，{features}，{threads} 个线程，float32，批大小 1，{date} 用 "
+    "convforge {version} 测得，取交替多轮的中位数。在自己的机器上重新测量：`python docs/hooks/measure_times.py`。",
 )
 
 
