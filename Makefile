@@ -40,8 +40,8 @@ demo: $(STAMPS)/image
 	@mkdir -p out
 	@$(BIN)/convforge apply --demo --layer "$(DEMO_LAYER)" --seed 2 --init xavier_normal --out out/demo.png
 
-test: $(STAMPS)/test $(STAMPS)/oracle
-	@$(RUN) -m pytest -n $(JOBS) $(TEST_ARGS)
+test: $(STAMPS)/test $(STAMPS)/counters
+	@$(RUN) -m pytest -n $(JOBS) --dist loadgroup $(TEST_ARGS)
 
 bench: $(STAMPS)/bench
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
@@ -86,4 +86,12 @@ $(STAMPS)/oracle: pyproject.toml $(STAMPS)/test
 	@echo "installing PyTorch, the tests' oracle, into $(VENV)"
 	@$(RUN) -m pip install --quiet --editable ".[oracle]" || \
 	echo "warning: PyTorch could not be installed: the tests compare with NumPy alone ('make oracle' tries again)" >&2
+	@touch $@
+
+# Where PyTorch is not there they would bring another release of it, with gigabytes.
+$(STAMPS)/counters: pyproject.toml $(STAMPS)/oracle
+	@if $(RUN) -c 'import torch' 2>/dev/null; then \
+	echo "installing thop, ptflops, torchinfo and fvcore, whose counts are explained, into $(VENV)"; \
+	$(RUN) -m pip install --quiet --editable ".[counters]" || \
+	echo "warning: they could not be installed: tests that compare with their counts are skipped" >&2; fi
 	@touch $@

@@ -45,11 +45,22 @@ INSIDE_FUNCTIONS = {
     "llvmlite": {"runtime"},
     "PIL": {"cli", "draw", "web"},
     "matplotlib": {"cli", "draw"},
+    "vl_convert": {"draw"},
     "tqdm": {"cli"},
     "safetensors": {"cli", "nn"},
 }
 # Nothing of these may be loaded by `import convforge`.
-NOT_AT_START = ("llvmlite", "PIL", "matplotlib", "tqdm", "sklearn", "scipy", "torch", "safetensors")
+NOT_AT_START = (
+    "llvmlite",
+    "PIL",
+    "matplotlib",
+    "tqdm",
+    "sklearn",
+    "scipy",
+    "torch",
+    "safetensors",
+    "vl_convert",
+)
 
 
 def room_of(path: Path) -> str:

@@ -16,6 +16,8 @@ import pytest
 
 from support.doc_pages import FENCE, LANGUAGES, ROOT, name_of, pages
 
+# One worker builds the site for all of these.
+pytestmark = pytest.mark.xdist_group("site")
 HEADING = re.compile(r"^(#+) .*?(\{#[\w-]+\})?$", re.MULTILINE)
 SHOWN = re.compile(r"^(!\[\]\(picture:[\w-]+\)|@evidence[\w -]*|::: [\w.]+|\|[-| ]+\|)$", re.MULTILINE)
 HAN = re.compile(r"[\u4e00-\u9fff]")

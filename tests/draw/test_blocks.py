@@ -7,7 +7,11 @@ import re
 import pytest
 
 from convforge import nn
+from convforge.draw import drawing_for
 from convforge.draw.blocks import BLOCKS, bottleneck, ghost, separable, sequential, two_for_five
+from convforge.draw.instead import blocks
+from convforge.errors import ConvValueError
+from convforge.explain import advise
 from support.drawn import check_layout, check_style, read
 
 torch = pytest.importorskip("torch")
@@ -160,3 +164,56 @@ def test_refusals(call, words):
 
 def test_every_block_is_known():
     assert set(BLOCKS) == {*CASES, "sequential"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "instead"),
+    [
+        (
+            t.Conv2d(6, 8, 7, padding=3),
+            (9, 11),
+            [t.Conv2d(6, 8, 3, padding=1), t.Conv2d(8, 8, 3, padding=1), t.Conv2d(8, 8, 3, padding=1)],
+        ),
+        (t.Conv2d(6, 8, 5), (9, 11), [t.Conv2d(6, 6, 5, groups=6, bias=False), t.Conv2d(6, 8, 1)]),
+        (
+            t.Conv2d(6, 8, 3, stride=2, padding=1, bias=False),
+            (8, 8),
+            [t.Conv2d(6, 6, 3, stride=2, padding=1, groups=6, bias=False), t.Conv2d(6, 8, 1, bias=False)],
+        ),
+    ],
+)
+def test_what_could_stand_in_a_layers_place(layer, size, instead) -> None:
+    bias = "" if layer.bias is not None else ", bias=False"
+    text = (
+        f"Conv2d({layer.in_channels}, {layer.out_channels}, {layer.kernel_size[0]}, stride={layer.stride}, "
+        f"padding={layer.padding}{bias})"
+    )
+    for language in ("en", "zh"):
+        drawn = read(blocks(text, size, language=language))
+        check_layout(drawn)
+        check_style(drawn)
+        said = [each.text for each in drawn.texts]
+        for module in (layer, t.Sequential(*instead)):
+            parameters, products = counted(module, (6, *size))
+            assert any(f"{parameters:,}" in line and f"{products:,}" in line for line in said), said
+
+
+def test_advice_that_asks_for_blocks_is_drawn() -> None:
+    asked = [
+        finding.drawing
+        for layer, size in (
+            ("Conv2d(64, 64, 5, padding=2)", (56, 56)),
+            ("Conv1d(64, 64, 9, padding=4)", (99,)),
+        )
+        for finding in advise(layer, size, small_device=True).findings
+        if finding.drawing is not None and finding.drawing.name == "blocks"
+    ]
+    assert len(asked) >= 2
+    for request in asked:
+        check_layout(read(drawing_for(request, language="zh")))
+
+
+@pytest.mark.parametrize("text", ["Conv2d(4, 4, 1)", "Conv2d(4, 4, 5, groups=4)", "ConvTranspose2d(4, 4, 3)"])
+def test_a_layer_that_nothing_replaces_is_refused(text) -> None:
+    with pytest.raises(ConvValueError, match="nothing to be replaced by"):
+        blocks(text)

@@ -152,6 +152,7 @@ def test_moving_files_have_every_frame(suffix):
     assert durations == [500, 250, 1000, 2000]
     for frame, image in zip(frames, made, strict=True):
         assert np.abs(image - pixels(frame)).max() <= 32  # of 255, by the palette
+        assert (image[3, image.shape[1] // 2] == 255).all()  # the ground is as white as it was
     # What stands still has the same colour in every frame.
     still = np.all([pixels(f) == pixels(frames[0]) for f in frames], axis=0)
     for image in made:

@@ -73,6 +73,8 @@ def test_two_3x3_for_a_5x5() -> None:
     assert found.a.receptive_field == found.b.receptive_field == (5, 5)
     assert found.a.output_shape == found.b.output_shape == (1, 8, 12, 12)
     assert (found.a.multiply_adds, found.b.multiply_adds) == (64 * 25 * 144, 2 * 64 * 9 * 144)
+    # An axis of 12: 5 taps each, less 1 and 2 at both ends; 3 taps each, less 1 at both ends.
+    assert (found.a.real_multiply_adds, found.b.real_multiply_adds) == (64 * 54**2, 2 * 64 * 34**2)
     assert (found.a.parameters, found.b.parameters) == (64 * 25 + 8, 2 * (64 * 9 + 8))
     assert "72%" in found.text("en")
     assert "72%" in found.text("zh")

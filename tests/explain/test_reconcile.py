@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from convforge.explain.reconcile import CONVENTIONS, reconcile
+from convforge.explain.conventions import CONVENTIONS
+from convforge.explain.reconcile import reconcile
 
 # Many layers of all six kinds: strides, dilations, groups, paddings by number and by name, modes, no bias.
 LAYERS = [

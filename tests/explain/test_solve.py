@@ -11,7 +11,8 @@ import pytest
 from convforge import nn
 from convforge.errors import ConvforgeError
 from convforge.explain.layers import as_layer
-from convforge.explain.solve import Solutions, solve
+from convforge.explain.solutions import Solutions
+from convforge.explain.solve import solve
 from convforge.explain.solve_axis import Choice, Open, overlap
 from convforge.explain.solve_stack import stacks_for
 from convforge.explain.trace import trace_of
@@ -167,6 +168,26 @@ def test_where_there_is_none_the_nearest_are_reachable() -> None:
         assert solve(32, output_size=near, kernel_size=3, stride=2, dilation=1).answers
     assert "20" in solutions.why_none("en")
     assert "20" in solutions.why_none("zh")
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_nearest_are_the_nearest_of_all(transposed: bool) -> None:
+    """Against every choice within the bounds, one by one."""
+    for kernel, stride, padding, extra in itertools.product(
+        (1, 3, 4), (None, 2, 3), (None, (1, 1)), (None, 0)
+    ):
+        given = Open(kernel, stride, padding, 1, extra if transposed else None, transposed)
+        every = {choice.output_size(7) for choice in given.choices(7, None, None)}
+        for goal in range(1, 40):
+            if goal in every:
+                continue
+            below, above = [n for n in every if 1 <= n < goal], [n for n in every if n > goal]
+            expected = (*([max(below)] if below else []), *([min(above)] if above else []))
+            assert given.nearest_sizes(7, goal, None) == expected, (given, goal)
+
+
+def test_what_is_far_out_of_reach_is_refused_at_once() -> None:
+    assert not solve(32, output_size=2**20, kernel_size=10**5, stride=1, dilation=8).answers
 
 
 def test_a_wrong_direction_is_said() -> None:

@@ -87,3 +87,29 @@ def test_a_transposed_layer_lands_on_cells_that_padding_cuts_off() -> None:
         [(0, 2), (2, 1)],
         [(1, 2)],
     ]
+
+
+@given(layers())
+@settings(max_examples=60, deadline=None)
+def test_windows_are_where_the_contacts_are(case) -> None:
+    """Of a plain layer, output by output; of a transposed one all products, those cut off too."""
+    layer, size = case
+    try:
+        spec = layer.spec(size)
+    except ConvforgeError:
+        return
+    for axis in trace_of(spec).axes:
+        if not axis.transposed:
+            for output_at in range(axis.output_size):
+                met = axis.contacts(output_at)
+                assert tuple(contact.position for contact in met) == axis.window(output_at)
+            continue
+        landed = {
+            (contact.source, contact.tap, contact.position)
+            for output_at in range(axis.output_size)
+            for contact in axis.contacts(output_at)
+        }
+        stamped = {(i, tap, at) for i in range(axis.input_size) for tap, at in enumerate(axis.window(i))}
+        assert landed <= stamped
+        cut = {at for _, _, at in stamped - landed}
+        assert all(axis.sources[at + axis.padding[0]] is None for at in cut)

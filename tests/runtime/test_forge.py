@@ -80,3 +80,45 @@ def test_a_fork_waits_for_what_is_under_way_and_the_child_does_what_was_queued()
         os._exit(0 if whole else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (begun.result(), queued.result()) == (1, 2)
+
+
+def test_who_waits_does_what_is_queued_later() -> None:
+    """A kernel's parts are begun while somebody already waits for the kernel."""
+    forge, threads = Forge(1), list[str]()
+
+    def whole() -> int:
+        time.sleep(0.1)
+        parts = [forge.begin(lambda: time.sleep(0.05) or threads.append(_name())) for _ in range(4)]
+        for part in parts:
+            part.result()
+        return 1
+
+    begun = forge.begin(whole)
+    time.sleep(0.02)
+    assert begun.result() == 1
+    assert len(threads) == 4
+    assert threading.main_thread().name in threads
+
+
+def _name() -> str:
+    return threading.current_thread().name
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_waits_for_what_the_work_under_way_begins() -> None:
+    forge, done = Forge(1), []
+    guard_forks(forge)
+
+    def whole() -> int:
+        time.sleep(0.1)
+        return sum(part.result() for part in [forge.begin(slow(i, done, 0.05)) for i in (1, 2)])
+
+    begun = forge.begin(whole)
+    time.sleep(0.02)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if begun.result() == 3 and forge.begin(lambda: 5).result() == 5 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert begun.result() == 3

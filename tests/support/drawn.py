@@ -1,4 +1,4 @@
-"""A drawing read back from its SVG text: cells, labels and lines, as someone who looks at it would find them."""
+"""A drawing read back from its SVG text: cells, labels and lines, as someone looking at it finds them."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ def check_layout(drawn: Drawn) -> None:
     """Nothing leaves the picture, and no text covers another."""
     for item in (*drawn.texts, *drawn.cells):
         left, top, right, bottom = item.bounds
-        inside = left >= -0.01 and top >= -0.01 and right <= drawn.width + 0.01 and bottom <= drawn.height + 0.01
+        inside = (
+            left >= -0.01 and top >= -0.01 and right <= drawn.width + 0.01 and bottom <= drawn.height + 0.01
+        )
         assert inside, f"outside {drawn.width}x{drawn.height}: {item}"
     texts = sorted(drawn.texts, key=lambda text: text.bounds[1])
     for i, first in enumerate(texts):

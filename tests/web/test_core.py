@@ -47,7 +47,7 @@ ASK = """async (questions) => {
 }"""
 
 WAYS = """async (questions) => {
-  const core = await import("/core.js");
+  const [core, ways] = await Promise.all([import("/core.js"), import("/ways.js")]);
   return questions.map(({ layer, input_size, numbers }) => {
     const { spec, axes, numbers: arrays } = core.modelOf(layer, input_size, numbers);
     const inside = core.positions(spec.input_size).length;
@@ -60,12 +60,12 @@ WAYS = """async (questions) => {
         const x = arrays.input.slice(channel * inside, (channel + 1) * inside);
         const start = core.weightStart(spec, out, channel);
         const kernel = arrays.weight.slice(start, start + taps);
-        const ways = [
-          core.folded(spec, axes, core.scattered(spec, x, kernel)),
-          core.folded(spec, axes, core.gathered(spec, core.spread(spec, x), kernel)),
-          core.multiplied(core.matrixOf(spec, axes, arrays, out, channel), x),
+        const results = [
+          ways.folded(spec, axes, ways.scattered(spec, x, kernel)),
+          ways.folded(spec, axes, ways.gathered(spec, ways.spread(spec, x), kernel)),
+          ways.multiplied(ways.matrixOf(spec, axes, arrays, out, channel), x),
         ];
-        ways.forEach((values, way) => values.forEach((value, i) => (sums[way][i] += value)));
+        results.forEach((values, way) => values.forEach((value, i) => (sums[way][i] += value)));
       }
       found.push(sums.map((values) => values.map((value) => value + (arrays.bias ? arrays.bias[out] : 0))));
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from convforge.web import Explorer, server as server_module
+from convforge.web import Explorer, handler, server as server_module
 from convforge.web.api import QUESTIONS
 from support.explorer import asked, body_of, sent, serving, status_of
 
@@ -241,7 +242,7 @@ def test_a_long_address_is_refused(server: Explorer) -> None:
 
 
 def test_too_large_a_photograph_is_refused_with_the_reason(server: Explorer) -> None:
-    length = server_module.LARGEST_PHOTO + 1
+    length = handler.LARGEST_PHOTO + 1
     head = (
         f"POST /api/apply?question={{}} HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
         f"Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
@@ -356,14 +357,19 @@ def test_the_command_prints_its_address_writes_nothing_and_ends_on_ctrl_c(tmp_pa
     line = process.stdout.readline()
     found = re.match(r"http://127\.0\.0\.1:(\d+)/", line)
     assert found, line
-    body = json.dumps({"layers": ["Conv2d(3, 8, 3)"], "input_size": [8, 8]}).encode()
-    with socket.create_connection(("127.0.0.1", int(found[1])), timeout=30) as connection:
-        head = (
-            f"POST /api/stack HTTP/1.1\r\nHost: 127.0.0.1:{found[1]}\r\n{JSON}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        connection.sendall(head.encode() + body)
-        assert status_of(connection.recv(1 << 16)) == 200
+    port = int(found[1])
+    questions = {
+        "/api/stack": {"layers": ["Conv2d(3, 8, 3)"], "input_size": [8, 8]},
+        # Forges kernels and times them: what the library would keep on disk elsewhere.
+        "/api/advise": {"layer": "Conv2d(8, 8, 3, groups=8)", "input_size": [8, 8], "measure": True},
+    }
+    for path, question in questions.items():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        assert response.status == 200
+        assert "error" not in json.loads(response.read())
+        connection.close()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")

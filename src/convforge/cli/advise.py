@@ -14,10 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from convforge.cli.compare import read_stack
 from convforge.cli.failure import CliError, readable, reason
 from convforge.cli.model_option import read_shape
 from convforge.cli.report_option import add_report_options, print_report
+from convforge.cli.stack_option import read_stack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

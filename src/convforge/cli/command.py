@@ -7,44 +7,30 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import import_module
+from typing import Any, NoReturn
 
 from convforge._version import __version__
-from convforge.cli import (
-    advise,
-    animate,
-    apply,
-    cache,
-    compare,
-    draw,
-    explain,
-    explore,
-    feature_maps,
-    info,
-    reconcile,
-    solve,
-    summary,
-    tune,
-)
 from convforge.cli.failure import CliError
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
 
+# What each says in the list of all; it is imported when it is called, for drawing alone takes half a second.
 COMMANDS = {
-    "apply": (apply, "apply a convolution layer to photographs and draw before and after"),
-    "draw": (draw, "draw what a layer does, as SVG: padding, matrix, receptive field and more"),
-    "animate": (animate, "animate what a layer does, as animated SVG, GIF or PNG"),
-    "feature-maps": (feature_maps, "draw a photograph before a layer and its feature maps after it"),
-    "explore": (explore, "open a page in the browser that takes a layer apart, number by number"),
-    "explain": (explain, "a layer's sizes, costs and receptive field, with the numbers filled in"),
-    "summary": (summary, "a model's layers in a table: shapes, parameters, costs, receptive fields"),
-    "compare": (compare, "two layers, stacks or models side by side, with the time that they take here"),
-    "advise": (advise, "what the principles of choosing parameters say about a layer or a model"),
-    "solve": (solve, "the parameters that lead to a wanted output size or receptive field"),
-    "reconcile": (reconcile, "our counts beside those of other tools, each difference explained"),
-    "tune": (tune, "measure how a layer or a model runs fastest here, and remember it"),
-    "info": (info, "say what is installed, what processor this is, and where the cache is"),
-    "cache": (cache, "show or clear the compiled kernels on disk"),
+    "apply": "apply a convolution layer to photographs and draw before and after",
+    "explain": "a layer's sizes, costs and receptive field, with the numbers filled in",
+    "summary": "a model's layers in a table: shapes, parameters, costs, receptive fields",
+    "compare": "two layers, stacks or models side by side, with the time that they take here",
+    "advise": "what the principles of choosing parameters say about a layer or a model",
+    "solve": "the parameters that lead to a wanted output size or receptive field",
+    "reconcile": "our counts beside those of other tools, each difference explained",
+    "draw": "draw what a layer does, as SVG, PNG or PDF: padding, matrix, receptive field and more",
+    "animate": "draw a layer at work, as animated SVG, GIF or APNG",
+    "feature-maps": "draw a photograph and what a layer makes of it, on one signed scale",
+    "explore": "open the explorer: every layer, its taps, sizes and costs, in the browser",
+    "tune": "measure how a layer or a model runs fastest here, and remember it",
+    "info": "say what is installed, what processor this is, and where the cache is",
+    "cache": "show or clear the compiled kernels on disk",
 }
 
 
@@ -66,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        options = parser().parse_args(arguments)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        options = parser(next((word for word in given if not word.startswith("-")), None)).parse_args(given)
         status = options.run(options)
         sys.stdout.flush()
         return status
@@ -82,21 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The command line: all commands by name, and the arguments of the one that is called."""
     top = Parser(
         prog="convforge",
-        description="The convolution layer on its own: PyTorch's Conv and ConvTranspose, on photographs.",
+        description="The convolution layer on its own: PyTorch's Conv and ConvTranspose, run and explained.",
     )
     top.add_argument("--version", action="version", version=f"convforge {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for name, (module, text) in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+    for name, text in COMMANDS.items():
+        each = commands.add_parser(name, help=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == command:
+            module: Any = import_module(f"convforge.cli.{name.replace('-', '_')}")
+            each.description = module.__doc__
+            module.add_arguments(each)
+            each.set_defaults(run=module.run)
     return top

@@ -11,11 +11,11 @@ evaluated; their weights are drawn.
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from convforge.cli.failure import CliError, readable, reason
-from convforge.cli.model_option import read_layer_or_model, read_shape
+from convforge.cli.model_option import read_shape
 from convforge.cli.report_option import add_report_options, print_report
+from convforge.cli.stack_option import read_stack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +44,3 @@ def run(options: argparse.Namespace) -> int:
         raise CliError(f"compare: on {readable(options.input)}: {reason(error)}") from None
     print_report(found, options)
     return 0
-
-
-def read_stack(text: str, shape: tuple[int, ...], command: str) -> Any:
-    """The text of layers as it is, or the model that MODULE:NAME names. Raises CliError."""
-    return text if "(" in text else read_layer_or_model(text, shape, command)

@@ -74,8 +74,9 @@ def _arguments(name: str, options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {
         "language": options.language,
         "theme": options.theme,
-        "numbers": not options.no_numbers,
     }
+    if options.no_numbers:
+        found["numbers"] = False
     if options.mode is not None:
         mode = checked_padding_mode(options.mode)
         layers = [replace(layer, padding_mode=mode) for layer in layers]
@@ -93,7 +94,7 @@ def _arguments(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _input_size(text: str, layers: list[ConvLayer]) -> tuple[int, ...] | int:
-    """ "5x5" -> (5, 5); "3x5x5" for a layer of two axes and 3 channels too; one number stands for all axes."""
+    """The sizes in 5x5; of a layer of 3 channels and two axes in 3x5x5 too; one number is for all axes."""
     size = _numbers(text, "--input", "5x5")
     if layers and len(size) == layers[0].rank + 1 and size[0] == layers[0].in_channels:
         size = size[1:]

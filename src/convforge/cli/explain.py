@@ -32,8 +32,13 @@ def run(options: argparse.Namespace) -> int:
     """Prints the explanation."""
     from convforge.explain import explain
 
-    read_layer(options.layer, "explain")
+    layer = read_layer(options.layer, "explain")
     shape = read_shape(options.input, options.batch)
+    if len(shape) != layer.rank + 2:
+        example = "x".join(["3", *["64"] * layer.rank])
+        raise CliError(
+            f"--input {options.input!r}: {layer.name} takes channels and {layer.rank} sizes, as in {example}"
+        )
     try:
         made = explain(options.layer, shape, dtype=options.dtype, language=options.language)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:

@@ -14,6 +14,7 @@ from convforge.cli.failure import CliError, readable, reason
 from convforge.cli.layer_option import read_layer
 from convforge.cli.model_option import read_shape
 from convforge.cli.report_option import add_report_options, print_report
+from convforge.cli.stack_option import read_stack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from convforge.explain.reconcile import reconcile
 
     read_layer(options.layer, "reconcile")
-    batch, *size = read_shape(options.input, options.batch)
+    batch, *size = shape = read_shape(options.input, options.batch)
+    read_stack(options.layer, shape, "reconcile")
     try:
         found = reconcile(options.layer, tuple(size), batch=batch, language=options.language)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:

@@ -21,6 +21,8 @@ _COPY = Words("{place}: padding, a copy of {source}", "{place}：填充，复制
 _CUT = Words("{place}: cut off by padding", "{place}：被 padding 裁掉")
 _FOLD = Words("{place}: added to {source}", "{place}：加回到 {source}")
 ROUND = 7.0
+# Of each of three axes.
+SLICE_LIMIT = 8
 
 
 def array_box(
@@ -56,7 +58,7 @@ def array_box(
             leading=(*leading, *lead),
         )
 
-    return slices(axes, one, caption=lambda lead: subject.say(SLICE, d=lead[0]))
+    return slices(axes, one, caption=lambda lead: subject.say(SLICE, d=str(lead[0]).replace("-", "−")))
 
 
 def cell_size(axes: tuple[Positions, ...]) -> float:
@@ -71,24 +73,27 @@ def padded_axes(
     subject: Subject, keep: Collection[Position] = (), limit: int = LIMIT
 ) -> tuple[Positions, ...]:
     """The positions of the padded array: the input of a layer, if transposed the output before it is cut."""
-    return tuple(
-        shown(
-            axis.output_size if axis.transposed else axis.input_size,
-            before=axis.padding[0],
-            after=axis.padding[1],
-            keep=[position[number] for position in keep],
-            limit=limit,
-        )
-        for number, axis in enumerate(subject.axes)
-    )
+    sizes = tuple(axis.output_size if axis.transposed else axis.input_size for axis in subject.axes)
+    return plain_axes(sizes, keep, limit, tuple(axis.padding for axis in subject.axes))
 
 
 def plain_axes(
-    sizes: tuple[int, ...], keep: Collection[Position] = (), limit: int = LIMIT
+    sizes: tuple[int, ...],
+    keep: Collection[Position] = (),
+    limit: int = LIMIT,
+    padding: tuple[tuple[int, int], ...] | None = None,
 ) -> tuple[Positions, ...]:
-    """The positions of an array without padding."""
+    """The positions of an array. keep: those that are shown where some are left out; fewer of three axes."""
+    slices = len(sizes) == 3
     return tuple(
-        shown(size, keep=[position[number] for position in keep], limit=limit)
+        shown(
+            size,
+            before=padding[number][0] if padding else 0,
+            after=padding[number][1] if padding else 0,
+            keep=[position[number] for position in keep],
+            limit=min(limit, SLICE_LIMIT) if slices else limit,
+            beside=0 if slices and number == 0 else 1,
+        )
         for number, size in enumerate(sizes)
     )
 

@@ -161,7 +161,7 @@ def ghost(
     )
     steps = [primary, norm, cheap, cheap_norm]
     dense = chain_of([conv_text(in_channels, out_channels, kernel_size, stride=stride)], shape)
-    return _beside(
+    return beside(
         GHOST, (GHOST(said), graph, steps), (DENSE(said), chain_graph(dense, shape, said), dense),
         GHOST_NOTE(said, y=own, z=own * (s - 1)), said, theme,
     )  # fmt: skip
@@ -182,7 +182,7 @@ def separable(
     depthwise = conv_text(in_channels, in_channels, kernel_size, groups=in_channels)
     steps = chain_of([depthwise, conv_text(in_channels, out_channels, 1)], shape)
     dense = chain_of([conv_text(in_channels, out_channels, kernel_size)], shape)
-    return _beside(
+    return beside(
         SEPARABLE, (SEPARABLE(said), chain_graph(steps, shape, said), steps),
         (DENSE(said), chain_graph(dense, shape, said), dense), SEPARABLE_NOTE(said), said, theme,
     )  # fmt: skip
@@ -201,7 +201,7 @@ def two_for_five(
     small, large = [conv_text(channels, channels, 3)] * 2, [conv_text(channels, channels, 5)]
     steps, one = chain_of(small, shape), chain_of(large, shape)
     field = receptive_field(windows_of(as_layer(text), shape[1:])[0] for text in small).size
-    return _beside(
+    return beside(
         TWO_FOR_FIVE, ("3×3 → 3×3", chain_graph(steps, shape, said), steps),
         ("5×5", chain_graph(one, shape, said), one), FIVE_NOTE(said, field=field), said, theme,
     )  # fmt: skip
@@ -224,7 +224,7 @@ def bottleneck(
     texts = [conv_text(channels, middle, 1), conv_text(middle, middle, 3), conv_text(middle, channels, 1)]
     steps = chain_of(texts, shape)
     dense = chain_of([conv_text(channels, channels, 3)] * 2, shape)
-    return _beside(
+    return beside(
         BOTTLENECK, (BOTTLENECK(said), chain_graph(steps, shape, said, ADD(said)), steps),
         (DENSE_PAIR(said), chain_graph(dense, shape, said, ADD(said)), dense),
         BOTTLENECK_NOTE(said), said, theme,
@@ -319,7 +319,7 @@ def _total_line(steps: Sequence[Step], said: Language) -> Box:
 Side = tuple[str, Graph, Sequence[Step]]
 
 
-def _beside(title: Words, first: Side, second: Side, note: str, said: Language, theme: str) -> Drawing:
+def beside(title: Words, first: Side, second: Side, note: str, said: Language, theme: str) -> Drawing:
     """Two blocks beside each other, their totals below, and the first's as a share of the second's."""
     boxes = [
         column(line(name, size=14, bold=True), graph_box(graph), _total_line(steps, said), gap=14)

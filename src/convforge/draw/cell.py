@@ -182,8 +182,10 @@ def _linked_down(subject: Subject, equation: Equation, pairs: list[tuple[int, Bo
         at = _place_of(subject, term)
         if channel not in drawn or at is None:
             continue
-        tap = whole.anchors[cell_name("kernel", term.weight)]
-        start = whole.anchors[cell_name("input", (channel, *at))]
+        tap = whole.anchors.get(cell_name("kernel", term.weight))
+        start = whole.anchors.get(cell_name("input", (channel, *at)))
+        if tap is None or start is None:
+            continue  # left out of the middle
         role = "link-zeros" if term.source is None else "link-input"
         shapes.append(connector((start.center[0], start.bottom), (tap.center[0], tap.y), role, arrow=False))
         if channel == pairs[-1][0]:

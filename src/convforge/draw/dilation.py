@@ -7,6 +7,7 @@ dilation 2   x . x . x      3 taps span 5
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from convforge.draw.arrays import input_box, output_box
@@ -14,6 +15,7 @@ from convforge.draw.drawing import Drawing
 from convforge.draw.grid import Position, cell_name, cells_area, frame
 from convforge.draw.layout import Box, column, flow, line
 from convforge.draw.subject import Ints, Subject, subject_of
+from convforge.errors import ConvShapeError
 from convforge.explain.words import Words
 
 TITLE = Words("Dilation: the same taps, further apart", "膨胀（空洞）卷积：同样多的采样点，间隔更大")
@@ -41,12 +43,10 @@ def dilation(
     numbers: whether the values are written in the cells.
     """
     own = subject_of(layer, input_size, default=DEFAULT, language=language, theme=theme, numbers=numbers)
-    boxes = [_panel(_dilated(own, each)) for each in _steps(own.layer.dilation)]
+    versions = [_dilated(own, each) for each in _steps(own.layer.dilation)]
+    boxes = [_panel(version) for version in versions if version is not None]
     body = column(*boxes, gap=20) if own.spec.rank == 1 else flow(boxes, 1000, gap=32)
-    taps = 1
-    for size in own.spec.kernel_size:
-        taps *= size
-    return own.drawing(body, TITLE, own.say(_NOTE, weights=taps))
+    return own.drawing(body, TITLE, own.say(_NOTE, weights=prod(own.spec.kernel_size)))
 
 
 def _steps(own: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -55,14 +55,18 @@ def _steps(own: tuple[int, ...]) -> list[tuple[int, ...]]:
     return list(dict.fromkeys([(1,) * len(own), middle, own]))
 
 
-def _dilated(own: Subject, dilation: tuple[int, ...]) -> Subject:
+def _dilated(own: Subject, dilation: tuple[int, ...]) -> Subject | None:
+    """The subject at another dilation; None where padding leaves nothing of its smaller output."""
     layer = replace(own.layer, dilation=dilation)
-    # A smaller dilation spans less, so it fits wherever the layer's own does; of a transposed layer,
-    # output_padding has to stay below the larger of stride and dilation.
     if layer.transposed:
-        most = [max(s, d) - 1 for s, d in zip(layer.stride, dilation, strict=True)]
+        # output_padding has to stay below the larger of stride and dilation.
+        most = (max(s, d) - 1 for s, d in zip(layer.stride, dilation, strict=True))
         layer = replace(layer, output_padding=tuple(map(min, layer.output_padding, most)))
-    return replace(own, layer=layer, spec=layer.spec(own.spec.input_size), source=layer)
+    try:
+        spec = layer.spec(own.spec.input_size)
+    except ConvShapeError:
+        return None
+    return replace(own, layer=layer, spec=spec, source=layer) if min(spec.output_size) > 0 else None
 
 
 def _panel(subject: Subject) -> Box:

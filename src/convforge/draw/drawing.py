@@ -53,7 +53,7 @@ class Drawing:
         return self.svg
 
     def _repr_html_(self) -> str:
-        return f'<div style="max-width:{number(self.width)}px">{self.root}</div>'
+        return f'<div style="max-width:100%;overflow-x:auto">{self.root}</div>'
 
 
 def finished(

@@ -12,6 +12,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from convforge.draw.drawing import Drawing
 from convforge.draw.fonts import with_installed_fonts
 from convforge.errors import ConvforgeError, ConvValueError
@@ -21,6 +24,7 @@ MOST_PIXELS = 80_000_000
 """Of one raster picture: 320 MB while it is drawn, and within what Pillow reads without a warning."""
 COLOURS = 254
 """One more stands for what does not change from frame to frame: 200 kB in place of 550 for 17 frames."""
+EXACT_COLOURS = 24
 SAMPLED_FRAMES = 5
 """How many frames, evenly spaced, the common palette of an animation is chosen from."""
 SHORTEST_MS = 20
@@ -162,5 +166,26 @@ def one_palette(images: list[Any]) -> list[Any]:
     sheet = image_module.new("RGB", (width, height * len(sampled)))
     for number, image in enumerate(sampled):
         sheet.paste(image, (0, number * height))
-    palette = sheet.quantize(COLOURS, method=image_module.Quantize.MEDIANCUT)
-    return [image.quantize(palette=palette, dither=image_module.Dither.NONE) for image in images]
+    # The most frequent colours as they are, so that white stays white; the others are averaged.
+    counts = sorted(sheet.getcolors(sheet.width * sheet.height), reverse=True)
+    exact = [colour for _, colour in counts[:EXACT_COLOURS]]
+    averaged = sheet.quantize(COLOURS - len(exact), method=image_module.Quantize.MEDIANCUT).getpalette()
+    palette = np.array([*exact, *np.reshape(averaged, (-1, 3))], np.uint8)
+    return [in_palette(image, palette) for image in images]
+
+
+def in_palette(image: Any, palette: npt.NDArray[np.uint8]) -> Any:
+    """The image with each colour replaced by the nearest of the palette, (colours, 3).
+
+    Pillow's own look-up goes in steps of four and may take white for a grey beside it.
+    """
+    pixels = np.asarray(image)
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    known, place = np.unique(packed, return_inverse=True)
+    colours = np.stack([known >> 16, known >> 8 & 255, known & 255], 1).astype(np.float32)
+    # |a - b|² without |a|², which is the same for every entry.
+    entries = palette.astype(np.float32)
+    nearest = ((entries**2).sum(1) - 2 * colours @ entries.T).argmin(1).astype(np.uint8)
+    indexed = need_pillow().fromarray(nearest[place].reshape(pixels.shape[:2]))
+    indexed.putpalette(palette.tobytes())
+    return indexed

@@ -67,22 +67,18 @@ def _in_parts(text: Element) -> Element:
         return text
     known = dict(text.attributes)
     size, bold = float(known["font-size"]), known.get("font-weight") == "bold"
-    total = text_width("".join(run for run, _ in runs), size, bold=bold)
-    x = float(known["x"]) - _SHARE[known.get("text-anchor", "start")] * total
+    pieces = [(piece, family, role) for run, role in runs for piece, family in _pieces(run, fonts)]
+    widths = [text_width(piece, size, bold=bold) for piece, _, _ in pieces]
+    x = float(known["x"]) - _SHARE[known.get("text-anchor", "start")] * sum(widths)
     kept = {name.replace("-", "_"): value for name, value in text.attributes}
     parts: list[Element] = []
-    for run, role in runs:
-        for piece, family in _pieces(run, fonts):
-            # A line's leading spaces are not drawn.
-            start = x + text_width(piece[: len(piece) - len(piece.lstrip())], size, bold=bold)
-            own: dict[str, str | float | None] = {
-                "x": start,
-                "text_anchor": None,
-                "class": role or kept.get("class"),
-            }
-            own["font_family"] = f"'{family}'" if family else None
-            parts.append(element("text", piece.strip(), **{**kept, **own}))
-            x += text_width(piece, size, bold=bold)
+    for (piece, family, role), width in zip(pieces, widths, strict=True):
+        # A line's leading spaces are not drawn.
+        start = x + text_width(piece[: len(piece) - len(piece.lstrip())], size, bold=bold)
+        own = {"text_anchor": None, "class": role or kept.get("class")}
+        own["font_family"] = f"'{family}'" if family else None
+        parts.append(element("text", piece.strip(), **{**kept, **own, "x": start}))
+        x += width
     return element("g", *parts)
 
 

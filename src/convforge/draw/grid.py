@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import product
 
-from convforge.draw.layout import Box, column, line, row
+from convforge.draw.layout import Box, column, flow, line
 from convforge.draw.measure import text_width
 from convforge.draw.shapes import Area, Cell, Label, Line, Point, Shape
 
@@ -23,16 +23,25 @@ Positions = tuple[int | None, ...]  # along an axis; None where some are left ou
 CELL = 38.0
 GAP_SHARE = 0.62  # of a cell: the width of "⋯"
 AXIS_SIZE = 10.0
+MOST_KEPT = 8
+WIDEST = 1400.0  # slices beside each other, before the next row
 _FAINT = ("zero", "zeros", "blank", "cut")
 
 
 def shown(
-    size: int, *, before: int = 0, after: int = 0, keep: Iterable[int] = (), limit: int | None = None
+    size: int,
+    *,
+    before: int = 0,
+    after: int = 0,
+    keep: Iterable[int] = (),
+    limit: int | None = None,
+    beside: int = 1,
 ) -> Positions:
     """The positions of an axis that are drawn, padding included.
 
-    keep: positions that are shown in any case, with their neighbours. Where there are more than `limit`, both
-    ends and those are shown, and None stands for each gap; without any to keep, the gap is in the middle.
+    keep: positions to be shown, with `beside` neighbours on either side; of more than MOST_KEPT their ends.
+    Where there are more than `limit`, both ends and those are shown, and None stands for each gap; without
+    any to keep, the gap is in the middle.
 
     size 9, limit 5 -> 0 1 None 7 8        size 3, before 1, after 1 -> -1 0 1 2 3
     size 20, limit 6, keep 10 -> 0 1 None 9 10 11 None 18 19
@@ -40,8 +49,11 @@ def shown(
     first, last = -before, size + after - 1
     if limit is None or last - first + 1 <= limit:
         return tuple(range(first, last + 1))
-    near = {at + step for at in keep for step in (-1, 0, 1) if first <= at + step <= last}
-    ends = 2 if near else max((limit - 1) // 2, 1)
+    kept = sorted(set(keep))
+    if len(kept) > MOST_KEPT:
+        kept = [*kept[: MOST_KEPT // 2], *kept[-(MOST_KEPT // 2) :]]
+    near = {at + step for at in kept for step in range(-beside, beside + 1) if first <= at + step <= last}
+    ends = 1 + beside if near else max((limit - 1) // 2, 1)
     chosen = sorted(near | set(range(first, first + ends)) | set(range(last - ends + 1, last + 1)))
     found: list[int | None] = []
     for at in chosen:
@@ -74,7 +86,6 @@ def grid(
     indices: bool = True,
     indices_below: bool = False,
     leading: Position = (),
-    text_size: float | None = None,
 ) -> Box:
     """One or two axes as cells, named for lines to find: anchors `name-i-j`, and `name` for all of it.
 
@@ -104,8 +115,9 @@ def grid(
         anchors[full] = area
         text = label(position)
         if text:
-            size = fitting_size(text, wide, text_size or min(cell * 0.4, 14.0))
-            numbers.append(Label(area.center, ((text, text_role(position)),), size, name=full))
+            size = fitting_size(text, wide, min(cell * 0.4, 14.0))
+            if size is not None:
+                numbers.append(Label(area.center, ((text, text_role(position)),), size, name=full))
     # Heavy borders over their neighbours', faint ones under them.
     shapes.sort(key=lambda shape: 2 if "hot" in shape.roles[0] else shape.roles[0] not in _FAINT)
     shapes += numbers
@@ -139,18 +151,19 @@ def slices(
             continue
         position = tuple(at for at in lead if at is not None)
         boxes.append(column(line(caption(position), size=11, role="muted"), draw(position, axes[-2:]), gap=4))
-    return row(*boxes, gap=gap, align="middle")
+    return flow(boxes, WIDEST, gap=gap)
 
 
-def fitting_size(text: str, width: float, largest: float, smallest: float = 7.0) -> float:
-    """The text size at which a number fits into a cell."""
+def fitting_size(text: str, width: float, largest: float, smallest: float = 7.0) -> float | None:
+    """The text size at which a number fits into a cell; None where it would be too small to read."""
     need = text_width(text, 1.0)
-    return max(min(largest, round((width - 5.0) / max(need, 0.1), 1)), smallest)
+    size = min(largest, round((width - 4.0) / max(need, 0.1), 1))
+    return size if size >= smallest else smallest if need * smallest < width - 1.0 else None
 
 
 def cells_area(box: Box, names: Iterable[str]) -> Area:
-    """The smallest rectangle around the named parts."""
-    areas = [box.anchors[name] for name in names]
+    """The smallest rectangle around the named parts that are drawn."""
+    areas = [box.anchors[name] for name in names if name in box.anchors]
     found = areas[0]
     for area in areas[1:]:
         found = found.around(area)

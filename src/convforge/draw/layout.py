@@ -31,6 +31,8 @@ class Box:
 
     def moved(self, dx: float, dy: float) -> Box:
         """The contents moved; the size stays."""
+        if dx == dy == 0:
+            return self
         return replace(
             self,
             shapes=tuple(shape.moved(dx, dy) for shape in self.shapes),

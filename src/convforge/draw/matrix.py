@@ -32,7 +32,7 @@ _NOTE = Words(
     "每一行得到一个输出，每一列对应一个输入：{all} 个元素中有 {weights} 个是权重，其余为零。"
     "转置卷积的矩阵是 Mᵀ：它还原的只是形状，不是数值。",
 )
-MOST = 64
+MOST, MOST_KERNELS = 64, 4
 DEFAULT = ("Conv2d(1, 1, 3, bias=False)", 4)
 
 
@@ -55,8 +55,7 @@ def matrix(
         layer, input_size, default=DEFAULT, language=language, theme=theme, numbers=numbers, x=x
     )
     product = titled(product_box(subject, numbers=numbers), subject.say(_M, **_size(subject)), "t-kernel")
-    kernel = kernel_box(subject, label=None if numbers else _tap_label)
-    kernel = titled(kernel, subject.say(KERNEL), "t-kernel")
+    kernel = _kernels(subject, numbers=numbers)
     transpose = titled(
         matrix_box(subject, numbers=numbers, transposed=True), subject.say(_MT, **_size(subject)), "t-kernel"
     )
@@ -65,6 +64,18 @@ def matrix(
     size = _size(subject)
     note = subject.say(_NOTE, weights=len(entries), all=size["rows"] * size["columns"])
     return subject.drawing(body, TITLE, note)
+
+
+def _kernels(subject: Subject, *, numbers: bool) -> Box:
+    """The first kernels, each called by its place in the weight array where there are several."""
+    rows, columns = subject.spec.weight_shape[:2]
+    places = list(np.ndindex(rows, columns))
+    boxes: list[Box] = []
+    for first, second in places[:MOST_KERNELS]:
+        box = kernel_box(subject, first, second, label=None if numbers else _tap_label)
+        name = subject.say(KERNEL)
+        boxes.append(titled(box, f"{name} {place((first, second))}" if len(places) > 1 else name, "t-kernel"))
+    return column(*boxes, gap=14)
 
 
 Entries = dict[tuple[int, int], list[tuple[int, ...]]]

@@ -78,7 +78,7 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for piece in _pieces(paragraph):
+        for piece in pieces(paragraph):
             if line and text_width((line + piece).rstrip(), size) > width:
                 lines.append(line.rstrip())
                 line = piece.lstrip()
@@ -88,15 +88,15 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
     return lines
 
 
-def _pieces(text: str) -> list[str]:
+def pieces(text: str) -> list[str]:
     """Words with the spaces behind them, and single Chinese characters with what clings to them."""
-    pieces: list[str] = []
+    found: list[str] = []
     for letter in text:
-        if not pieces or (_may_break(pieces[-1][-1], letter)):
-            pieces.append(letter)
+        if not found or _may_break(found[-1][-1], letter):
+            found.append(letter)
         else:
-            pieces[-1] += letter
-    return pieces
+            found[-1] += letter
+    return found
 
 
 def _may_break(before: str, after: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convforge.draw.layout import Box, column, line
+from convforge.draw.measure import text_width
 from convforge.draw.subject import CHANNEL, INPUT, KERNEL, OUTPUT, Ints, Subject, subject_of
 from convforge.errors import ConvValueError
 from convforge.explain.formula import size_formula
@@ -17,6 +18,8 @@ MOST_CHANNELS = 4
 LONGEST_AXIS = 20
 """Of what is drawn whole, padding included."""
 SMALL = 12.0
+# The narrowest animation, and the size of the text below its title.
+FORMULA_WIDTH, FORMULA_TEXT = 420.0, 13.0
 
 
 def moving_subject(
@@ -83,6 +86,7 @@ def stacked(boxes: list[Box], width: float, height: float) -> Box:
 
 
 def formula_text(subject: Subject) -> str:
-    """The size formula of each axis, its numbers in it."""
+    """The size formula of each axis, its numbers in it: in one line if they fit beside each other."""
     _, *axes = size_formula(subject.spec, subject.layer.stride, subject.layer.dilation)
-    return " \u2003 ".join(axes)
+    beside = " \u2003 ".join(axes)
+    return beside if text_width(beside, FORMULA_TEXT) <= FORMULA_WIDTH else "\n".join(axes)

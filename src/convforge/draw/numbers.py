@@ -19,7 +19,7 @@ from convforge.reference import output
 
 Array = npt.NDArray[np.float64]
 LARGEST_ARRAY = 1_000_000
-LARGEST_WORK = 50_000_000
+LARGEST_WORK = 500_000_000
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from convforge.draw.grid import Position, cell_name, connector, grid, shown
 from convforge.draw.layout import Box, column, line, padded
 from convforge.draw.shapes import Area, Cell, Label, Line, Shape
 from convforge.draw.subject import INPUT, OUTPUT, Ints, Subject, subject_of
-from convforge.draw.transposed import single_channel
-from convforge.errors import ConvValueError
+from convforge.draw.three_ways import single_channel
+from convforge.errors import ConvShapeError, ConvValueError
 from convforge.explain.formula import AXES
 from convforge.explain.layers import as_layer
 from convforge.explain.trace import AxisTrace
@@ -28,8 +28,8 @@ TITLE = Words("output_padding: which size to return to", "output_padding：恢�
 _BACK = Words("output_padding={n}  →  {size}", "output_padding={n}  →  {size}")
 _NOTE = Words(
     "Along {axis}: a convolution with stride {stride} makes {small} of any of the sizes {sizes}. The "
-    "transposed layer sees only {small}; output_padding says which of them to return to. It adds room, not data: the "
-    "added cells get the products that reach them, and the bias.",
+    "transposed layer sees only {small}; output_padding says which of them to return to. It adds room, not "
+    "data: the added cells get the products that reach them, and the bias.",
     "沿 {axis} 方向：步幅为 {stride} 的卷积把尺寸 {sizes} 都变成 {small}。转置卷积只看到 {small}，"
     "output_padding 说明要恢复成哪一个。它只增加位置，不增加数据："
     "补上的位置只得到能到达它的乘积和偏置。",
@@ -94,12 +94,15 @@ def _checked_axis(subject: Subject, axis: int | None) -> int:
 
 
 def _versions(subject: Subject, number: int) -> list[Subject]:
-    """The layer with every output_padding along an axis below the stride, at most six."""
+    """The layer with every output_padding along an axis below the stride, at most six, and its own."""
+    own = subject.layer.output_padding
     found: list[Subject] = []
-    for extra in range(min(subject.layer.stride[number], MOST_SIZES)):
-        values = tuple(extra if i == number else old for i, old in enumerate(subject.layer.output_padding))
-        layer = replace(subject.layer, output_padding=values)
-        spec = layer.spec(subject.spec.input_size)
+    for extra in sorted({*range(min(subject.layer.stride[number], MOST_SIZES)), own[number]}):
+        layer = replace(subject.layer, output_padding=(*own[:number], extra, *own[number + 1 :]))
+        try:
+            spec = layer.spec(subject.spec.input_size)
+        except ConvShapeError:
+            continue  # a padding mode that needs more than this size has
         if spec.output_size[number] > 0:
             found.append(replace(subject, layer=layer, spec=spec, source=layer))
     return found

@@ -10,11 +10,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from convforge.draw.arrays import place
+from convforge.draw.cone import Level, levels_of, scales
 from convforge.draw.drawing import Drawing
 from convforge.draw.layout import Box, column, line, row, titled
 from convforge.draw.shapes import Area, Cell, Label, Line, Shape
@@ -23,7 +23,6 @@ from convforge.draw.theme import GROUP_STYLES
 from convforge.errors import ConvValueError
 from convforge.explain.formula import AXES
 from convforge.explain.layers import as_layer
-from convforge.explain.trace import AxisTrace
 from convforge.explain.words import Words
 from convforge.problem import ConvLayer
 
@@ -49,25 +48,6 @@ DEFAULT = (
     ("Conv2d(1, 1, 3, padding=1)", "Conv2d(1, 1, 3, stride=2, padding=1)", "Conv2d(1, 1, 3, padding=1)"),
     15,
 )
-
-
-@dataclass(frozen=True)
-class Level:
-    """One array of the stack along one axis: the input is level 0.
-
-    size: its elements. reached: positions that the output depends on, data only. first, last: the span of
-    the taps, padding included, as if the array had no ends.
-    """
-
-    size: int
-    reached: frozenset[int]
-    first: int
-    last: int
-
-    @property
-    def span(self) -> int:
-        """Positions from the first tap to the last: the receptive field on this level."""
-        return self.last - self.first + 1
 
 
 def receptive_field(
@@ -153,35 +133,9 @@ def _position(last: Subject, at: Sequence[int] | int | None) -> tuple[int, ...]:
     return position
 
 
-def levels_of(axes: Sequence[AxisTrace], position: int) -> list[Level]:
-    """The levels of one axis from the input up: what the last layer's output at a position depends on."""
-    size = axes[-1].output_size
-    found = [Level(size, frozenset({position}), position, position)]
-    for axis in reversed(axes):
-        above = found[-1]
-        reached = frozenset(
-            contact.source
-            for at in above.reached
-            for contact in axis.contacts(at)
-            if contact.source is not None
-        )
-        first, last = _span(axis, above.first, above.last)
-        found.append(Level(axis.input_size, reached, first, last))
-    return found[::-1]
-
-
-def _span(axis: AxisTrace, first: int, last: int) -> tuple[int, int]:
-    """The first and last position below that positions first to last depend on, were there no ends."""
-    if not axis.transposed:
-        return axis.window(first)[0], axis.window(last)[-1]
-    # Input i reaches window(i): the inputs whose windows meet first to last.
-    start, end = axis.window(0)[0], axis.window(0)[-1]
-    return -((end - first) // axis.stride), (last - start) // axis.stride
-
-
 def _pyramid(subjects: list[Subject], axis: int, levels: list[Level]) -> Box:
     """Rows of cells, the input at the bottom, each cell over the middle of what it sees."""
-    scale = _scales([s.axes[axis] for s in subjects])
+    scale = scales([s.axes[axis] for s in subjects])
     first, last = _ends(levels, scale)
     pitch = WIDTH / max(last - first + 1, 1)
     narrowest = min(step for _, step in scale)
@@ -199,20 +153,6 @@ def _pyramid(subjects: list[Subject], axis: int, levels: list[Level]) -> Box:
     height = (len(levels) - 1) * ROW_HEIGHT + CELL_SIDE + 8
     right = left + min(pitch, 46.0) * (last - first + 1)
     return Box(right, height, (*shapes, *inner))
-
-
-def _scales(axes: Sequence[AxisTrace]) -> list[tuple[float, float]]:
-    """(origin, step) of each level in input positions: element p of a level is over origin + step * p."""
-    found = [(0.0, 1.0)]
-    for axis in axes:
-        origin, step = found[-1]
-        middle = (axis.window(0)[0] + axis.window(0)[-1]) / 2
-        if axis.transposed:
-            # Input i is under the middle of its window, which is `middle` + i * stride.
-            found.append((origin - step * middle / axis.stride, step / axis.stride))
-        else:
-            found.append((origin + step * middle, step * axis.stride))
-    return found
 
 
 def _ends(levels: list[Level], scale: list[tuple[float, float]]) -> tuple[float, float]:

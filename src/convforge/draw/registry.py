@@ -18,6 +18,7 @@ from convforge.draw.drawing import Drawing
 from convforge.draw.fusion import fusion
 from convforge.draw.gradient import gradient
 from convforge.draw.groups import MOST_CHANNELS, groups
+from convforge.draw.instead import blocks
 from convforge.draw.matrix import matrix
 from convforge.draw.output_padding import output_padding
 from convforge.draw.overlap import overlap
@@ -44,6 +45,7 @@ DRAWINGS: dict[str, Callable[..., Drawing]] = {
     "fusion": fusion,
     "gradient": gradient,
     "tile_plan": tile_plan,
+    "blocks": blocks,
 }
 # These show each array or each channel in full: what is large is drawn as its small likeness.
 _SMALL_ARRAYS = frozenset({"cell", "matrix", "transposed", "gradient", "fusion"})

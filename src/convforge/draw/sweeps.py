@@ -10,7 +10,7 @@ from typing import Any
 from convforge.draw.animation import Animation, Scene, framed
 from convforge.draw.arrays import ROUND, array_box, input_box, is_padding, padded_axes, plain_axes
 from convforge.draw.grid import Position, cell_name, cells_area, frame, grid, shown
-from convforge.draw.layout import Box, column, line, padded, row, space
+from convforge.draw.layout import Box, column, line, padded, paragraph, row, space
 from convforge.draw.moving import INPUT, LONGEST_AXIS, OUTPUT, formula_text, named, sign
 from convforge.draw.shapes import Area, Cell, Line
 from convforge.draw.subject import Ints, Subject, subject_of
@@ -179,7 +179,8 @@ def _whole_output(subject: Subject, hot: list[Position]) -> Box:
 
 def _span_words(subject: Subject) -> Box:
     spec = subject.spec
-    dilation, taps = subject.layer.dilation[0], spec.kernel_size[0]
+    # Of the axis with the most taps.
+    dilation, taps = subject.layer.dilation[0], max(spec.kernel_size)
     words = subject.say(
         SPANS,
         taps=taps,
@@ -191,7 +192,7 @@ def _span_words(subject: Subject) -> Box:
     return column(
         line((f"dilation={dilation}", "t-kernel"), size=16, bold=True, name="dilation"),
         line(words, size=14, name="span"),
-        line((formula_text(subject), "muted"), size=13),
+        paragraph(formula_text(subject), 560.0),
         gap=7,
     )
 

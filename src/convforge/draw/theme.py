@@ -90,9 +90,9 @@ _SCALE = (
     ("#d6eaf8", "#173447"),
     ("#a9d3f0", "#1a4a68"),
     ("#74b6e2", "#21658f"),
-    ("#3f93cb", "#3a86b8"),
-    ("#1a6ea8", "#69aedb"),
-    ("#084b7a", "#a9d8f7"),
+    ("#2a78ad", "#3a86b8"),
+    ("#165f92", "#69aedb"),
+    ("#063d63", "#a9d8f7"),
 )
 SCALE_STEPS = len(_SCALE)
 CELLS.update((f"scale{step}", Style(shades, _BLUE, 0.8)) for step, shades in enumerate(_SCALE))
@@ -101,25 +101,22 @@ LINES: dict[str, Style] = {
     "link": Style(_NONE, ("#707a85", "#98a3af"), 1.2),
     "link-input": Style(_NONE, _BLUE, 1.4),
     "link-kernel": Style(_NONE, _ORANGE, 1.6),
-    "link-output": Style(_NONE, _GREEN, 1.4),
     "link-gradient": Style(_NONE, _PURPLE, 1.4, dash="6 3"),
-    "link-cut": Style(_NONE, _RED, 1.2, dash="4 3"),
     "link-zeros": Style(_NONE, _GREY, 1.2, dash="3 3"),
     "link-reflect": Style(_NONE, ("#6a5aa8", "#a99be0"), 1.3),
     "link-replicate": Style(_NONE, ("#8a7320", "#d1b95a"), 1.3),
     "link-circular": Style(_NONE, ("#2b7f86", "#6cc5cc"), 1.3),
     "rule": Style(_NONE, ("#dfe3e8", "#2c343e"), 1),
-    "measure": Style(_NONE, ("#4d5762", "#b3bdc8"), 1),
     "frame": Style(_NONE, ("#1d2733", "#e8ecf1"), 2.2),
     # Over photographs, which no theme changes: a light line within a dark one.
     "halo": Style(_NONE, ("#101418", "#101418"), 5),
     "field": Style(_NONE, ("#ffd23f", "#ffd23f"), 2.2),
-    "link-group0": Style(_NONE, _BLUE, 1.5),
-    "link-group1": Style(_NONE, _ORANGE, 1.5),
-    "link-group2": Style(_NONE, _GREEN, 1.5),
-    "link-group3": Style(_NONE, _PURPLE, 1.5),
-    "link-group4": Style(_NONE, _RED, 1.5),
-    "link-group5": Style(_NONE, ("#565f6b", "#aab4c0"), 1.5),
+    "link-group0": Style(_NONE, _BLUE, 1.5, opacity=0.75),
+    "link-group1": Style(_NONE, _ORANGE, 1.5, opacity=0.75),
+    "link-group2": Style(_NONE, _GREEN, 1.5, opacity=0.75),
+    "link-group3": Style(_NONE, _PURPLE, 1.5, opacity=0.75),
+    "link-group4": Style(_NONE, _RED, 1.5, opacity=0.75),
+    "link-group5": Style(_NONE, ("#565f6b", "#aab4c0"), 1.5, opacity=0.75),
 }
 GROUP_STYLES = TILE_STYLES = 6
 
@@ -132,7 +129,6 @@ TEXTS: dict[str, Style] = {
     "t-kernel": Style(("#855600", "#f0b43c")),
     "t-output": Style(("#006247", "#4fd6ac")),
     "t-gradient": Style(("#8a356b", "#eab0d2")),
-    "t-cut": Style(("#a84400", "#ff9a63")),
 }
 
 ROLES: dict[str, Style] = {**CELLS, **LINES, **TEXTS}

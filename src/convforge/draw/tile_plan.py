@@ -26,6 +26,7 @@ from convforge.nn.conv_nd import ConvNd
 from convforge.plan import Explanation, explain
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, GatherSchedule, layout_of
+from convforge.schedule.split_bf16 import TILE_NUMBERS, TILE_ROWS, SplitSchedule
 
 TITLE = Words("The plan's tiles", "执行计划如何分块")
 _TILES = Words(
@@ -121,6 +122,11 @@ def tiles_of(explanation: Explanation) -> Tiles:
         length = schedule.nv * schedule.lanes
         tile_of = _flat_tiles(explanation, gather, length)
         return Tiles(tile_of, length, schedule.mr, schedule.band_tiles, schedule.channel_tiles)
+    if isinstance(schedule, SplitSchedule):
+        # Several images may be one run; the first one's tiles are these.
+        length = schedule.columns * TILE_NUMBERS
+        tile_of = _flat_tiles(explanation, gather, length)
+        return Tiles(tile_of, length, schedule.rows * TILE_ROWS, schedule.band_tiles, schedule.channel_tiles)
     if isinstance(schedule, ChannelsSchedule):
         tile_of = _listed_tiles(explanation, gather, schedule.pixels)
         count = len(set(tile_of.values()))
@@ -131,7 +137,7 @@ def tiles_of(explanation: Explanation) -> Tiles:
         return Tiles(tile_of, outputs, 1, 0, 0)
     raise ConvValueError(
         f"family (={explanation.family or 'none'}) tells of no tiles, its kernel is {explanation.kernel!r}: "
-        "tiles are drawn of the families direct, channels and winograd"
+        "tiles are drawn of direct, split bf16, channels and winograd"
     )
 
 
@@ -155,7 +161,7 @@ def _numbered(keys: dict[Position, tuple[int, ...]]) -> dict[Position, int]:
 
 
 def _flat_tiles(explanation: Explanation, gather: Gather, length: int) -> dict[Position, int]:
-    """The direct family: tiles of the flat run of all rows, gaps between rows counted."""
+    """Direct and split bf16: tiles of the flat run of all rows, gaps between rows counted."""
     layout = layout_of(gather)
     return _numbered(
         {

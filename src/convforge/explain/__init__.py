@@ -29,7 +29,8 @@ from convforge.explain.receptive_field import (
     windows_of,
 )
 from convforge.explain.reconcile import Reconciliation, reconcile
-from convforge.explain.solve import Solution, Solutions, solve
+from convforge.explain.solutions import Solution, Solutions
+from convforge.explain.solve import solve
 from convforge.explain.spelling import LayerText, LayerTextError, parse_layer
 from convforge.explain.summary import Summary, summary
 from convforge.explain.trace import AxisTrace, Contact, Term, Trace, trace_of

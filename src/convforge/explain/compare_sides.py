@@ -111,7 +111,12 @@ def _model(model: Module, input_size: Any, batch: int) -> Contender:
         real_multiply_adds=facts.root.total("real_multiply_adds"),
         moved_bytes=facts.parameter_bytes + _activation_bytes(facts.root),
     )
-    return Contender(side, size, lambda: lambda x=rand(*shape): model(x))
+
+    def prepared() -> Callable[[], Any]:
+        x = rand(*shape)
+        return lambda: model(x)
+
+    return Contender(side, size, prepared)
 
 
 def _activation_bytes(call: ModuleCall) -> int:

@@ -5,7 +5,7 @@ print(explain("Conv2d(3, 64, 3, padding=1)", (224, 224)))
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -158,7 +158,7 @@ class Explanation(Reported):
             ):
                 if runs:
                     number = sum(stop - first for first, stop in runs)
-                    lines.append(words(language, axis=axis.name, n=number, which=_runs_text(runs)))
+                    lines.append(words(language, axis=axis.name, n=number, which=_listed(runs, _run_text)))
         if not any(axis.unread for axis in self.axes):
             lines.append(ALL_READ(language))
         return lines
@@ -214,7 +214,7 @@ class Explanation(Reported):
         ]
         shown = [(words(language), count(number), size_text(number)) for words, number in rows]
         shown.append((INTENSITY(language), f"{costs.arithmetic_intensity:.3g}", ""))
-        return Table(("", BYTES(language), ""), tuple(shown), frozenset((1, 2)))
+        return Table(("", "", ""), tuple(shown), frozenset((1, 2)))
 
     def _fields(self, language: Language) -> Table:
         def row(axis: AxisFacts) -> tuple[str, ...]:
@@ -315,16 +315,14 @@ def _signed(number: int) -> str:
     return str(number).replace("-", "−")
 
 
-def _listed(sources: tuple[int | None, ...]) -> str:
-    shown = [str(source) for source in sources]
-    if len(shown) > _SHOWN:
-        shown = [*shown[: _SHOWN - 1], "…", shown[-1]]
-    return ", ".join(shown)
+def _listed(items: Sequence[Any], shown: Callable[[Any], str] = str) -> str:
+    """The items with commas between, the middle of many left out."""
+    if len(items) <= _SHOWN:
+        return ", ".join(map(shown, items))
+    return ", ".join([*map(shown, items[: _SHOWN - 1]), "…", shown(items[-1])])
 
 
-def _runs_text(runs: Sequence[Run]) -> str:
-    """[(1, 2), (4, 7)] -> 1, 4…6"""
-    shown = [str(first) if stop == first + 1 else f"{first}…{stop - 1}" for first, stop in runs]
-    if len(shown) > _SHOWN:
-        shown = [*shown[: _SHOWN - 1], "…", shown[-1]]
-    return ", ".join(shown)
+def _run_text(run: Run) -> str:
+    """(1, 2) -> 1; (4, 7) -> 4…6"""
+    first, stop = run
+    return str(first) if stop == first + 1 else f"{first}…{stop - 1}"

@@ -32,8 +32,8 @@ BEFORE = Words("{n} before: {what}", "前面 {n} 个：{what}")
 AFTER = Words("{n} after: {what}", "后面 {n} 个：{what}")
 ZEROS = Words("zeros", "补零")
 CUT = Words("cut off the output", "从输出上裁掉")
-COPIES = Words("{mode}, copies of elements {which}", "{mode}，依次复制元素 {which}")
-FOLDED = Words("{mode}, added onto outputs {which}", "{mode}，依次加回到输出 {which}")
+COPIES = Words("{mode}, copied from {which}", "{mode}，依次复制自元素 {which}")
+FOLDED = Words("{mode}, added onto {which}", "{mode}，依次加回到输出 {which}")
 
 PARAMETERS = Words("Parameters", "参数量")
 WEIGHTS = Words(

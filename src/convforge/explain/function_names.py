@@ -54,6 +54,9 @@ KEEPS_OPERANDS = frozenset(_names("""
 """))  # fmt: skip
 """Whose backward reads the operands. That of any other function reads neither."""
 
+PRODUCTS = frozenset(_names("mul div multiply divide __mul__ __rmul__ __truediv__ lerp"))
+"""Of those, the ones that read nothing where the other operand is a number."""
+
 REDUCTIONS = _names("""
     sum mean prod var std amax amin logsumexp all any norm nansum nanmean argmax argmin count_nonzero
 """)
@@ -65,9 +68,12 @@ VALUES = _names("""
 """)
 """Which cannot answer without values."""
 
+RESHAPES = _names("reshape flatten unflatten ravel view view_as reshape_as")
+COPIES = _names("repeat tile repeat_interleave flip roll index_select channel_shuffle tril triu")
+
 VIEWS = _names("""
     reshape flatten unflatten ravel permute transpose t movedim moveaxis swapaxes swapdims unsqueeze squeeze
     expand broadcast_to select narrow __getitem__ split chunk tensor_split unbind diagonal T mT H repeat tile
-    repeat_interleave flip roll index_select pixel_shuffle pixel_unshuffle channel_shuffle tril triu
+    repeat_interleave flip roll index_select channel_shuffle tril triu
 """)
 """Which only move elements."""

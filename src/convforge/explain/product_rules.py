@@ -20,11 +20,8 @@ def _linear(call: Call) -> Any:
     first, weight, bias = call.first, call.argument("weight"), call.argument("bias")
     # Of no rows: it costs nothing, and refuses what the real one refuses.
     width = first.shape[-1:]
-    F.linear(
-        from_data(np.zeros((0, *width), first.dtype.numpy)),
-        _zeros(weight),
-        None if bias is None else _zeros(bias),
-    )
+    rows = from_data(np.zeros((0, *width), first.dtype.numpy))
+    F.linear(rows, _zeros(weight), None if bias is None else _zeros(bias))
     shape = (*first.shape[:-1], *weight.shape[:-1])
     places = {
         axis: place.everything(width[0]) if place.dim == first.ndim - 1 else place

@@ -4,7 +4,7 @@ elementwise   add, where, exp, …     shapes broadcast; what operands see is un
 of the first  relu, batch_norm, …    the shape of the first argument
 windows       conv, pools, pad, …    `window_rules`
 views         reshape, permute, …    `view_rules`: the real function is run on positions, which take no memory
-reductions    sum, mean, max, …      what is summed over is seen by every element
+reductions    sum, mean, max, …      `reduction_rules`: what is summed over is seen by every element
 joins         cat, stack
 products      linear, matmul, …      `product_rules`
 
@@ -31,16 +31,18 @@ from convforge.explain.function_names import (
     KEEPS_OPERANDS,
     KEEPS_RESULT,
     OF_FIRST,
-    REDUCTIONS,
+    PRODUCTS,
     SAME,
     VALUES,
 )
 from convforge.explain.places import Axis, Place, Places, met
-from convforge.explain.tracing_words import LOST, READS_VALUES, Said, said
+from convforge.explain.tracing_words import LOST, READS_VALUES, TOO_LARGE, Said, said
 
 Function = Callable[..., Any]
 Rule = Callable[["Call"], Any]
 RULES: dict[str, Rule] = {}
+# Elements above which a function that has no rule is not tried on zeros.
+LARGE = 1 << 26
 
 
 class ValuesReadError(NoElementsError):
@@ -62,6 +64,8 @@ class Call:
         self.function = function
         self.args = args
         self.kwargs = kwargs
+        self.target: AbstractTensor | None = None
+        """Whose memory the result is written into; None for memory of its own."""
 
     def argument(self, name: str) -> Any:
         """An argument by its name, its default where it was left out."""
@@ -96,8 +100,14 @@ class Call:
         return self.function(*[real(each) for each in self.args], **given)
 
     def result(self, shape: Sequence[int], places: dict[Axis, Place], dtype: Any = None) -> AbstractTensor:
-        """A new tensor of this shape, of the first's dtype unless another is given."""
-        return self.ledger.tensor(shape, self.first.dtype.numpy if dtype is None else np.dtype(dtype), places)
+        """A tensor of this shape and, if none is given, the first's dtype; the target, if there is one."""
+        made = self.ledger.tensor(
+            shape,
+            self.first.dtype.numpy if dtype is None else np.dtype(dtype),
+            places,
+            memory=None if self.target is None else self.target.memory,
+        )
+        return made if self.target is None else self.target.become(made)
 
 
 def apply(
@@ -110,9 +120,8 @@ def apply(
         return rule(call)
     plain = f"__{name[3:-2]}__" if name.startswith("__i") and name.endswith("__") else name.removesuffix("_")
     if plain != name and plain in RULES:
-        call.name = plain
-        target = call.first
-        return target.become(RULES[plain](call))
+        call.name, call.target = plain, call.first
+        return RULES[plain](call)
     return unknown(call)
 
 
@@ -128,9 +137,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def unknown(call: Call) -> Any:
     """The shape by running the real function on zeros; what elements see is not described."""
+    if (
+        sum(each.numel() for each in flat([*call.args, *call.kwargs.values()]) if isinstance(each, Tensor))
+        > LARGE
+    ):
+        raise ValuesReadError(said(TOO_LARGE, name=call.name.strip("_")))
     outputs = call.run(lambda each: from_data(np.zeros(each.shape, each.dtype.numpy)))
     seen: dict[Axis, Place] = {}
-    for each in _flat(list(call.args) + list(call.kwargs.values())):
+    for each in flat(list(call.args) + list(call.kwargs.values())):
         if isinstance(each, AbstractTensor):
             seen |= {axis: place.unknown(said(LOST, name=call.name)) for axis, place in each.places.items()}
     call.ledger.note(said(LOST, name=call.name))
@@ -148,8 +162,9 @@ def wrapped(outputs: Any, wrap: Callable[[Tensor], AbstractTensor]) -> Any:
     return outputs
 
 
-def _flat(values: Sequence[Any]) -> list[Any]:
-    return [inner for each in values for inner in (_flat(each) if isinstance(each, list | tuple) else [each])]
+def flat(values: Sequence[Any]) -> list[Any]:
+    """The values in lists and tuples too."""
+    return [inner for each in values for inner in (flat(each) if isinstance(each, list | tuple) else [each])]
 
 
 @rule(*VALUES)
@@ -178,11 +193,12 @@ def _written(call: Call) -> Any:
 
 
 @rule(*ELEMENTWISE)
-def _elementwise(call: Call) -> Any:
+def elementwise(call: Call) -> Any:
+    """The broadcast of all tensors among the arguments."""
     tensors = call.tensors
     shape = broadcast(call.name, [tuple(each.shape) for each in tensors])
     dtype = np.dtype(np.bool_) if call.name in COMPARISONS else _common(tensors, call)
-    out = call.ledger.tensor(shape, dtype, met([(places_of(each), each.shape) for each in tensors], shape))
+    out = call.result(shape, met([(places_of(each), each.shape) for each in tensors], shape), dtype)
     _keep(call, out, tensors)
     return out
 
@@ -195,7 +211,7 @@ def places_of(tensor: Any) -> Places:
 def _keep(call: Call, out: AbstractTensor, operands: Sequence[Any]) -> None:
     if call.name in KEEPS_RESULT:
         call.ledger.keep(out)
-    elif call.name in KEEPS_OPERANDS:
+    elif call.name in KEEPS_OPERANDS and (len(operands) > 1 or call.name not in PRODUCTS):
         call.ledger.keep(*operands)
 
 
@@ -224,6 +240,8 @@ def _of_first(call: Call) -> Any:
     first = call.first
     if call.name in DROPOUTS and not (call.argument("training") and call.argument("p") > 0):
         return first
+    if "inplace" in inspect.signature(call.function).parameters and call.argument("inplace"):
+        call.target = first
     places = dict(first.places)
     if call.name in ALONG:
         dim = call.argument("dim")
@@ -233,15 +251,7 @@ def _of_first(call: Call) -> Any:
     if call.name in DROPOUTS:
         call.ledger.keep_more(out.nbytes)  # the noise
     _keep(call, out, [first])
-    in_place = "inplace" in inspect.signature(call.function).parameters and call.argument("inplace")
-    return first.become(out) if in_place else out
-
-
-@rule("relu")
-def _relu(call: Call) -> Any:
-    out = _elementwise(call)
-    in_place = "inplace" in inspect.signature(call.function).parameters and call.argument("inplace")
-    return call.first.become(out) if in_place else out
+    return out
 
 
 @rule("glu")
@@ -272,33 +282,6 @@ def _new(call: Call) -> Any:
     return call.run(lambda each: from_data(np.zeros((0,), each.dtype.numpy)))
 
 
-@rule(*REDUCTIONS)
-def _reduction(call: Call) -> Any:
-    given = inspect.signature(call.function).bind(*call.args, **call.kwargs)
-    given.apply_defaults()
-    dims = given.arguments.get("dim")
-    dtype = {"argmax": np.int64, "argmin": np.int64, "count_nonzero": np.int64, "all": np.bool_}.get(
-        call.name
-    )
-    return reduced(call, dims, bool(given.arguments.get("keepdim", False)), dtype)
-
-
-def reduced(call: Call, dims: Any, keepdim: bool, dtype: Any = None) -> AbstractTensor:
-    """The first argument with dimensions summed up, or whatever else needs all of their elements."""
-    first = call.first
-    listed = (
-        list(range(first.ndim)) if dims is None or dims == () else [dims] if isinstance(dims, int) else dims
-    )
-    gone = {int(dim) % first.ndim for dim in listed}
-    left = [dim for dim in range(first.ndim) if dim not in gone or keepdim]
-    shape = [1 if dim in gone else first.shape[dim] for dim in left]
-    places: dict[Axis, Place] = {}
-    for axis, place in first.places.items():
-        seen = summed(place, gone, first.shape)
-        places[axis] = moved(seen, left.index(seen.dim) if seen.dim is not None else None)
-    return call.result(shape, places, dtype)
-
-
 def summed(place: Place, dims: set[int], shape: Sequence[int]) -> Place:
     """Of elements that see all along these dimensions: if the axis is in one, everything of it."""
     return place.everything(shape[place.dim]) if place.dim is not None and place.dim in dims else place
@@ -307,21 +290,6 @@ def summed(place: Place, dims: set[int], shape: Sequence[int]) -> Place:
 def moved(place: Place, dim: int | None) -> Place:
     """The same in another dimension."""
     return Place(place.size, dim, place.field, place.scattered, place.whole, place.reason)
-
-
-@rule("max", "min", "median")
-def _extreme(call: Call) -> Any:
-    if len(call.tensors) > 1:
-        call.name = "maximum"
-        return _elementwise(call)
-    rest = [*call.args[1:], *call.kwargs.values()]
-    if not rest:
-        return reduced(call, None, keepdim=False)
-    dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
-    keepdim = bool(call.kwargs.get("keepdim", call.args[2] if len(call.args) > 2 else False))
-    sample = call.run(lambda each: from_data(np.zeros((1,) * each.ndim, each.dtype.numpy)))
-    values, positions = reduced(call, dim, keepdim), reduced(call, dim, keepdim, np.int64)
-    return type(sample)(values, positions)
 
 
 @rule("cat", "concat", "concatenate")
@@ -340,14 +308,14 @@ def _cat(call: Call) -> Any:
     dtype = np.result_type(*(each.dtype.numpy for each in tensors))
     # Laid behind each other, every part keeps what it sees; the sizes along `dim` do not matter to it.
     flat = [1 if at == dim else size for at, size in enumerate(shape)]
-    places = met(
-        [(places_of(each), [*each.shape[:dim], 1, *each.shape[dim + 1 :]]) for each in tensors], flat
-    )
-    if len(tensors) > 1:
-        places = {
-            axis: place.unknown(said(LOST, name="cat")) if place.dim == dim else place
-            for axis, place in places.items()
-        }
+    parts: list[tuple[Places, Sequence[int]]] = []
+    for each in tensors:
+        places = dict(places_of(each))
+        for axis, place in places.items():
+            if place.dim == dim and len(tensors) > 1:
+                places[axis] = place.scatter(dim, each.shape[dim])
+        parts.append((places, [*each.shape[:dim], 1, *each.shape[dim + 1 :]]))
+    places = met(parts, flat)
     return call.ledger.tensor(shape, dtype, places)
 
 

@@ -42,6 +42,9 @@ class Shadow(Module):
     original: Module
     caller: Caller
 
+    def __init_subclass__(cls) -> None:
+        """Not the module's own: some keep a list of their subclasses."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """A call of the module, written down."""
         return self.__dict__["caller"](self, args, kwargs)
@@ -85,7 +88,7 @@ class Shadows:
         for name, value in vars(module).items():
             if name in _HOOKS:
                 state[name] = HookDict() if isinstance(value, HookDict) else type(value)()
-            elif name not in ("_convolution", "_initialize_hook", "_load_hook"):
+            else:
                 state[name] = self.value(value)
         if "num_batches_tracked" in state["_buffers"]:
             state["_buffers"]["num_batches_tracked"] = None
@@ -124,7 +127,7 @@ class Shadows:
                 "__qualname__": kind.__qualname__,
                 "__doc__": kind.__doc__,
             }
-            known = self._kinds[kind] = type(kind)(kind.__name__, (Shadow, kind), names)
+            known = self._kinds[kind] = type.__new__(type(kind), kind.__name__, (Shadow, kind), names)
         return known
 
     def _tensor(self, tensor: Tensor) -> AbstractTensor:

@@ -78,16 +78,44 @@ class Open:
         wanted: output size; None: any, for an input of any size.
         receptive_field: elements that a window must span; None: any.
         """
+        for bare in self._bare(size, wanted, receptive_field):
+            for padding in self._paddings(bare, size, wanted):
+                choice = replace(bare, padding=padding)
+                if wanted is None or choice.output_size(size) == wanted:
+                    yield choice
+
+    def nearest_sizes(self, size: int, goal: int, receptive_field: int | None) -> tuple[int, ...]:
+        """The reachable output sizes next below and above a goal that is not reached; each if there is one.
+
+        Sizes grow and shrink steadily with the padding: its extremes are enough, and of a transposed layer,
+        whose two sides are alike, the even paddings beside the one that would reach the goal.
+        """
+        reachable: set[int] = set()
+        for bare in self._bare(size, None, receptive_field):
+            most = 2 * bare.span - 2
+            totals = {0, most}
+            if self.padding is not None:
+                totals = {sum(self.padding)}
+            elif self.transposed:
+                meant = bare.output_size(size) - goal
+                totals |= {total for total in (meant - 1, meant + 1) if 0 <= total <= most}
+            reachable |= {
+                replace(bare, padding=(total // 2, total - total // 2)).output_size(size)
+                for total in totals
+                if self.padding is not None or total % (2 if self.transposed else 1) == 0
+            }
+        below = [n for n in reachable if 1 <= n < goal]
+        above = [n for n in reachable if n > goal]
+        return (*([max(below)] if below else []), *([min(above)] if above else []))
+
+    def _bare(self, size: int, wanted: int | None, receptive_field: int | None) -> Iterator[Choice]:
+        """Every choice but for its padding."""
         for stride, dilation in product(self._strides(size, wanted), self._dilations(receptive_field)):
             for kernel in self._kernels(size, stride, receptive_field, dilation):
                 if dilation > 1 and kernel == 1 and self.dilation is None:
                     continue  # a lone tap knows no dilation
                 for extra in self._output_paddings(stride, dilation):
-                    bare = Choice(kernel, stride, (0, 0), dilation, extra, self.transposed)
-                    for padding in self._paddings(bare, size, wanted):
-                        choice = replace(bare, padding=padding)
-                        if wanted is None or choice.output_size(size) == wanted:
-                            yield choice
+                    yield Choice(kernel, stride, (0, 0), dilation, extra, self.transposed)
 
     def _strides(self, size: int, wanted: int | None) -> Iterator[int]:
         if self.stride is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from convforge.errors import ConvArgumentError
 from convforge.explain.report import Reported, Section
+from convforge.explain.summary_rows import Row, rows_of
 from convforge.explain.summary_words import (
     ADDITIONS,
     AGAIN,
@@ -48,29 +49,6 @@ DEFAULT_COLUMNS = (
     "kernel", "output", "parameters", "multiply_adds", "real", "share", "bytes", "field", "jump",
 )  # fmt: skip
 _LEFT = ("kernel", "input", "output")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One call of one module; counts include the calls below it. depth: 0 is the model."""
-
-    depth: int
-    path: str
-    kind: str
-    kernel: str
-    again: bool
-    inputs: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
-    parameters: int
-    frozen: int
-    multiply_adds: int
-    real_multiply_adds: int
-    additions: int
-    bias_additions: int
-    output_bytes: int
-    kept_bytes: int
-    seen: tuple[Seen, ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -121,7 +99,7 @@ class Summary(Reported):
             if facts.stopped is None
             else {"path": facts.stopped[0], "reason": str(facts.stopped[1])},
             "unused": list(facts.unused),
-            "layers": [_row_dict(row) for row in self.rows],
+            "layers": [row.to_dict() for row in self.rows],
         }
 
     def title(self, language: Language) -> str:
@@ -262,59 +240,14 @@ def summary(
         raise ConvArgumentError(f"depth (={depth}) must not be negative: use 0 for the model alone")
     spoken = None if language is None else language_of(language)
     facts = trace_model(model, input_size, batch=batch, dtype=dtype)
-    rows = tuple(_rows(facts.root, 0, depth))
+    rows = tuple(rows_of(facts.root, depth))
     return Summary(type(model).__name__, facts, rows, tuple(columns), spoken)
-
-
-def _rows(call: ModuleCall, level: int, depth: int | None) -> Iterator[Row]:
-    yield Row(
-        level,
-        call.path,
-        call.name,
-        kernel_text(call.module),
-        call.again,
-        call.inputs,
-        call.outputs,
-        call.total("parameters"),
-        call.total("frozen"),
-        call.total("multiply_adds"),
-        call.total("real_multiply_adds"),
-        call.total("additions"),
-        call.total("bias_additions"),
-        call.output_bytes,
-        call.total("kept_bytes"),
-        call.seen,
-        tuple(str(note) for note in call.notes),
-    )
-    if depth is None or level < depth:
-        for child in call.children:
-            yield from _rows(child, level + 1, depth)
 
 
 def _calls(call: ModuleCall) -> Iterator[ModuleCall]:
     yield call
     for child in call.children:
         yield from _calls(child)
-
-
-def kernel_text(module: Module) -> str:
-    """`3×3 s2 d2 g32`: kernel, stride, dilation and groups where they are not 1; empty for other modules."""
-    kernel: Any = getattr(module, "kernel_size", None)
-    if kernel is None:
-        return ""
-    rank = int(name[-2]) if (name := type(module).__name__)[-1:] == "d" and name[-2].isdigit() else 1
-    parts = ["×".join(map(str, _each(kernel, rank)))]
-    for letter, attribute in (("s", "stride"), ("d", "dilation")):
-        value = getattr(module, attribute, 1)
-        sizes = _each(value, rank)
-        if set(sizes) != {1}:
-            parts.append(letter + (str(sizes[0]) if len(set(sizes)) == 1 else "×".join(map(str, sizes))))
-    groups = getattr(module, "groups", 1)
-    return " ".join([*parts, *([f"g{groups}"] if groups != 1 else [])])
-
-
-def _each(value: Any, rank: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,) * rank
 
 
 def _some(number: int) -> str:
@@ -332,33 +265,3 @@ def _seen_text(seen: tuple[Seen, ...], number: Any) -> str:
     # A jump of 0: all elements see the same.
     texts = ["?" if each is None else fraction(each) if each else "–" for each in numbers]
     return texts[0] if len(set(texts)) == 1 else "×".join(texts)
-
-
-def _row_dict(row: Row) -> dict[str, Any]:
-    return {
-        "depth": row.depth,
-        "path": row.path,
-        "type": row.kind,
-        "kernel": row.kernel,
-        "again": row.again,
-        "inputs": [list(shape) for shape in row.inputs],
-        "outputs": [list(shape) for shape in row.outputs],
-        "parameters": row.parameters,
-        "frozen_parameters": row.frozen,
-        "multiply_adds": row.multiply_adds,
-        "real_multiply_adds": row.real_multiply_adds,
-        "additions": row.additions,
-        "bias_additions": row.bias_additions,
-        "output_bytes": row.output_bytes,
-        "kept_bytes": row.kept_bytes,
-        "receptive_fields": [
-            {
-                "input": seen.input,
-                "axis": seen.axis,
-                "field": None if seen.field is None else seen.field.to_dict(),
-                "reason": None if seen.reason is None else str(seen.reason),
-            }
-            for seen in row.seen
-        ],
-        "notes": list(row.notes),
-    }

@@ -13,12 +13,11 @@ from fractions import Fraction
 
 # Colours are the notebook's own, thinned out: so the table reads in light and in dark.
 STYLE = """<style>
-.convforge-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.convforge-table { border-collapse: collapse; font-size: inherit; font-variant-numeric: tabular-nums; }
 .convforge-table th, .convforge-table td { padding: 0.2em 0.8em; border: 0; background: transparent;
   color: inherit; border-bottom: 1px solid rgba(128, 128, 128, 0.35); white-space: pre; }
 .convforge-table th { border-bottom: 2px solid rgba(128, 128, 128, 0.7); font-weight: 600; }
 .convforge-table .l { text-align: left; } .convforge-table .r { text-align: right; }
-.convforge-table .k { white-space: pre-wrap; }
 </style>"""
 
 
@@ -84,20 +83,25 @@ def count(number: int) -> str:
 
 def short(number: float) -> str:
     """Three digits and a unit: 86.7 M. Below a thousand, the number."""
-    for unit in ("", " k", " M", " G", " T"):
-        if abs(number) < 999.5 or unit == " T":
-            return f"{number:.0f}{unit}" if not unit or abs(number) >= 99.95 else f"{number:.3g}{unit}"
+    for unit in ("", " k", " M", " G"):
+        if abs(number) < 999.5:
+            return f"{number:.0f}" if not unit else _three(number) + unit
         number /= 1000
-    raise AssertionError("the last unit takes all")
+    return f"{_three(number)} T"
 
 
 def size_text(size_bytes: float) -> str:
     """Bytes in powers of 1024: 4.59 MiB."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size_bytes < 1023.5 or unit == "TiB":
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.3g} {unit}"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1023.5:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{_three(size_bytes)} {unit}"
         size_bytes /= 1024
-    raise AssertionError("the last unit takes all")
+    return f"{_three(size_bytes)} TiB"
+
+
+def _three(number: float) -> str:
+    """Three digits, never an exponent: 0.0123, 4.59, 1023."""
+    return f"{number:.0f}" if abs(number) >= 99.95 else f"{number:.3g}"
 
 
 def fraction(number: Fraction) -> str:

@@ -88,8 +88,8 @@ class AxisTrace:
     def window(self, index: int) -> tuple[int, ...]:
         """Positions of the kernel's taps, by tap, counted from the start of the unpadded axis.
 
-        Of a plain layer, where output `index` reads the input; of a transposed one, where input `index` writes
-        to the output, what padding cuts off included.
+        Of a plain layer, where output `index` reads the input; of a transposed one, where input `index`
+        writes to the output, what padding cuts off included.
         """
         return tuple(
             index * self.stride + tap * self.dilation - self.padding[0] for tap in range(self.kernel_size)

@@ -9,18 +9,20 @@ The model's own Python code runs, once, in a shadow of the model (`shadow`) with
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 import convforge.explain.product_rules as _products
+import convforge.explain.reduction_rules as _reductions
 import convforge.explain.view_rules as _views
 import convforge.explain.window_rules as _windows
 from convforge.autograd.dtype import DType
-from convforge.autograd.generator import fork_rng
+from convforge.autograd.generator import get_rng_state, set_rng_state
 from convforge.autograd.grad_mode import no_grad
 from convforge.autograd.stand_in import NoElementsError
 from convforge.errors import ConvArgumentError, ConvTypeError
@@ -32,17 +34,22 @@ from convforge.explain.shadow import Shadow, Shadows
 from convforge.explain.tracing_words import HOOKS, READS_ARRAY, Said, said
 from convforge.nn.module import Module
 
-del _products, _views, _windows  # imported so that their rules are declared
+del _products, _reductions, _views, _windows  # imported so that their rules are declared
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What elements of an output see along one axis of one input; `field` None: `reason` says why not."""
+    """What elements of an output see along one axis of one input.
+
+    dim: the output's dimension along which they see different parts; None where all see the same.
+    field: None where it is not described, and `reason` says why.
+    """
 
     input: int
     axis: int
+    dim: int | None
     field: ReceptiveField | None
     reason: Said | None
 
@@ -231,17 +238,9 @@ def trace_model(
     inputs = [ledger.input(at, *pair) for at, pair in enumerate(zip(shapes, dtypes, strict=True))]
     input_bytes = ledger.live_bytes
     shadow = follower.shadows.module(model)
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    try:
-        with fork_rng(), no_grad():
-            # The list is the only one that holds the inputs: the model may drop them.
-            shadow(*[inputs.pop(0) for _ in shapes])
-    except NoElementsError:
-        if follower.stopped is None:
-            raise
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
+    with _draws_taken_back(), no_grad(), contextlib.suppress(NoElementsError):
+        # The list is the only one that holds the inputs: the model may drop them.
+        shadow(*[inputs.pop(0) for _ in shapes])
     assert follower.root is not None
     parameters = {id(each): (each, path) for path, each in _named(model)}
     sizes = {key: follower.shadows.value(each).numel() for key, (each, _) in parameters.items()}
@@ -264,6 +263,21 @@ def trace_model(
         ),
         tuple(ledger.steps),
     )
+
+
+@contextlib.contextmanager
+def _draws_taken_back() -> Generator[None]:
+    """Puts the generators back to where they were, if the model's code drew from them."""
+    ours, python, numpy = get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
+    try:
+        yield
+    finally:
+        if bool((get_rng_state() != ours).any()):
+            set_rng_state(ours)
+        if random.getstate() != python:
+            random.setstate(python)
+        if str(np.random.get_state(legacy=False)) != str(numpy):
+            np.random.set_state(numpy)
 
 
 def _named(model: Module) -> list[tuple[str, Any]]:
@@ -290,7 +304,8 @@ def _shapes(input_size: Sequence[Any], batch: int | None) -> list[Shape]:
 
 def _seen(places: dict[Axis, Place]) -> tuple[Seen, ...]:
     return tuple(
-        Seen(number, axis, place.field, place.reason) for (number, axis), place in sorted(places.items())
+        Seen(*axis, place.dim, place.field, place.reason)
+        for axis, place in sorted(places.items(), key=lambda item: item[0])
     )
 
 

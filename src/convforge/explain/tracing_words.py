@@ -32,11 +32,15 @@ READS_ARRAY = Words(
     "values of a tensor are read, which are not computed", "代码读取了张量的数值，而这里不做计算"
 )
 LOST = Words("receptive fields are not followed through {name}", "{name} 之后的感受野无法继续推算")
+TOO_LARGE = Words(
+    "{name} has no rule for shapes, and the tensor is too large to try it on zeros",
+    "{name} 没有形状规则，而张量太大，无法用零试算",
+)
 UNEVEN = Words(
     "{name} from {size} to {out} has windows of different sizes",
     "{name} 把 {size} 变为 {out}，各窗口大小不同",
 )
-SLIDES = Words("a window slides over flattened axes", "窗口在展平后的轴上滑动")
+SLIDES = Words("a window slides over axes that were flattened or joined", "窗口在展平或拼接后的轴上滑动")
 OTHER_DIMS = Words("branches meet with an axis in different dimensions", "各分支相遇时同一轴处在不同的维度上")
 OTHER_JUMPS = Words(
     "branches meet with jumps {jumps}: outputs of one index stand at different places",

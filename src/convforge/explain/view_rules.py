@@ -11,6 +11,8 @@ result that is a view of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,38 +22,49 @@ from convforge.autograd import shape as shapes
 from convforge.autograd.dtype import DType
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.explain.abstract import AbstractTensor
-from convforge.explain.function_names import VIEWS
-from convforge.explain.places import Place
+from convforge.explain.function_names import COPIES, RESHAPES, VIEWS
+from convforge.explain.places import Axis, Place
 from convforge.explain.receptive_field import Window
-from convforge.explain.rules import Call, moved, rule, unknown, wrapped
-from convforge.explain.tracing_words import LOST, said
+from convforge.explain.rules import Call, ValuesReadError, flat, moved, rule, unknown, wrapped
+from convforge.explain.tracing_words import LOST, READS_VALUES, said
 
 Array = npt.NDArray[Any]
+# Elements from which on no array of positions is made: 64 MB.
+LARGE = 1 << 24
 
 
 @rule(*VIEWS)
 def _view(call: Call) -> Any:
     first = call.first
+    if any(isinstance(each, AbstractTensor) for each in flat([*call.args[1:], *call.kwargs.values()])):
+        raise ValuesReadError(said(READS_VALUES, name=call.name.strip("_")))  # a mask, or indices
     blank = np.broadcast_to(np.zeros((), first.dtype.numpy), first.shape)
-    raw = call.run(lambda each: from_data(_standing_for(each, first, blank)))
+    raw = call.run(lambda _: from_data(blank))
     outputs = _tensors(raw)
-    marks = {
-        axis: (_positions(first, place.dim), place.dim)
-        for axis, place in first.places.items()
-        if place.dim is not None
-    }
-    marked = {
-        axis: _tensors(call.run(lambda each, mark=mark: from_data(_standing_for(each, first, mark))))
-        for axis, (mark, _) in marks.items()
-    }
+    marks: dict[Axis, Array] = {}
+    marked: dict[Axis, list[Tensor]] = {}
+    large = first.numel() > LARGE and call.name in (*RESHAPES, *COPIES)
+    for axis, place in first.places.items():
+        if place.dim is not None and not large:
+            mark = marks[axis] = _positions(first, place.dim)
+            marked[axis] = _tensors(call.run(lambda _, mark=mark: from_data(mark)))
     made: list[AbstractTensor] = []
     for at, out in enumerate(outputs):
-        places = {
-            axis: _followed(place, call, marks[axis][0], marked[axis][at]._data, first)
-            if axis in marks
-            else place
-            for axis, place in first.places.items()
-        }
+        places: dict[Axis, Place] = {}
+        for axis, place in first.places.items():
+            if place.dim is None:
+                places[axis] = place
+            elif large:
+                places[axis] = _regrouped(place, call, first.shape, out.shape)
+            else:
+                places[axis] = _followed(place, call, marks[axis], marked[axis][at]._data, first)
+        dims = [place.dim for place in places.values()]
+        for axis, place in places.items():
+            # Two axes in one dimension: neither is followed along it.
+            if place.dim is not None and dims.count(place.dim) > 1:
+                before = first.places[axis]
+                assert before.dim is not None
+                places[axis] = before.scatter(place.dim, first.shape[before.dim])
         same = out._data.size and np.may_share_memory(out._data, blank)
         memory = first.memory if same or not out._data.size else None
         made.append(call.ledger.tensor(out.shape, out._data.dtype, places, memory=memory))
@@ -81,14 +94,24 @@ def _iterated(call: Call) -> Any:
     return iter([call.first[at] for at in range(call.first.shape[0])])
 
 
-def _standing_for(each: AbstractTensor, first: AbstractTensor, array: Array) -> Array:
-    return array if each is first else np.broadcast_to(np.zeros((), each.dtype.numpy), each.shape)
-
-
 def _tensors(outputs: Any) -> list[Tensor]:
     if isinstance(outputs, Tensor):
         return [outputs]
     return [tensor for each in outputs for tensor in _tensors(each)]
+
+
+def _regrouped(place: Place, call: Call, old: Sequence[int], new: Sequence[int]) -> Place:
+    """Where an axis is after a reshape, by sizes alone: dimensions before which as many elements lie."""
+    assert place.dim is not None
+    before, length = prod(old[: place.dim]), old[place.dim]
+    for dim in range(len(new)):
+        if call.name in RESHAPES and prod(new[:dim]) == before and new[dim] == length:
+            return moved(place, dim)
+    merged = (dim for dim in range(len(new)) if prod(new[:dim]) <= before < prod(new[: dim + 1]))
+    dim = next(merged, None)
+    if call.name in RESHAPES and dim is not None and new[dim] >= length:
+        return place.scatter(dim, length)
+    return place.unknown(said(LOST, name=call.name))
 
 
 def _positions(tensor: AbstractTensor, dim: int) -> Array:

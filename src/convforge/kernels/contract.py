@@ -101,7 +101,7 @@ class Emitted:
 class GatherKernel(Emitted):
     """What the machine code of the direct kernel depends on. Everything else is a run-time parameter.
 
-    columns None: the input is read where it lies.
+    columns None: the input is read where it lies; `copied`: a group of tiles at a time, side by side.
     """
 
     file: ClassVar[str] = "gather"
@@ -114,6 +114,7 @@ class GatherKernel(Emitted):
     way_out: WayOut
     has_bias: bool
     activation: Activation
+    copied: bool = False
 
     @property
     def flat_output(self) -> bool:

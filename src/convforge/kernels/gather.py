@@ -64,6 +64,7 @@ class GatherNest:
         self.element, self.lanes, self.mr, self.nv = kernel.element, kernel.lanes, kernel.mr, kernel.nv
         self.length = kernel.length
         self.columns: Columns | None = kernel.columns
+        self.copied = isinstance(kernel, GatherKernel) and kernel.copied
 
     def emit(self, module: Module) -> None:
         """Emit `task(call, index, scratch)`."""
@@ -199,6 +200,9 @@ class GatherNest:
                 last = e.equal(e.add(channel.index, block), p.channels)
                 channel_step = p.x_channel if self.columns is None else e.mul(p.planes, p.plane)
                 channel_pixels = e.at(origin, compute, e.mul(channel.index, channel_step))
+                copies = e.at(scratch, "i8", HEADER_BYTES)
+                if self.copied:
+                    self._emit_copy(e, v, p, channel_pixels, copies, (some.index, stop), block)
                 with e.loop(outs[0], outs[1], name="out_tile") as out_tile:
                     first = e.mul(out_tile.index, self.mr)
                     rows = e.minimum(e.sub(p.out_channels, first), self.mr)
@@ -216,13 +220,13 @@ class GatherNest:
                         for phase in phases
                     ]
                     with e.loop(some.index, stop, step=self.length, name="tile") as tile:
-                        # Read in place, the last tile begins early so that it ends on the end.
-                        flat = (
-                            tile.index if self.columns else e.minimum(tile.index, e.sub(p.flat, self.length))
-                        )
+                        flat = self._first_flat(e, p, tile.index)
                         in_group = e.sub(tile.index, some.index)
                         held = e.at(sums, compute, e.add(held_row, e.mul(in_group, self.mr * len(phases))))
-                        pixels = e.at(channel_pixels, compute, e.sub(flat, base))
+                        if self.copied:
+                            pixels = e.at(copies, compute, e.mul(in_group, p.channel_block))
+                        else:
+                            pixels = e.at(channel_pixels, compute, e.sub(flat, base))
                         number = e.div(tile.index, self.length)
                         for i, phase in enumerate(phases):
                             acc = self._emit_sums(e, v, phase, number, block, out_weights[i], pixels)
@@ -247,6 +251,30 @@ class GatherNest:
                         if not self.kernel.flat_output:
                             with e.when(last):
                                 self._emit_write_rows(e, out, p, phases, target, leaving, flat, rows)
+
+    def _emit_copy(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        pixels: Value,
+        copies: Value,
+        flats: tuple[Int, Int],
+        channels: Int,
+    ) -> None:
+        """The input of tiles that is read where it lies, [tile][channel]: one line after the other."""
+        with e.loop(flats[0], flats[1], step=self.length, name="copied") as tile:
+            flat = self._first_flat(e, p, tile.index)
+            to = e.at(copies, self.element.compute, e.mul(e.sub(tile.index, flats[0]), p.channel_block))
+            with e.loop(0, channels, name="row") as row:
+                source = e.at(pixels, self.element.compute, e.add(e.mul(row.index, p.x_channel), flat))
+                target = e.at(to, self.element.compute, e.mul(row.index, self.length))
+                for j in range(self.nv):
+                    v.store(v.load(source, j * self.lanes), target, j * self.lanes)
+
+    def _first_flat(self, e: Emitter, p: Parameters, tile: Int) -> Int:
+        """Where a tile begins: read in place, the last one so early that it ends on the end."""
+        return tile if self.columns else e.minimum(tile, e.sub(p.flat, self.length))
 
     def _emit_sums(
         self,

@@ -18,7 +18,7 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_spectrum import SPECTRUM_PARAMETERS, SpectrumKernel
 from convforge.plan.arrays import array_at
-from convforge.plan.fft_blocks import best_blocks, image_cycles, spectrum_tile, weight_cycles
+from convforge.plan.fft_blocks import best_blocks, image_cycles, spectrum_tile
 from convforge.plan.fft_pieces import Piece, padded, pieces
 from convforge.plan.fft_weights import FftWeights, is_even, magnitude
 from convforge.plan.job import Job
@@ -59,14 +59,11 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
-    """Cycles of one core that the request should take, or the transforms of its weights if these take longer:
-    a layer keeps them, but a function pays for them in each call, and must choose what a layer does.
-    """
+    """Cycles of one core that the request should take."""
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
     blocks = best_blocks(gather, element, target)
     assert blocks is not None
-    call = gather.batch * image_cycles(gather, blocks, element, target)
-    return max(call, gather.batch * weight_cycles(gather, blocks))
+    return gather.batch * image_cycles(gather, blocks, element, target)
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> FftPlan:
@@ -238,6 +235,6 @@ class FftPlan:
     def _spectra(self, rows: Array, piece: Piece) -> Array:
         """Rows of numbers in two parts as channel, image, three of blocks, three of frequencies."""
         number = np.dtype(np.complex64 if rows.itemsize == 4 else np.complex128)
-        spectra = rows.view(number)[:, : piece.blocks, : self.blocks.frequencies]
+        spectra: Any = rows.view(number)[:, : piece.blocks, : self.blocks.frequencies]
         counts = [n for _, n in piece.ranges]
         return spectra.reshape(len(rows), piece.stop - piece.first, *counts, *self.blocks.spectrum)

@@ -27,6 +27,8 @@ from convforge.target import Target
 _TRANSFORM_CYCLES, _COPY_CYCLES = 1.0, 3.0
 # Bytes a cycle of weights on their way from memory.
 _WEIGHT_BYTES = 4.0
+# The share of the weights' transforms that counts.
+_WEIGHT_SHARE = 0.5
 # Of a call, whatever its size: threads that are started, NumPy's calls.
 _CALL_CYCLES = 1_500_000.0
 # Blocks from about the span of the taps up to so many times it.
@@ -105,7 +107,10 @@ def spectrum_tile(gather: Gather, blocks: int, target: Target) -> tuple[int, int
 
 
 def image_cycles(gather: Gather, blocks: Blocks, element: Element, target: Target) -> float:
-    """Cycles of one core for an image: transforms of all blocks there and back, products, weights fetched."""
+    """Cycles of one core for an image: transforms of all blocks there and back, products, weights fetched;
+    and a share of the weights' transforms. A layer keeps these, but whoever changes its weights, and a
+    function, pays for them in each call, and must choose what a layer does: it takes twice the time at most.
+    """
     rows = gather.groups * (gather.in_channels + gather.out_channels) * blocks.count
     transforms = rows * _transform_cycles(blocks)
     lanes = target.vector_bytes // element.compute_bytes
@@ -114,12 +119,8 @@ def image_cycles(gather: Gather, blocks: Blocks, element: Element, target: Targe
     products = vectors * _product_cycles(gather, blocks.count, *tile)
     pairs = gather.groups * gather.in_channels * gather.out_channels
     fetched = 2 * blocks.frequencies * pairs * element.compute_bytes / _WEIGHT_BYTES
-    return transforms + products + fetched + _CALL_CYCLES
-
-
-def weight_cycles(gather: Gather, blocks: Blocks) -> float:
-    """Cycles of one core for the transforms of the weights."""
-    return gather.groups * gather.in_channels * gather.out_channels * _transform_cycles(blocks)
+    kept = _WEIGHT_SHARE * pairs * _transform_cycles(blocks)
+    return transforms + products + fetched + kept + _CALL_CYCLES
 
 
 def _product_cycles(gather: Gather, blocks: int, mr: int, nb: int) -> float:

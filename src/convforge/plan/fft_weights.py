@@ -48,6 +48,8 @@ class FftWeights:
         self._gather, self._element, self._lanes, self._mr = gather, element, lanes, mr
         self._blocks, self._transposed, self._rank = blocks, transposed, rank
         self._dtype = np.dtype(element.name)
+        # A whole vector as one element, which NumPy moves as such.
+        self._vector = np.dtype((np.void, lanes * self._dtype.itemsize))
         self.vectors = -(-2 * blocks.frequencies // lanes)
         self.out_tiles = -(-gather.out_channels // mr)
 
@@ -64,13 +66,13 @@ class FftWeights:
         """
         if not is_even(magnitude(weight)):
             return np.full(1, np.nan, self._dtype)
-        gather, mr, lanes = self._gather, self._mr, self._lanes
+        gather, mr = self._gather, self._mr
         groups, channels = gather.groups, gather.in_channels
         # A shift by the first tap's distance, and none of the padding: the block begins there.
         places = [np.array([t.offset - axis.lowest for t in axis.phases[0].taps]) for axis in gather.axes]
         taps = [np.array([t.kernel for t in axis.phases[0].taps]) for axis in gather.axes]
         spread = self._spread(weight)
-        packed = np.zeros((groups, self.vectors, self.out_tiles, channels, mr, lanes), self._dtype)
+        packed = np.zeros((groups, self.vectors, self.out_tiles, channels, mr), self._vector)
         size = int(np.prod(self._blocks.lengths)) * self._dtype.itemsize
         step = max(1, _SLICE_BYTES // (mr * size))
 
@@ -82,11 +84,11 @@ class FftWeights:
                     some = rows[:, start : start + step]
                     blocks = np.zeros((*some.shape[:2], *self._blocks.lengths), self._dtype)
                     blocks[:, :, *np.ix_(*places)] = some[:, :, *np.ix_(*taps)]
-                    vectors = self._vectors(blocks)
-                    packed[group, :, out, start : start + step, : len(rows)] = vectors.transpose(2, 1, 0, 3)
+                    place = packed[group, :, out, start : start + step, : len(rows)]
+                    place[...] = self._vectors(blocks).transpose(2, 1, 0)
 
         side_by_side(work, groups * self.out_tiles, threads)
-        return packed.reshape(-1)
+        return packed.reshape(-1).view(self._dtype)
 
     def pack_bias(self, bias: Array) -> Array:
         """The bias in the compute type."""
@@ -102,13 +104,13 @@ class FftWeights:
         return weight.reshape(gather.groups, gather.out_channels, gather.in_channels, *kernel)
 
     def _vectors(self, blocks: Array) -> Array:
-        """(rows, channels, vectors, lanes): the conjugate spectra, for what is computed is a correlation."""
-        spectra: Any = np.fft.rfft(blocks)
+        """(rows, channels, vectors): the conjugate spectra, for what is computed is a correlation."""
+        number = np.dtype(np.complex64 if self._dtype.itemsize == 4 else np.complex128)
+        rows = np.zeros((*blocks.shape[:2], self.vectors * self._lanes // 2), number)
+        shape = (*blocks.shape[:2], *self._blocks.spectrum)
+        spectra: Any = rows[..., : self._blocks.frequencies].reshape(shape)
+        np.fft.rfft(blocks, out=spectra)
         for axis in (-2, -3):
             if blocks.shape[axis] > 1:
-                spectra = np.fft.fft(spectra, axis=axis)
-        rows = np.zeros((*blocks.shape[:2], self.vectors * self._lanes), self._dtype)
-        flat = spectra.reshape(*blocks.shape[:2], -1)
-        end = 2 * flat.shape[-1]
-        rows[..., 0:end:2], rows[..., 1:end:2] = flat.real, -flat.imag
-        return rows.reshape(*blocks.shape[:2], self.vectors, self._lanes)
+                np.fft.fft(spectra, axis=axis, out=spectra)
+        return np.conjugate(rows, out=rows).view(self._vector)

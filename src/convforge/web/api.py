@@ -140,7 +140,7 @@ def advise(question: Answer) -> Answer:
                 "severity": finding.severity,
                 "text": finding.what(language),
                 "principle": because[finding.rule],
-                "fix": None if finding.fix is None else ", ".join(finding.fix.texts),
+                "fix": None if finding.fix is None else list(finding.fix.texts),
                 "effect": None if finding.fix is None else finding.fix.effect(language),
                 "drawing": finding.drawing.name,
                 "timing": None

@@ -80,6 +80,11 @@ def test_a_norm_that_is_not_alone_in_reading_is_left_alone() -> None:
     assert not advise(Read(), (12, 12)).findings
 
 
+def test_other_norms_are_not_batch_norms() -> None:
+    norm = nn.InstanceNorm2d(8, track_running_stats=True)
+    assert not advise(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), norm).eval(), (12, 12)).findings
+
+
 def test_gridding_is_seen_through_norms_and_activations_in_place() -> None:
     (found,) = (each for each in advise(Net(dilation=2), (40, 40)).findings if each.rule == "gridding")
     assert found.where == ("blocks.0.conv1", "blocks.0.conv2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from convforge import nn
 from convforge.explain.advice import RULES, Finding, advise, principles
 from convforge.explain.layers import as_layer
 from convforge.explain.measure import module_of
+from convforge.problem import ConvLayer, normalize_layer
 from support.planted_advice import PLANTED
 
 
@@ -159,3 +161,47 @@ def test_mistakes_are_named(what: Any, size: Any, says: str) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"batch \(=0\)"):
         advise("Conv2d(3, 8, 3)", 9, batch=0)
+
+
+def drawn_layers(number: int) -> list[tuple[ConvLayer, tuple[int, ...]]]:
+    """Layers of every kind with sizes that they can be called on, odd combinations included."""
+    draw = random.Random(7)
+    found: list[tuple[ConvLayer, tuple[int, ...]]] = []
+
+    def some(rank: int, low: int, high: int) -> tuple[int, ...]:
+        return tuple(draw.randint(low, high) for _ in range(rank))
+
+    while len(found) < number:
+        rank, transposed, groups = draw.choice((1, 2, 2, 3)), draw.random() < 0.3, draw.choice((1, 1, 2))
+        padding: Any = some(rank, 0, 6)
+        if not transposed and draw.random() < 0.4:
+            padding = draw.choice(("same", "valid"))
+        try:
+            layer = normalize_layer(
+                groups * draw.choice((1, 8)),
+                groups * draw.choice((1, 8)),
+                some(rank, 1, draw.choice((3, 11))),
+                some(rank, 1, draw.choice((1, 5))),
+                padding,
+                some(rank, 1, draw.choice((1, 13))),
+                groups,
+                padding_mode=draw.choice(("zeros", "zeros", "reflect", "circular")),
+                rank=rank,
+                transposed=transposed,
+            )
+            size = some(rank, 1, draw.choice((8, 40)))
+            layer.spec(size)
+        except (ValueError, RuntimeError):
+            continue
+        found.append((layer, size))
+    return found
+
+
+def test_whatever_can_be_called_can_be_advised_on_and_fixes_can_be_called() -> None:
+    for layer, size in drawn_layers(300):
+        advice = advise(layer, size, small_device=True)
+        assert advice.text("zh")
+        for found in advice.findings:
+            if found.fix and found.fix.layers:
+                again = advise(list(found.fix.layers), size, small_device=True)
+                assert found.rule not in [each.rule for each in again.findings], (layer.text, size)

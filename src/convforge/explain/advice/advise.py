@@ -8,6 +8,7 @@ from typing import Any
 from convforge.explain.advice import (
     channels,
     dilations,
+    fields,
     groupings,
     kernels,
     norms,
@@ -25,7 +26,7 @@ from convforge.explain.sentence import Sentence
 from convforge.explain.words import Language, Words, language_of
 
 # In the order in which the notes take up the parameters.
-FAMILIES = (channels, kernels, strides, paddings, dilations, groupings, norms, transposed)
+FAMILIES = (channels, kernels, strides, paddings, dilations, fields, groupings, norms, transposed)
 RULES: dict[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.RULES}
 
 

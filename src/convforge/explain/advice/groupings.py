@@ -87,7 +87,7 @@ def depthwise_separable(subject: Subject) -> Iterator[Finding]:
                 ),
             ),
             drawing("blocks", site),
-            subject.timed((layer,), layers, spec),
+            subject.timed_layers((layer,), layers, spec),
         )
 
 
@@ -99,7 +99,7 @@ def slow_depthwise(subject: Subject) -> Iterator[Finding]:
         if layer.groups == 1:
             continue
         dense = replace(layer, groups=1)
-        timing = subject.timed((layer,), (dense,), spec)
+        timing = subject.timed_layers((layer,), (dense,), spec)
         if timing is None or timing.before_ms < MARGIN * timing.after_ms:
             continue
         before, (after,) = site.costs, stack_costs((dense,), spec)

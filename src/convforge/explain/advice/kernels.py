@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from convforge.explain.advice.finding import Finding, Fix
 from convforge.explain.advice.rule import rule
-from convforge.explain.advice.subject import Site, Subject, drawing, stack_costs
+from convforge.explain.advice.subject import Site, Subject, drawing, padding_of, possible, stack_costs
 from convforge.explain.sentence import say
 from convforge.explain.table import shape_text
 from convforge.explain.words import Words
@@ -15,6 +15,8 @@ from convforge.problem import ConvLayer, normalize_layer
 
 # A first layer of 7×7 is for photographs: 224 and more in the nets that have one, half of that still large.
 LARGE_INPUT = 112
+# Five layers of 3. More would be a net of its own: beyond, context is dilation's.
+LARGEST_STACKED = 11
 
 STACKED = Words(
     "3×3 by default: two 3×3 see what a 5×5 sees, three what a 7×7 sees, with fewer weights.",
@@ -78,6 +80,18 @@ def two_3x3(subject: Subject) -> Iterator[Finding]:
         layer, rank = site.layer, site.layer.rank
         kernel = layer.kernel_size[0]
         weights, fewer = kernel**rank, len(layers) * 3**rank
+        fix = Fix(
+            layers,
+            say(
+                SAME_FIELD,
+                field=shape_text(layer.kernel_size),
+                size=shape_text(site.spec.output_size),
+                before=before.parameters,
+                after=after,
+                products=before.multiply_adds,
+                fewer=sum(each.multiply_adds for each in costs),
+            ),
+        )
         yield Finding(
             "two-3x3",
             "advice",
@@ -90,20 +104,9 @@ def two_3x3(subject: Subject) -> Iterator[Finding]:
                 "parameters": before.parameters,
                 "stacked_parameters": after,
             },
-            Fix(
-                layers,
-                say(
-                    SAME_FIELD,
-                    field=shape_text(layer.kernel_size),
-                    size=shape_text(site.spec.output_size),
-                    before=before.parameters,
-                    after=after,
-                    products=before.multiply_adds,
-                    fewer=sum(each.multiply_adds for each in costs),
-                ),
-            ),
+            fix,
             drawing("blocks", site),
-            subject.timed((layer,), layers, site.spec),
+            subject.timed(site, fix),
         )
 
 
@@ -115,7 +118,9 @@ def stack_of_threes(site: Site) -> tuple[ConvLayer, ...]:
     layer = site.layer
     kernel = layer.kernel_size[0]
     dense = layer.groups == 1 and not layer.transposed and set(layer.dilation) == {1}
-    if not dense or set(layer.kernel_size) != {kernel} or kernel < 5 or kernel % 2 == 0:
+    if not dense or set(layer.kernel_size) != {kernel} or kernel % 2 == 0:
+        return ()
+    if not 5 <= kernel <= LARGEST_STACKED:
         return ()
     pads = site.spec.padding
     # A kernel over the whole input is a dense layer written as a convolution.
@@ -156,16 +161,9 @@ def large_kernel(subject: Subject) -> Iterator[Finding]:
         # One-dimensional signals are long, and large kernels are their practice.
         if layer.rank == 1 or min(kernel) < 7 or max(size) >= LARGE_INPUT:
             continue
-        smaller = replace(
-            layer,
-            kernel_size=(3,) * layer.rank,
-            padding=tuple(
-                max(0, before - (k - 3) // 2) for k, (before, _) in zip(kernel, spec.padding, strict=True)
-            ),
-        )
-        before = site.costs
-        (after,) = stack_costs((smaller,), spec)
-        share = before.idle_multiply_adds / before.multiply_adds
+        costs = site.costs
+        share = costs.idle_multiply_adds / costs.multiply_adds if costs.multiply_adds else 0.0
+        fix = possible(_three, site)
         yield Finding(
             "large-kernel",
             "advice",
@@ -173,21 +171,33 @@ def large_kernel(subject: Subject) -> Iterator[Finding]:
             (layer.text,),
             say(TOO_LARGE_HERE, kernel=shape_text(kernel), size=shape_text(size), share=share),
             {"kernel_size": kernel, "input_size": size, "share_on_padding": share},
-            Fix(
-                (smaller,),
-                say(
-                    SMALLER,
-                    size=shape_text(smaller.spec(size).output_size),
-                    was=shape_text(spec.output_size),
-                    before=before.parameters,
-                    after=after.parameters,
-                    products=before.multiply_adds,
-                    fewer=after.multiply_adds,
-                ),
-            ),
+            fix,
             drawing("receptive_field", site),
-            subject.timed((layer,), (smaller,), spec),
+            subject.timed(site, fix),
         )
+
+
+def _three(site: Site) -> Fix:
+    """A kernel of 3, the windows over the same centres."""
+    layer, spec = site.layer, site.spec
+    pairs = [
+        (max(0, before - (k - 3) // 2), max(0, after - (k - 3) // 2))
+        for k, (before, after) in zip(layer.kernel_size, spec.padding, strict=True)
+    ]
+    smaller = replace(layer, kernel_size=(3,) * layer.rank, padding=padding_of(pairs))
+    before, (after,) = site.costs, stack_costs((smaller,), spec)
+    return Fix(
+        (smaller,),
+        say(
+            SMALLER,
+            size=shape_text(smaller.spec(spec.input_size).output_size),
+            was=shape_text(spec.output_size),
+            before=before.parameters,
+            after=after.parameters,
+            products=before.multiply_adds,
+            fewer=after.multiply_adds,
+        ),
+    )
 
 
 @rule("even-kernel", ODD)
@@ -206,20 +216,14 @@ def even_kernel(subject: Subject) -> Iterator[Finding]:
         )
         if not meant:
             continue
-        kernel = tuple(k + 1 if odd else k for k, odd in zip(layer.kernel_size, uneven, strict=True))
-        half = tuple(d * (k - 1) // 2 for k, d in zip(kernel, layer.dilation, strict=True))
-        named = isinstance(layer.padding, str)
-        changed = replace(layer, kernel_size=kernel, padding=layer.padding if named else half)
         axis = uneven.index(True)
         before, after = spec.padding[axis]
         shown = shape_text(layer.kernel_size)
-        size = shape_text(spec.input_size)
         if spec.output_size[axis] == spec.input_size[axis]:
             what = say(LOPSIDED, kernel=shown, before=before, after=after)
         else:
-            out = shape_text(spec.output_size)
+            size, out = shape_text(spec.input_size), shape_text(spec.output_size)
             what = say(CHANGES_SIZE, kernel=shown, padding=before, size=size, out=out)
-        (costs,) = stack_costs((changed,), spec)
         yield Finding(
             "even-kernel",
             "advice",
@@ -227,12 +231,20 @@ def even_kernel(subject: Subject) -> Iterator[Finding]:
             (layer.text,),
             what,
             {"kernel_size": layer.kernel_size, "padding": spec.padding, "output_size": spec.output_size},
-            Fix(
-                (changed,),
-                say(KEEPS, size=size, before=site.costs.parameters, after=costs.parameters),
-            ),
+            possible(_odd, site),
             drawing("padding", site),
         )
+
+
+def _odd(site: Site) -> Fix:
+    """Kernels one larger where their span is even, padded to keep the size."""
+    layer, spec = site.layer, site.spec
+    kernel = tuple(k + (span + 1) % 2 for k, span in zip(layer.kernel_size, site.spans, strict=True))
+    half = tuple(d * (k - 1) // 2 for k, d in zip(kernel, layer.dilation, strict=True))
+    changed = replace(layer, kernel_size=kernel, padding="same" if layer.padding == "same" else half)
+    (costs,) = stack_costs((changed,), spec)
+    size = shape_text(changed.spec(spec.input_size).output_size)
+    return Fix((changed,), say(KEEPS, size=size, before=site.costs.parameters, after=costs.parameters))
 
 
 RULES = (

@@ -8,7 +8,7 @@ from math import prod
 
 from convforge.explain.advice.finding import Finding, Fix
 from convforge.explain.advice.rule import rule
-from convforge.explain.advice.subject import Subject, drawing, short_text
+from convforge.explain.advice.subject import Site, Subject, drawing, possible, short_text, stack_costs
 from convforge.explain.sentence import say
 from convforge.explain.table import shape_text
 from convforge.explain.words import Words
@@ -41,10 +41,7 @@ def keep_size(subject: Subject) -> Iterator[Finding]:
             continue
         if max(layer.stride) > 1 or spec.output_size == spec.input_size:
             continue
-        changed = replace(layer, padding=tuple((span - 1) // 2 for span in site.spans))
-        kept = changed.spec(spec.input_size, batch=spec.batch)
         share = prod(spec.output_size) / prod(spec.input_size) - 1
-        after = site.costs.multiply_adds * prod(kept.output_size) // prod(spec.output_size)
         yield Finding(
             "keep-size",
             "info",
@@ -59,17 +56,23 @@ def keep_size(subject: Subject) -> Iterator[Finding]:
                 gone=LOST if share < 0 else ADDED,
             ),
             {"input_size": spec.input_size, "output_size": spec.output_size, "share_of_positions": share},
-            Fix(
-                (changed,),
-                say(
-                    KEPT,
-                    out=shape_text(kept.output_size),
-                    products=site.costs.multiply_adds,
-                    after=after,
-                ),
-            ),
+            possible(_kept_fix, site),
             drawing("padding", site),
         )
+
+
+def _kept_fix(site: Site) -> Fix:
+    changed = replace(site.layer, padding=tuple((span - 1) // 2 for span in site.spans))
+    (costs,) = stack_costs((changed,), site.spec)
+    return Fix(
+        (changed,),
+        say(
+            KEPT,
+            out=shape_text(changed.spec(site.spec.input_size).output_size),
+            products=site.costs.multiply_adds,
+            after=costs.multiply_adds,
+        ),
+    )
 
 
 RULES = (keep_size,)

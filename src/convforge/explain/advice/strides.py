@@ -8,7 +8,15 @@ from math import prod
 
 from convforge.explain.advice.finding import Finding, Fix
 from convforge.explain.advice.rule import rule
-from convforge.explain.advice.subject import Site, Subject, drawing, short_text, stack_costs
+from convforge.explain.advice.subject import (
+    Site,
+    Subject,
+    drawing,
+    padding_of,
+    possible,
+    short_text,
+    stack_costs,
+)
 from convforge.explain.formula import AXES
 from convforge.explain.sentence import say
 from convforge.explain.table import shape_text
@@ -66,8 +74,6 @@ def stride_two(subject: Subject) -> Iterator[Finding]:
         overlapping = all(span > step for span, step in zip(site.spans, layer.stride, strict=True))
         if layer.transposed or max(spec.stride) <= 2 or not overlapping:
             continue
-        layers = _in_steps(layer)
-        costs = stack_costs(layers, spec)
         kept = prod(spec.output_size) / prod(spec.input_size)
         yield Finding(
             "stride-two",
@@ -82,19 +88,27 @@ def stride_two(subject: Subject) -> Iterator[Finding]:
                 kept=kept,
             ),
             {"stride": layer.stride, "positions_kept": kept},
-            Fix(
-                layers,
-                say(
-                    IN_STEPS,
-                    n=len(layers),
-                    was=shape_text(spec.output_size),
-                    out=shape_text(_output_size(layers, spec.input_size)),
-                    products=site.costs.multiply_adds,
-                    more=sum(each.multiply_adds for each in costs),
-                ),
-            ),
+            possible(_steps_fix, site),
             drawing("size_formula", site),
         )
+
+
+def _steps_fix(site: Site) -> Fix:
+    layers, spec = _in_steps(site.layer), site.spec
+    size = spec.input_size
+    for layer in layers:
+        size = layer.spec(size).output_size
+    return Fix(
+        layers,
+        say(
+            IN_STEPS,
+            n=len(layers),
+            was=shape_text(spec.output_size),
+            out=shape_text(size),
+            products=site.costs.multiply_adds,
+            more=sum(costs.multiply_adds for costs in stack_costs(layers, spec)),
+        ),
+    )
 
 
 def _in_steps(layer: ConvLayer) -> tuple[ConvLayer, ...]:
@@ -114,12 +128,6 @@ def _in_steps(layer: ConvLayer) -> tuple[ConvLayer, ...]:
     return tuple(layers)
 
 
-def _output_size(layers: tuple[ConvLayer, ...], size: tuple[int, ...]) -> tuple[int, ...]:
-    for layer in layers:
-        size = layer.spec(size).output_size
-    return size
-
-
 @rule("dropped-rows", ALL_READ)
 def dropped_rows(subject: Subject) -> Iterator[Finding]:
     """Input at the end that no window reaches, because the stride does not divide."""
@@ -131,7 +139,6 @@ def dropped_rows(subject: Subject) -> Iterator[Finding]:
         positions = prod(spec.input_size)
         unread = positions - prod(n - each for n, each in zip(spec.input_size, left, strict=True))
         axes = [f"{axis}: {n}" for axis, n in zip(AXES[spec.rank], left, strict=True) if n]
-        changed = _read_all(site, left)
         yield Finding(
             "dropped-rows",
             "warning",
@@ -145,14 +152,7 @@ def dropped_rows(subject: Subject) -> Iterator[Finding]:
                 share=unread / positions,
             ),
             {"unread_at_end": left, "unread_positions": unread, "share": unread / positions},
-            Fix(
-                (changed,),
-                say(
-                    READS_ALL if isinstance(changed.padding[0], int) else ONE_SIDED,
-                    was=shape_text(spec.output_size),
-                    out=shape_text(changed.spec(spec.input_size).output_size),
-                ),
-            ),
+            possible(_reads_all_fix, site),
             drawing("size_formula", site),
         )
 
@@ -170,11 +170,11 @@ def left_over(site: Site) -> tuple[int, ...]:
     )
 
 
-def _read_all(site: Site, left: tuple[int, ...]) -> ConvLayer:
-    """The layer with as much padding as one window more needs: on both sides alike where that is enough."""
+def _reads_all_fix(site: Site) -> Fix:
+    """As much padding as one window more needs: on both sides alike where that is enough."""
     spec = site.spec
     pairs: list[tuple[int, int]] = []
-    for axis, unread in enumerate(left):
+    for axis, unread in enumerate(left_over(site)):
         before, after = spec.padding[axis]
         if unread:
             span, step = site.spans[axis], site.layer.stride[axis]
@@ -184,8 +184,15 @@ def _read_all(site: Site, left: tuple[int, ...]) -> ConvLayer:
             even = before == after and both <= (span - 1) // 2
             before, after = (both, both) if even else (before, after + missing)
         pairs.append((before, after))
-    alike = all(before == after for before, after in pairs)
-    return replace(site.layer, padding=tuple(before for before, _ in pairs) if alike else tuple(pairs))
+    changed = replace(site.layer, padding=padding_of(pairs))
+    return Fix(
+        (changed,),
+        say(
+            READS_ALL if isinstance(changed.padding[0], int) else ONE_SIDED,
+            was=shape_text(spec.output_size),
+            out=shape_text(changed.spec(spec.input_size).output_size),
+        ),
+    )
 
 
 @rule("gaps", NO_GAPS)
@@ -196,19 +203,6 @@ def gaps(subject: Subject) -> Iterator[Finding]:
         steps = [s > span for s, span in zip(spec.stride, site.spans, strict=True)]
         if layer.transposed or not any(steps):
             continue
-        kernel = tuple(
-            s + 1 - s % 2 if gap else k
-            for gap, s, k in zip(steps, spec.stride, layer.kernel_size, strict=True)
-        )
-        # The windows stay over the same centres.
-        padding = tuple(
-            before + (k - old) // 2 if gap else before
-            for gap, k, old, (before, _) in zip(steps, kernel, site.spans, spec.padding, strict=True)
-        )
-        dilation = tuple(1 if gap else d for gap, d in zip(steps, layer.dilation, strict=True))
-        changed = replace(layer, kernel_size=kernel, padding=padding, dilation=dilation)
-        closed = replace(site, layer=changed, spec=changed.spec(spec.input_size))
-        (costs,) = stack_costs((changed,), spec)
         yield Finding(
             "gaps",
             "info",
@@ -221,18 +215,32 @@ def gaps(subject: Subject) -> Iterator[Finding]:
                 share=share_unread(site),
             ),
             {"stride": spec.stride, "span": site.spans, "share": share_unread(site)},
-            Fix(
-                (changed,),
-                say(
-                    CLOSED,
-                    read=1 - share_unread(closed),
-                    out=shape_text(closed.spec.output_size),
-                    before=site.costs.parameters,
-                    after=costs.parameters,
-                ),
-            ),
+            possible(_closed_fix, site),
             drawing("receptive_field", site),
         )
+
+
+def _closed_fix(site: Site) -> Fix:
+    """The next odd kernel that spans the stride, its windows over the same centres."""
+    layer, spec = site.layer, site.spec
+    kernel, dilation, pairs = list(layer.kernel_size), list(layer.dilation), list(spec.padding)
+    for axis, (step, span) in enumerate(zip(spec.stride, site.spans, strict=True)):
+        if step > span:
+            kernel[axis], dilation[axis] = step + 1 - step % 2, 1
+            grown, (before, after) = kernel[axis] - span, pairs[axis]
+            pairs[axis] = (before + grown // 2, after + grown - grown // 2)
+    changed = replace(layer, kernel_size=tuple(kernel), dilation=tuple(dilation), padding=padding_of(pairs))
+    closed = replace(site, layer=changed, spec=changed.spec(spec.input_size))
+    return Fix(
+        (changed,),
+        say(
+            CLOSED,
+            read=1 - share_unread(closed),
+            out=shape_text(closed.spec.output_size),
+            before=site.costs.parameters,
+            after=closed.costs.parameters,
+        ),
+    )
 
 
 def share_unread(site: Site) -> float:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convforge.explain.advice.finding import DrawingName, DrawingRequest, Timing
+from convforge.errors import ConvArgumentError, ConvShapeError
+from convforge.explain.advice.finding import DrawingName, DrawingRequest, Fix, Timing
 from convforge.explain.costs import Costs, costs_of, costs_of_spec
 from convforge.explain.measure import LARGEST_BYTES, layer_call, milliseconds
 from convforge.explain.receptive_field import ReceptiveField
 from convforge.explain.table import shape_text
 from convforge.problem import ConvLayer, ConvSpec
+from convforge.problem.layer import LayerPadding
 from convforge.runtime import get_num_threads
 
 
@@ -67,7 +69,13 @@ class Subject:
     measure: bool
     small_device: bool
 
-    def timed(self, before: Sequence[ConvLayer], after: Sequence[ConvLayer], spec: ConvSpec) -> Timing | None:
+    def timed(self, site: Site, fix: Fix | None) -> Timing | None:
+        """A site as it is and fixed, measured side by side; None if not asked to, or too large."""
+        return None if fix is None else self.timed_layers((site.layer,), fix.layers, site.spec)
+
+    def timed_layers(
+        self, before: Sequence[ConvLayer], after: Sequence[ConvLayer], spec: ConvSpec
+    ) -> Timing | None:
         """Both measured side by side on inputs of the spec's; None if not asked to, or too large."""
         held = max(held_bytes(layers, spec) for layers in (before, after))
         if not self.measure or held > LARGEST_BYTES:
@@ -80,6 +88,24 @@ class Subject:
             return None
         before_ms, after_ms = milliseconds((before, after))
         return Timing(before_ms, after_ms, get_num_threads())
+
+
+def possible(make: Callable[..., Fix], *arguments: Any) -> Fix | None:
+    """The fix that `make(*arguments)` gives; None where its layers cannot be called on the input.
+
+    A padding mode asks for a minimal size, and a larger kernel may not fit: a finding without a fix.
+    """
+    try:
+        return make(*arguments)
+    except (ConvShapeError, ConvArgumentError):
+        return None
+
+
+def padding_of(pairs: Sequence[tuple[int, int]]) -> LayerPadding:
+    """As a layer has it: one number an axis where both sides are alike, else the pairs."""
+    if all(before == after for before, after in pairs):
+        return tuple(before for before, _ in pairs)
+    return tuple(pairs)
 
 
 def spans_of(layer: ConvLayer) -> tuple[int, ...]:

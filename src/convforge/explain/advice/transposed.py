@@ -7,13 +7,16 @@ from math import prod
 
 from convforge.explain.advice.finding import Finding, Fix
 from convforge.explain.advice.rule import rule
-from convforge.explain.advice.subject import Site, Subject, drawing, short_text, stack_costs
+from convforge.explain.advice.subject import Site, Subject, drawing, possible, short_text, stack_costs
 from convforge.explain.sentence import say
 from convforge.explain.solve import solve
 from convforge.explain.solve_axis import overlap
 from convforge.explain.table import shape_text
 from convforge.explain.words import Words
 from convforge.problem import ConvLayer, normalize_layer
+
+# Kernels that are tried: the next multiples of the stride.
+MULTIPLES = 4
 
 EVEN = Words(
     "the kernel of a transposed layer is a multiple of its stride: then every output adds up as "
@@ -71,21 +74,29 @@ def overlaps(layer: ConvLayer) -> tuple[tuple[int, int], ...]:
 
 
 def _fix(site: Site) -> Fix | None:
-    """A kernel of the next multiple of the stride that gives the same output size, without dilation."""
+    """The nearest kernel that is a multiple of the stride and gives the same output size, undilated."""
     layer, spec = site.layer, site.spec
-    kernel = tuple(-(-k // s) * s for k, s in zip(layer.kernel_size, layer.stride, strict=True))
-    found = solve(
-        spec.input_size,
-        output_size=spec.output_size,
-        transposed=True,
-        kernel_size=kernel,
-        stride=layer.stride,
-        dilation=1,
-        limit=1,
-    )
-    if not found.answers:
+    if not all(spec.output_size):
         return None
-    answer = found.answers[0].layer
+    for more in range(MULTIPLES):
+        found = solve(
+            spec.input_size,
+            output_size=spec.output_size,
+            transposed=True,
+            kernel_size=tuple(
+                (-(-k // s) + more) * s for k, s in zip(layer.kernel_size, layer.stride, strict=True)
+            ),
+            stride=layer.stride,
+            dilation=1,
+            limit=1,
+        )
+        if found.answers:
+            return possible(_level, site, found.answers[0].layer)
+    return None
+
+
+def _level(site: Site, answer: ConvLayer) -> Fix:
+    layer, spec = site.layer, site.spec
     changed = normalize_layer(
         layer.in_channels,
         layer.out_channels,

@@ -95,6 +95,25 @@ export function sideFor(width, cells, panels, [least, most]) {
   return Math.max(least, Math.min(most, Math.floor(room / cells) - GAP));
 }
 
+// Where the pointer rests. A drawing that moves under it is no pointing: what the keys chose would go out again.
+let rest = "";
+const drawings = new WeakMap();
+const owners = new WeakMap();
+
+/** Puts figures into an element; those that are drawn there already, letter by letter, stay: a new node costs more. */
+export function putFigures(root, markups) {
+  const before = drawings.get(root) ?? [];
+  drawings.set(root, markups);
+  markups.forEach((markup, i) => {
+    if (markup === before[i] && root.children[i]) return;
+    const holder = document.createElement("div");
+    holder.innerHTML = markup;
+    if (root.children[i]) root.children[i].replaceWith(holder.firstChild);
+    else root.append(holder.firstChild);
+  });
+  while (root.children.length > markups.length) root.lastChild.remove();
+}
+
 /**
  * Lets a cell be pointed at, touched, or walked to with the arrow keys; Page Up and Page Down change the slice.
  * on: {point(panel, at), leave(), choose(panel, at)}. Each grid is one stop of the Tab key.
@@ -102,11 +121,17 @@ export function sideFor(width, cells, panels, [least, most]) {
 export class Cells {
   constructor(root, on) {
     this.root = root;
+    // A root that is kept from one drawing to the next belongs to the newest.
+    owners.get(root)?.abort();
+    const owner = new AbortController();
+    owners.set(root, owner);
+    for (const cell of root.querySelectorAll(".hot, .source")) cell.classList.remove("hot", "source");
     this.panels = new Map();
     for (const svg of root.querySelectorAll("[data-panel]")) {
       const nodes = new Map();
       for (const cell of svg.querySelectorAll("[data-at]")) nodes.set(cell.dataset.at, cell);
       this.panels.set(svg.dataset.panel, nodes);
+      svg.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
       nodes.values().next().value?.setAttribute("tabindex", "0");
     }
     this.lit = [];
@@ -116,20 +141,25 @@ export class Cells {
       const panel = cell?.closest("[data-panel]");
       if (panel) what(panel.dataset.panel, cell.dataset.at.split(",").map(Number));
     };
-    root.onpointerover = (event) => report(event, on.point);
+    root.onpointerover = (event) => {
+      const moved = `${event.screenX},${event.screenY}`;
+      if (moved !== rest) report(event, on.point);
+      rest = moved;
+    };
+    root.onpointermove = (event) => {
+      rest = `${event.screenX},${event.screenY}`;
+    };
     root.onpointerleave = () => on.leave();
     root.onclick = (event) => {
       const cell = cellOf(event);
-      if (!cell) return;
-      this.enter(cell);
-      report(event, on.choose);
+      if (cell) this.enter(cell);
     };
-    root.onfocusin = (event) => {
+    root.addEventListener("focusin", (event) => {
       const cell = cellOf(event);
       if (!cell) return;
       this.enter(cell, false);
       report(event, on.choose);
-    };
+    }, { signal: owner.signal });
     root.onkeydown = (event) => this.walk(event);
   }
 

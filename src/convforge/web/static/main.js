@@ -6,6 +6,7 @@ import { svgFile } from "./figure.js";
 import { DEFAULTS, VIEWS, addressOf, kindsOf, layerOf, readAddress, sizeOf, spell } from "./state.js";
 import { say, sayPage, speak, spoken } from "./words.js";
 import { ask } from "./ask.js";
+import { showFacts } from "./facts.js";
 import * as viewTrace from "./view_trace.js";
 
 // The first view is there at once, the others when they are wanted.
@@ -18,30 +19,6 @@ const LOADERS = {
 };
 const SETTLED_MS = 120;
 const REMEMBER_MS = 250;
-const COSTS = [
-  ["parameters"],
-  ["multiply_adds"],
-  ["real_multiply_adds", "sub"],
-  ["additions"],
-  ["bias_additions"],
-  ["input_bytes"],
-  ["weight_bytes"],
-  ["output_bytes"],
-  ["arithmetic_intensity"],
-];
-// Where the page shows what an advice speaks of.
-const VIEW_OF = {
-  cell: "trace",
-  size_formula: "trace",
-  padding: "trace",
-  dilation: "trace",
-  groups: "channels",
-  matrix: "matrix",
-  transposed: "transposed",
-  output_padding: "transposed",
-  overlap: "transposed",
-  receptive_field: "stack",
-};
 const element = (id) => document.getElementById(id);
 
 class App {
@@ -175,7 +152,7 @@ class App {
       if (each === view && tab) element("tabs").scrollLeft = tab.offsetLeft - 40;
     }
     // A stack and a photograph bring layers of their own: the size of the layer above would only confuse.
-    element("formula").hidden = element("formula-title").hidden = view === "stack" || view === "photo";
+    element("formula").parentElement.hidden = view === "stack" || view === "photo";
     const root = element("view");
     root.setAttribute("aria-labelledby", `tab-${view}`);
     const module = this.views[view];
@@ -224,55 +201,7 @@ class App {
     const same = model && agrees(model, answer.numbers.output);
     verified.textContent = same ? `✓ ${say("verified")}` : say("differs");
     verified.className = same ? "good" : "bad";
-    this.facts(question);
-  }
-
-  async facts(question) {
-    const [costs, advice] = await Promise.all([
-      this.question("/api/costs", question),
-      this.question("/api/advise", { ...question, language: spoken() }),
-    ]);
-    if (costs?.costs) {
-      const rows = COSTS.filter(([name]) => name in costs.costs).flatMap(([name, kind = ""]) => [
-        make("dt", { class: kind }, say(`cost_${name}`)),
-        make("dd", { "data-testid": `cost-${name}`, "data-value": costs.costs[name] }, grouped(costs.costs[name])),
-      ]);
-      element("costs").replaceChildren(...rows);
-    }
-    if (advice?.advice) this.drawAdvice(advice, question);
-  }
-
-  drawAdvice({ advice, unmeasured }, question) {
-    const notes = advice.map((each) => {
-      const note = make("div", { class: `advice ${each.severity}`, "data-testid": `advice-${each.id}` }, make("h3", {}, each.id), make("p", {}, each.text));
-      if (each.timing) note.append(make("p", { class: "fix" }, say("timing", { before: each.timing[0].toPrecision(3), after: each.timing[1].toPrecision(3) })));
-      if (each.fix) note.append(make("p", { class: "fix" }, `${say("fix")}: `, make("code", {}, each.fix), ` — ${each.effect}`));
-      const buttons = make("div", { class: "line" });
-      const act = (name, words, run) => {
-        const button = make("button", { type: "button", class: "small", "data-testid": `${name}-${each.id}` }, say(words));
-        button.onclick = run;
-        buttons.append(button);
-      };
-      // A fix of several layers is a stack, which the controls cannot show.
-      if (each.fix && !/\).*\(/.test(each.fix)) act("use", "use_fix", () => this.useText(each.fix));
-      const view = VIEW_OF[each.drawing];
-      if (view && view !== this.state.view) act("see", "see", () => this.set({ view }, { committed: true }));
-      if (buttons.children.length) note.append(buttons);
-      note.append(make("details", {}, make("summary", {}, say("because")), make("p", {}, each.principle)));
-      return note;
-    });
-    if (!notes.length) notes.push(make("p", { class: "hint" }, say("no_advice")));
-    if (unmeasured.length) {
-      const button = make("button", { type: "button", class: "small", "data-testid": "measure" }, say("measure"));
-      button.onclick = async () => {
-        button.disabled = true;
-        const measured = await this.question("/api/advise", { ...question, language: spoken(), measure: true });
-        if (measured?.advice) this.drawAdvice(measured, question);
-        else if (measured?.error) this.announce(measured.error);
-      };
-      notes.push(make("p", { class: "hint" }, say("unmeasured", { rules: unmeasured.join(", ") })), button);
-    }
-    element("advice").replaceChildren(...notes);
+    showFacts(this, question);
   }
 
   /** A layer that was typed: its parameters become the controls'. */
@@ -300,6 +229,7 @@ class App {
     } catch {
       element("verified").textContent = say("gone");
       element("verified").className = "bad";
+      this.announce(say("gone"));
       return null;
     }
   }
@@ -333,9 +263,6 @@ class App {
     return button;
   }
 }
-
-/** 1234567 -> 1 234 567, and fractions with two digits. */
-const grouped = (value) => (Number.isInteger(value) ? String(value).replace(/\B(?=(\d{3})+(?!\d))/g, " ") : value.toFixed(2));
 
 /** Whether every output channel is what the library computed. */
 function agrees({ spec, axes, numbers }, output) {

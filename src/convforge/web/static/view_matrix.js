@@ -1,6 +1,7 @@
 // The layer as an explicit matrix: rows outputs, columns inputs, every tap on a diagonal.
 
-import { matrixOf, multiplied, positions } from "./core.js";
+import { positions } from "./core.js";
+import { matrixOf, multiplied } from "./ways.js";
 import { Cells, figure, grid, number, place, widthIn } from "./figure.js";
 import { channelBar, chosen } from "./view_trace.js";
 import { make } from "./controls.js";

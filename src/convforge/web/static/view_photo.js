@@ -30,7 +30,10 @@ export function draw(root, app) {
   const all = make("div", { "data-photo": key, "data-frame": frame });
   const focused = document.activeElement?.dataset?.testid;
   all.append(dropZone(root, app), kernelPart(root, app));
-  all.append(make("p", { class: "error", role: "alert", "data-testid": "photo-error" }), make("div", { class: "photos", "data-testid": "photos" }));
+  // What was convolved stays until the next result is there.
+  const kept = ["photo-error", "photos"].map((name) => root.querySelector(`[data-testid="${name}"]`));
+  all.append(kept[0] ?? make("p", { class: "error", role: "alert", "data-testid": "photo-error" }));
+  all.append(kept[1] ?? make("div", { class: "photos", "data-testid": "photos" }));
   root.replaceChildren(all);
   if (focused) root.querySelector(`[data-testid="${focused}"]`)?.focus();
   loadKernels(root, app).then(() => convolve(root, app));
@@ -41,7 +44,9 @@ function dropZone(root, app) {
   file.onchange = () => file.files[0] && take(root, app, file.files[0]);
   const sample = make("button", { type: "button", "data-testid": "photo-sample" }, say("sample"));
   sample.onclick = async () => take(root, app, await testPicture());
-  const zone = make("div", { class: "drop", "data-testid": "drop" }, make("p", { class: "hint" }, say("photo_words")), file, sample);
+  // The browser's own button speaks the system's language: a label of ours stands over it.
+  const choose = make("label", { class: "button" }, make("span", {}, say("choose_photo")), file);
+  const zone = make("div", { class: "drop", "data-testid": "drop" }, make("p", { class: "hint" }, say("photo_words")), choose, sample);
   const over = (on) => (event) => {
     event.preventDefault();
     zone.classList.toggle("over", on);
@@ -204,7 +209,7 @@ async function convolve(root, app) {
     picture("before", photo, answer.input_size, []),
     picture("after", new Blob([bytes], { type: "image/png" }), answer.output_size, [
       answer.layer,
-      answer.formula.slice(1).join("   "),
+      ...answer.formula.slice(1),
       say("took", { ms: answer.milliseconds.toPrecision(3), kernel: answer.kernel }),
       say("range", { low: number(Number(answer.low.toFixed(3))), high: number(Number(answer.high.toFixed(3))) }),
     ]),

@@ -1,7 +1,7 @@
 // Input, kernel and output: pointing at a cell of any of them lights up what it is made of, or what is made of it.
 
 import { channelsRead, combinations, flat, outputChannel, termsOf, weightStart } from "./core.js";
-import { Cells, escape, figure, grid, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
+import { Cells, escape, figure, grid, marks, number, paddedCell, place, putFigures, sideFor, widthIn } from "./figure.js";
 import { choice, make } from "./controls.js";
 import { say } from "./words.js";
 
@@ -16,7 +16,7 @@ export function chosen(app) {
   const inChannel = Math.min(Math.max(Number(app.state.in) || 0, first), Math.max(stop - 1, first));
   const wanted = app.state.at.split(",").map(Number);
   const at = spec.output_size.map((side, i) => {
-    const middle = Math.floor(side / 2) - (side > 2 ? 1 : 0);
+    const middle = Math.floor((side - 1) / 2);
     const n = wanted.length === spec.rank && Number.isSafeInteger(wanted[i]) ? wanted[i] : middle;
     return Math.min(Math.max(n, 0), Math.max(side - 1, 0));
   });
@@ -50,14 +50,16 @@ export function draw(root, app) {
   const outputAt = (at) => output[flat(at, spec.output_size)];
   const widthOf = (axis) => axes[axis].before + axes[axis].side + axes[axis].after;
   const last = spec.rank - 1;
-  const sides = spec.transposed ? [spec.input_size[last], widthOf(last)] : [widthOf(last), spec.output_size[last]];
+  // Cells keep their size while the stride is dragged: room for the outputs of stride 1.
+  const room = widthOf(last) - spec.dilation[last] * (spec.kernel_size[last] - 1);
+  const sides = spec.transposed ? [spec.input_size[last], widthOf(last)] : [widthOf(last), room];
   const available = widthIn(root);
   const columns = sides[0] + sides[1] + spec.kernel_size[last];
   const together = sideFor(available, columns, 3, [0, 38]);
   // Where three do not fit side by side, they stand below each other, as large as the widest allows.
   const alone = sideFor(available, Math.max(...sides), 1, [8, 30]);
   const volume = spec.rank === 3;
-  const pixels = volume ? Math.min(24, Math.max(12, alone - 4)) : together >= 20 ? together : spec.rank === 1 ? alone : Math.max(together, Math.min(alone, 24), 8);
+  const pixels = volume ? Math.min(24, Math.max(12, alone - 4)) : together >= 18 ? together : spec.rank === 1 ? alone : Math.max(together, Math.min(alone, 24), 8);
   const slicesOf = (size) => Math.max(1, Math.floor((available + 10) / (size * (pixels + 2) + 32)));
 
   const padded = { size: axes.map((axis) => axis.before + axis.side + axis.after), first: axes.map((axis) => -axis.before) };
@@ -93,11 +95,17 @@ export function draw(root, app) {
   const push = make("span", { class: "push" });
   push.append(app.downloadButton());
   bar.append(make("span", {}, say("hint_trace")), push);
-  const panels = make("div", { class: "panels", "data-testid": "panels" });
-  panels.innerHTML = figures.join("");
-  const says = make("p", { class: "says", "data-testid": "says" });
-  const equation = make("div", { class: "equation", "data-testid": "equation" });
-  root.replaceChildren(bar, panels, says, equation);
+  // What is drawn already stays where it is: taken out and put back, it would be laid out anew.
+  let [, panels, says, equation] = root.children;
+  if (panels?.dataset.testid === "panels") root.firstChild.replaceWith(bar);
+  else {
+    panels = make("div", { class: "panels", "data-testid": "panels" });
+    says = make("p", { class: "says", "data-testid": "says" });
+    equation = make("div", { class: "equation", "data-testid": "equation" });
+    root.replaceChildren(bar, panels, says, equation);
+  }
+  equation.replaceChildren();
+  putFigures(panels, figures);
   if (empty) {
     says.textContent = say("empty_output");
     return;
@@ -177,6 +185,9 @@ export function draw(root, app) {
   show(...pinned);
 }
 
+/** A summand: a negative one in brackets. */
+const signed = (value) => (value < 0 ? `(${number(value)})` : number(value));
+
 /** 3×1 + 0×−2 + … + bias = 8, a line a channel. */
 function equationMarkup({ spec, axes, numbers }, out, at, value) {
   const [first, stop] = channelsRead(spec, out);
@@ -187,17 +198,17 @@ function equationMarkup({ spec, axes, numbers }, out, at, value) {
     const name = stop - first > 1 ? `<span class="channel">${escape(say("channel_n", { n: channel }))}: </span>` : "";
     const sum = here.reduce((total, term) => total + term.x * term.w, 0);
     const product = (term) =>
-      `<span class="${term.source ? "x" : "zero"}">${number(term.x)}</span>×<span class="w">${term.w < 0 ? `(${number(term.w)})` : number(term.w)}</span>`;
+      `<span class="${term.source ? "x" : "zero"}">${number(term.x)}</span>×<span class="w">${signed(term.w)}</span>`;
     const body = here.length > MOST_TERMS ? escape(say("sum_of", { n: here.length })) : here.map(product).join(" + ") || "0";
     lines.push(`${name}${body}${stop - first > 1 || here.length > MOST_TERMS ? ` = ${number(sum)}` : ""}`);
   }
   const bias = numbers.bias ? numbers.bias[out] : null;
-  const biasText = bias === null ? "" : ` + <span class="w" title="bias">${bias < 0 ? `(${number(bias)})` : number(bias)}</span><span class="channel"> bias</span>`;
+  const biasText = bias === null ? "" : ` + <span class="w" title="bias">${signed(bias)}</span><span class="channel"> bias</span>`;
   const result = `<span class="y" data-testid="equation-result">${number(value)}</span>`;
   const name = `<span class="y">y</span><span class="channel">${place([out, ...at])}</span>`;
   if (lines.length === 1) return `<div>${name} = ${lines[0]}${biasText} = ${result}</div>`;
   const sums = Array.from({ length: stop - first }, (_, i) =>
-    number(terms.filter((term) => term.channel === first + i).reduce((total, term) => total + term.x * term.w, 0)),
+    signed(terms.filter((term) => term.channel === first + i).reduce((total, term) => total + term.x * term.w, 0)),
   );
   return `${lines.map((line) => `<div>${line}</div>`).join("")}<div>${name} = ${sums.join(" + ") || "0"}${biasText} = ${result}</div>`;
 }

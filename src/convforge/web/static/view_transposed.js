@@ -1,6 +1,7 @@
 // One transposed convolution, seen as stamps, as zeros between, and as a matrix turned over: one result.
 
-import { flat, folded, fullSize, gathered, matrixOf, modelOf, multiplied, positions, scattered, spread, weightStart } from "./core.js";
+import { flat, modelOf, positions, weightStart } from "./core.js";
+import { folded, fullSize, gathered, matrixOf, multiplied, scattered, spread } from "./ways.js";
 import { Cells, figure, grid, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
 import { channelBar, chosen } from "./view_trace.js";
 import { kindsOf, layerOf, sizeOf } from "./state.js";
