@@ -35,7 +35,8 @@ MACHINE_TEXT = Words(
     "convforge {version}: medians of interleaved rounds. Measure again, on your machine, with `python "
     "docs/hooks/measure_times.py`.",
     "用时的测量条件：{processor}，{features}，{threads} 个线程，float32，批大小 1，{date} 用 "
-    "convforge {version} 测得，取交替多轮的中位数。在自己的机器上重新测量：`python docs/hooks/measure_times.py`。",
+    "convforge {version} 测得，取交替多轮的中位数。在自己的机器上重新测量："
+    "`python docs/hooks/measure_times.py`。",
 )
 
 

@@ -9,11 +9,7 @@ import numpy as np
 
 import convforge
 from convforge import draw, nn
-from convforge.draw import blocks
-from convforge.draw.animation import Animation
-from convforge.draw.animations import animation
-from convforge.draw.drawing import Drawing
-from convforge.draw.feature_maps import feature_maps, receptive_field_on
+from convforge.draw import animation, blocks, feature_maps, receptive_field_on
 from convforge.draw.filters import named_filter
 
 
@@ -32,7 +28,7 @@ VGG = [
     for text in (f"Conv2d({inputs}, 8, 3, padding=1)", "Conv2d(8, 8, 3, stride=2, padding=1)")
 ]
 
-GALLERY: dict[str, Callable[..., Drawing | Animation]] = {
+GALLERY: dict[str, Callable[..., draw.Drawing | draw.Animation]] = {
     "by-hand": lambda **said: draw.cell(by_hand(), 16, x=np.arange(16.0)[None], at=0, **said),
     "by-hand-moving": lambda **said: animation(
         "sliding", layer=by_hand(), input_size=8, x=np.arange(8.0)[None], **said

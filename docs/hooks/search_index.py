@@ -1,7 +1,8 @@
 """The search index: Chinese cut into words, and the whole once more as a script.
 
 Chinese puts no spaces between words. The theme asks for U+200B there, and cuts what is searched for by the
-words that it finds in the index. Here are the words of this site's subject; what is between them is one piece.
+words that it finds in the index. Here are the words of this site's subject; what is between them is one
+piece.
 
 A page that was opened as a file may not fetch the index, but may run a script: the theme looks for one on
 such pages. Its own plugin `offline` writes it before all languages are in it. The other half is
