@@ -15,7 +15,7 @@ from typing import Any
 from cases import CASES, Case
 from mkdocs.exceptions import PluginError
 
-from convforge.explain import Finding, Language, Words, advise, principles
+from convforge.explain import Finding, Language, Words, advise, compare, principles
 
 TIMES = Path(__file__).with_name("evidence_times.json")
 LINE = re.compile(r"^@evidence ([\w-]+)$", re.MULTILINE)
@@ -26,6 +26,10 @@ FOUND = Words("**Found.** {what}", "**发现**：{what}")
 INSTEAD = Words("**Instead.** {layers}", "**改为**：{layers}")
 EFFECT = Words("**Effect.** {effect}.", "**效果**：{effect}。")
 INPUT = Words("an input of {size}", "尺寸为 {size} 的输入")
+COUNTED = Words(
+    "**Counted.** multiplications {before:,} → {after:,}, {share:.1%} of them.",
+    "**计数**：乘法 {before:,} → {after:,}，为原来的 {share:.1%}。",
+)
 TIMED = Words(
     "**Measured** on the machine named above: {before:.3g} ms → {after:.3g} ms, {share:.0%} of the time.",
     "**实测**（机器见上文）：{before:.3g} ms → {after:.3g} ms，用时为原来的 {share:.0%}。",
@@ -66,6 +70,9 @@ def evidence(rule: str, language: Language) -> str:
     finding = finding_of(rule, case)
     if finding is None:
         lines.append(INSTEAD(language, layers=_codes(case.instead)))
+        compared = compare(case.make(), list(case.instead), case.input_size, measure=False)
+        products, fewer = compared.a.multiply_adds, compared.b.multiply_adds
+        lines.append(COUNTED(language, before=products, after=fewer, share=fewer / products))
     else:
         lines.append(FOUND(language, what=finding.what(language)))
         fix = finding.fix
