@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,12 +13,9 @@ import pytest
 
 from support.doc_pages import FENCE, LANGUAGES, ROOT, name_of, pages
 
-# One worker builds the site for all of these.
-pytestmark = pytest.mark.xdist_group("site")
 HEADING = re.compile(r"^(#+) .*?(\{#[\w-]+\})?$", re.MULTILINE)
 SHOWN = re.compile(r"^(!\[\]\(picture:[\w-]+\)|@evidence[\w -]*|::: [\w.]+|\|[-| ]+\|)$", re.MULTILINE)
 HAN = re.compile(r"[\u4e00-\u9fff]")
-PLUGINS = ("mkdocs", "material", "mkdocstrings", "mkdocs_static_i18n")
 WHOLE_MODULES = {"convforge.nn.grad", "convforge.nn.init", "convforge.draw.blocks"}
 # Pages whose text is in the other language, with the reason.
 ENGLISH_ONLY = {"design/performance.md": "includes docs/performance.md, which is in English"}
@@ -87,27 +81,6 @@ class Page(HTMLParser):
             self.loads.append(given.get("href", ""))
         if tag == "img":
             self.pictures.append(given)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built strictly."""
-    missing = [plugin for plugin in PLUGINS if importlib.util.find_spec(plugin) is None]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed: pip install -e '.[docs]'")
-    folder = tmp_path_factory.mktemp("site")
-    # A proxy that refuses: the build must not ask the network for anything.
-    refused = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT,
-        env={**os.environ, **refused, "PYTHONPATH": str(ROOT / "src"), "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
 
 
 @pytest.fixture(scope="module")
