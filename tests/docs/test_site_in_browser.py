@@ -1,4 +1,4 @@
-"""The site as its readers see it, opened as files: its drawings in the colours of the page, and its search."""
+"""The site as its readers see it, opened as files: drawings in the colours of the page, and search."""
 
 from __future__ import annotations
 
