@@ -22,7 +22,7 @@ DEMO_LAYER ?= Conv2d(3, 1, 3)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo test bench lint types oracle clean
+.PHONY: help demo test bench docs lint types oracle clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -30,6 +30,7 @@ help:
 	@echo "make demo    install, then convolve a photograph and draw it before and after (out/demo.png)"
 	@echo "make test    install with the test extras, then run every test (TEST_ARGS='tests/nn -k conv')"
 	@echo "make bench   install the peers, then time every layer of the table (BENCH_ARGS='...')"
+	@echo "make docs    install what the site needs, then build it into out/site (open out/site/index.html)"
 	@echo "make lint    check style with ruff        make types   check types with pyright"
 	@echo "make oracle  try again to install PyTorch, the tests' oracle"
 	@echo "make clean   remove .venv, out and caches"
@@ -44,6 +45,11 @@ test: $(STAMPS)/test $(STAMPS)/counters
 
 bench: $(STAMPS)/bench
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
+
+# Not --quiet: what is not said is not counted, and so would not stop the strict build.
+docs: $(STAMPS)/docs
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+	@echo "wrote out/site/index.html"
 
 lint: $(STAMPS)/lint
 	@$(RUN) -m ruff check .
@@ -71,7 +77,7 @@ $(STAMPS)/venv:
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-$(STAMPS)/image $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/lint: pyproject.toml | $(STAMPS)/venv
+$(STAMPS)/image $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/docs $(STAMPS)/lint: pyproject.toml | $(STAMPS)/venv
 	@echo "installing convforge[$(@F)] into $(VENV)"
 	@$(RUN) -m pip install --quiet --editable ".[$(@F)]"
 	@touch $@
