@@ -40,8 +40,8 @@ demo: $(STAMPS)/image
 	@mkdir -p out
 	@$(BIN)/convforge apply --demo --layer "$(DEMO_LAYER)" --seed 2 --init xavier_normal --out out/demo.png
 
-test: $(STAMPS)/test $(STAMPS)/counters
-	@$(RUN) -m pytest -n $(JOBS) --dist loadgroup $(TEST_ARGS)
+test: $(STAMPS)/test $(STAMPS)/docs $(STAMPS)/counters
+	@$(RUN) -m pytest -n $(JOBS) $(TEST_ARGS)
 
 bench: $(STAMPS)/bench
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
