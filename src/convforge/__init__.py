@@ -408,6 +408,7 @@ _SUBMODULES = (
     "reference",
     "runtime",
     "target",
+    "web",
 )
 
 
