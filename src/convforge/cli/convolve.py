@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import math
 import os
 import time
@@ -22,7 +21,9 @@ from convforge.autograd.tensor import from_data
 from convforge.cli.failure import CliError, reason
 from convforge.cli.filters import Shows, named_filter, spread
 from convforge.cli.kernel_file import is_kernel_file, pick_weight, read_kernel
+from convforge.errors import ConvTypeError
 from convforge.explain.formula import size_formula
+from convforge.explain.layers import bind_layer
 from convforge.explain.spelling import LayerText
 
 REPEAT_S = 0.2
@@ -123,18 +124,12 @@ def build_layer(layer: LayerText, channels: int, *, kernel: str | None, init: st
 
 def construct(layer: LayerText, channels: int) -> Any:
     """The module. A lazy form is built at once, as the photograph says what it leaves open."""
-    from convforge.nn import conv
-
-    kind = getattr(conv, layer.name.removeprefix("Lazy"))
-    arguments = (channels, *layer.arguments) if layer.is_lazy else layer.arguments
-    signature = inspect.signature(kind)
     try:
-        bound = signature.bind(*arguments, **layer.keywords)
-    except TypeError as error:
-        names = ", ".join(name for name in signature.parameters if name not in ("device", "dtype"))
-        raise CliError(f'--layer "{layer.text}": {error}: it takes ({names})') from None
+        kind, bound = bind_layer(layer, channels)
+    except ConvTypeError as error:
+        raise CliError(f"--layer {error}") from None
     refuse_huge_weights(layer, bound.arguments)
-    return kind(*arguments, **layer.keywords)
+    return kind(*bound.args, **bound.kwargs)
 
 
 def refuse_huge_weights(layer: LayerText, arguments: dict[str, Any]) -> None:

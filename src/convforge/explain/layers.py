@@ -51,7 +51,11 @@ def as_layer(layer: Any, *, in_channels: int | None = None) -> ConvLayer:
     )
 
 
-def _spelled(text: LayerText, in_channels: int | None) -> ConvLayer:
+def bind_layer(text: LayerText, in_channels: int | None) -> tuple[Any, inspect.BoundArguments]:
+    """The module's class that a text spells, and its arguments by name; nothing is made.
+
+    Raises ValueError for a lazy spelling without in_channels, TypeError for arguments that it does not take.
+    """
     if text.is_lazy and in_channels is None:
         raise ConvValueError(
             f"{text.text}: a lazy layer takes in_channels from its input: write "
@@ -61,9 +65,13 @@ def _spelled(text: LayerText, in_channels: int | None) -> ConvLayer:
     kind = getattr(conv, text.name.removeprefix("Lazy"))
     signature = inspect.signature(kind)
     try:
-        bound = signature.bind(*first, *text.arguments, **text.keywords)
+        return kind, signature.bind(*first, *text.arguments, **text.keywords)
     except TypeError as error:
         names = ", ".join(name for name in signature.parameters if name not in _LEFT_OUT)
-        raise ConvTypeError(f"{text.text}: {error}: it takes ({names})") from None
+        raise ConvTypeError(f'"{text.text}": {error}: it takes ({names})') from None
+
+
+def _spelled(text: LayerText, in_channels: int | None) -> ConvLayer:
+    _, bound = bind_layer(text, in_channels)
     arguments: dict[str, Any] = {k: v for k, v in bound.arguments.items() if k not in _LEFT_OUT}
     return normalize_layer(**arguments, rank=text.rank, transposed="Transpose" in text.name)
