@@ -26,8 +26,8 @@ SLIDERS = (
 )
 
 
-# What a test waits for: the page has drawn, and the library has answered.
-SETTLED = "document.getElementById('verified').className !== ''"
+# What a test waits for: the view has come and is drawn, nothing is being dragged, the library has answered.
+SETTLED = "document.querySelector('main').getAttribute('aria-busy') === 'false'"
 
 
 CELLS = """() => Object.fromEntries([...document.querySelectorAll("svg [data-testid]")].map(
@@ -45,6 +45,10 @@ def until(page: Any, condition: str, arg: Any = None) -> None:
         page.wait_for_timeout(15)
 
 
+def settled(page: Any) -> None:
+    until(page, SETTLED)
+
+
 def text_of(page: Any, name: str) -> str:
     return page.get_by_test_id(name).inner_text()
 
@@ -54,7 +58,7 @@ def number(text: str) -> float:
 
 
 def layer_text(page: Any) -> str:
-    until(page, SETTLED)
+    settled(page)
     return page.get_by_test_id("layer-text").input_value()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from convforge.web import Explorer
 from support.explorer import CHROMIUM, CHROMIUM_ARGUMENTS, serving, why_no_browser
-from support.page import SETTLED, until
+from support.page import settled
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def open_page(browser: Any, explorer: Explorer) -> Iterator[Callable[..., Any]]:
         if not request.url.startswith((explorer.url, f"blob:{explorer.url}")):
             complaints.append(f"left loopback: {request.url}")
 
-    def opened(state: dict[str, str] | None = None, *, settle: bool = True, **options: Any) -> Any:
+    def opened(state: dict[str, str] | None = None, **options: Any) -> Any:
         context = browser.new_context(
             **{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
         )
@@ -54,8 +54,7 @@ def open_page(browser: Any, explorer: Explorer) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: said.type in ("error", "warning") and complaints.append(said.text))
         page.goto(f"{explorer.url}#{urllib.parse.urlencode(state or {})}")
-        if settle:
-            until(page, SETTLED)
+        settled(page)
         return page
 
     yield opened

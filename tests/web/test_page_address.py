@@ -13,9 +13,9 @@ from support.explorer import serving
 from support.page import (
     CELLS,
     HOT,
-    SETTLED,
     VIEWS,
     layer_text,
+    settled,
     text_of,
     until,
 )
@@ -32,14 +32,13 @@ def test_language_and_theme_are_in_the_address(open_page: Any) -> None:
     assert "lang=zh" in page.url
     for view in VIEWS:
         page.get_by_test_id(f"tab-{view}").click()
-        until(page, "view => document.getElementById('view').dataset.view === view", arg=view)
-        until(page, "document.getElementById('view').children.length > 0")
+        settled(page)
         words = page.evaluate("document.body.innerText")
         # What stays English is PyTorch's own, and code.
         assert not re.search(
             r"\b(the|is|of|padding zero|Download|channel \d|Input|Output|Kernel)\b", words
         ), view
-    until(page, SETTLED)
+    settled(page)
     page.get_by_test_id("theme").click()
     page.get_by_test_id("theme").click()
     assert "theme=dark" in page.url
@@ -51,7 +50,7 @@ def test_language_and_theme_are_in_the_address(open_page: Any) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(244, 245, 242)"
     assert page.get_by_test_id("language").inner_text() == "English"
     page.get_by_test_id("language").click()
-    until(page, SETTLED)
+    settled(page)
 
 
 def test_the_system_chooses_language_and_theme_first(open_page: Any) -> None:
@@ -75,8 +74,7 @@ def test_it_fits_a_phone(open_page: Any, lang: str, kind: str) -> None:
     page = open_page(state, viewport={"width": 360, "height": 740})
     for view in VIEWS:
         page.get_by_test_id(f"tab-{view}").click()
-        until(page, "view => document.getElementById('view').dataset.view === view", arg=view)
-        page.wait_for_timeout(150)
+        settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
         too_wide = page.evaluate(
             "[...document.querySelectorAll('button, input, select, p, h1, h2, h3, dl')]"
@@ -110,7 +108,7 @@ def test_a_copied_link_restores_everything_and_back_goes_back(open_page: Any) ->
     other = open_page()
     other.goto("about:blank")
     other.goto(link)
-    until(other, SETTLED)
+    settled(other)
     assert other.evaluate(CELLS) == cells
     assert layer_text(other) == text
     assert text.endswith("stride=2, padding=1, output_padding=1, groups=2, padding_mode='replicate')")
@@ -126,7 +124,7 @@ def test_a_copied_link_restores_everything_and_back_goes_back(open_page: Any) ->
     until(page, "document.querySelector('[data-testid=seed-field]').value === '0'")
     page.go_forward()
     until(page, "document.querySelector('[data-testid=seed-field]').value === '42'")
-    until(page, SETTLED)
+    settled(page)
 
 
 def test_an_address_of_nonsense_is_harmless(open_page: Any) -> None:
@@ -140,12 +138,11 @@ def test_an_address_of_nonsense_is_harmless(open_page: Any) -> None:
         "grid": "<b>",
         "evil": "1",
     }
-    page = open_page({**nonsense, "padding_mode": "<script>alert(1)</script>"}, settle=False)
+    page = open_page({**nonsense, "padding_mode": "<script>alert(1)</script>"})
     page.get_by_test_id("error-padding_mode").get_by_text("<script>alert(1)</script>").wait_for()
     for view in VIEWS:
         page.get_by_test_id(f"tab-{view}").click()
-        until(page, "view => document.getElementById('view').dataset.view === view", arg=view)
-    page.wait_for_timeout(200)
+        settled(page)
 
 
 def test_code_is_copied(open_page: Any) -> None:
@@ -163,7 +160,7 @@ def test_a_server_that_is_gone_is_said(browser: Any) -> None:
     page = context.new_page()
     with serving() as server:
         page.goto(server.url)
-        until(page, SETTLED)
+        settled(page)
     page.get_by_test_id("stride-field").fill("2")
     page.get_by_test_id("verified").get_by_text("The server does not answer").wait_for()
     assert (

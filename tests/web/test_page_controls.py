@@ -13,8 +13,8 @@ from support.page import (
     layer_text,
     number,
     oracle,
+    settled,
     text_of,
-    until,
 )
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -62,7 +62,7 @@ def test_every_field_by_keyboard(open_page: Any) -> None:
         page.keyboard.type(value)
         page.keyboard.press("Tab")
     text = "Conv2d(4, 6, (3, 2), stride=(2, 1), padding=((1, 0), (0, 2)), dilation=(1, 2), groups=2)"
-    until(page, "text => document.getElementById('layer-text').value === text", arg=text)
+    assert layer_text(page) == text
     assert text_of(page, "verified").startswith("✓")
     x, _, y = oracle(text, (5, 7))
     cells = page.evaluate(CELLS)
@@ -82,7 +82,7 @@ def test_kinds_choices_and_boxes_by_mouse_and_by_keyboard(open_page: Any) -> Non
     for kind in ("conv1d", "conv3d", "convtranspose1d", "convtranspose2d", "convtranspose3d", "conv2d"):
         page.get_by_test_id(f"kind-{kind}").click()
         name = kind.replace("conv", "Conv").replace("transpose", "Transpose")
-        until(page, "name => document.getElementById('layer-text').value.startsWith(name)", arg=f"{name}(")
+        assert layer_text(page).startswith(f"{name}(")
         assert text_of(page, "verified").startswith("✓")
         assert page.get_by_test_id("output_padding-field").is_visible() == ("Transpose" in name)
     page.get_by_test_id("kind-conv2d").focus()
@@ -90,10 +90,10 @@ def test_kinds_choices_and_boxes_by_mouse_and_by_keyboard(open_page: Any) -> Non
     assert page.get_by_test_id("kind-conv3d").is_checked()
     page.keyboard.press("ArrowLeft")
     page.get_by_test_id("bias-field").click()
-    until(page, "document.getElementById('layer-text').value.includes('bias=False')")
+    assert "bias=False" in layer_text(page)
     page.get_by_test_id("bias-field").focus()
     page.keyboard.press("Space")
-    until(page, "!document.getElementById('layer-text').value.includes('bias=False')")
+    assert "bias=False" not in layer_text(page)
     for mode in ("reflect", "replicate", "circular", "zeros"):
         page.get_by_test_id("padding_mode-field").select_option(mode)
         kinds = page.evaluate(
@@ -142,7 +142,7 @@ def test_a_refusal_stands_beside_its_control_and_the_drawing_stays(
     old = field.input_value()
     field.fill(value)
     error = page.get_by_test_id(f"error-{control}")
-    until(page, "id => document.getElementById(id).textContent !== ''", arg=f"error-{control}")
+    settled(page)
     parameters = page.evaluate(
         "async () => { const s = await import('/state.js'); const state = s.readAddress(location.hash);"
         "return { layer: s.layerOf(state), size: s.sizeOf(state) }; }"
@@ -161,12 +161,13 @@ def test_a_refusal_stands_beside_its_control_and_the_drawing_stays(
     assert panels.inner_html() == before
     assert page.locator(".error:not(:empty)").count() == 1
     field.fill(old)
-    until(page, "id => document.getElementById(id).textContent === ''", arg=f"error-{control}")
+    settled(page)
+    assert error.inner_text() == ""
     assert not page.get_by_test_id("kept").is_visible()
 
 
 def test_an_address_that_is_impossible_still_draws(open_page: Any) -> None:
-    page = open_page({"groups": "3", "in_channels": "4"}, settle=False)
+    page = open_page({"groups": "3", "in_channels": "4"})
     page.get_by_test_id("error-in_channels").get_by_text("must be divisible by groups").wait_for()
     assert "output:0,0" in page.evaluate(CELLS)
 
@@ -177,7 +178,7 @@ def test_a_typed_layer_sets_the_controls(open_page: Any) -> None:
         "nn.ConvTranspose1d(4, 8, 5, stride=3, padding=2, groups=4, bias=False)"
     )
     page.get_by_test_id("layer-text").press("Enter")
-    until(page, "document.querySelector('[data-testid=kind-convtranspose1d]').checked")
+    settled(page)
     shown = {
         name: page.get_by_test_id(f"{name}-field").input_value() for name in (*SLIDERS[1:], "output_padding")
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,15 +11,17 @@ import numpy as np
 import pytest
 
 from convforge.explain import as_layer, costs_of
+from convforge.web.handler import Handler
 from support.page import (
     CELLS,
     HOT,
     VIEWS,
+    layer_text,
     number,
     oracle,
+    settled,
     state_of,
     text_of,
-    until,
 )
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -27,7 +30,6 @@ pytestmark = pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("view", VIEWS[:5])
 def test_the_drawing_is_downloaded_whole(open_page: Any, view: str, tmp_path: Path) -> None:
     page = open_page({"view": view, "input_size": "4"})
-    page.locator("svg.panel").first.wait_for()
     with page.expect_download() as caught:
         page.get_by_test_id("download").click()
     file = tmp_path / "drawing.svg"
@@ -43,9 +45,25 @@ def test_the_drawing_is_downloaded_whole(open_page: Any, view: str, tmp_path: Pa
     assert "data-testid" not in text
 
 
+def test_the_page_is_busy_until_its_view_is_there(open_page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    send_file = Handler.send_file
+
+    def slowly(handler: Handler) -> None:
+        if "view_" in handler.path:
+            time.sleep(0.3)
+        send_file(handler)
+
+    monkeypatch.setattr(Handler, "send_file", slowly)
+    page = open_page()
+    page.get_by_test_id("tab-transposed").click()
+    assert page.get_by_role("main").get_attribute("aria-busy") == "true"
+    assert page.locator("[data-panel=stamp-output]").count() == 0
+    settled(page)
+    assert page.locator("[data-panel=stamp-output]").count() == 1
+
+
 def test_the_matrix_makes_the_output(open_page: Any) -> None:
     page = open_page({"view": "matrix", "input_size": "4", "padding": "0", "bias": "0"})
-    page.get_by_test_id("panel-matrix").wait_for()
     cells = page.evaluate(CELLS)
     matrix = np.array([[number(cells[f"matrix:{r},{c}"] or "0") for c in range(16)] for r in range(4)])
     x, _, y = oracle("Conv2d(1, 1, 3, bias=False)", (4, 4))
@@ -62,7 +80,6 @@ def test_the_matrix_makes_the_output(open_page: Any) -> None:
 def test_three_ways_are_drawn_and_equal(open_page: Any) -> None:
     text = "ConvTranspose2d(1, 1, 3, stride=2, padding=1, bias=False)"
     page = open_page(state_of(text, (3, 3), view="transposed"))
-    page.get_by_test_id("panel-turned").wait_for()
     _, _, y = oracle(text, (3, 3))
     cells = page.evaluate(CELLS)
     for panel in ("stamp-output", "zeros-output"):
@@ -80,7 +97,6 @@ def test_three_ways_are_drawn_and_equal(open_page: Any) -> None:
 
 def test_groups_are_links_between_channels(open_page: Any) -> None:
     page = open_page({"view": "channels", "in_channels": "4", "out_channels": "6", "groups": "2"})
-    page.get_by_test_id("out:0").wait_for()
     links = page.evaluate(
         "[...document.querySelectorAll('.link')].map((l) => [+l.dataset.in, +l.dataset.out])"
     )
@@ -101,7 +117,7 @@ def test_a_stack_is_built_and_its_field_seen(open_page: Any) -> None:
     page = open_page({"view": "stack", "stack": "Conv2d(3, 8, 3, padding=1)", "stack_size": "16"})
     page.get_by_test_id("stack-add_dilated").click()
     page.get_by_test_id("stack-add_stride").click()
-    page.get_by_test_id("stack-row-2").wait_for()
+    settled(page)
     assert [text_of(page, f"stack-field-{n}") for n in range(3)] == ["3", "7", "9"]
     assert [text_of(page, f"stack-jump-{n}") for n in range(3)] == ["1", "1", "2"]
     assert text_of(page, "stack-size-2") == "8 × 8"
@@ -109,11 +125,12 @@ def test_a_stack_is_built_and_its_field_seen(open_page: Any) -> None:
     assert "Element 4 of the last layer sees input 4 to 12." in text_of(page, "says")
     assert {h for h in page.evaluate(HOT) if h.startswith("row-0")} == {f"row-0:{n}" for n in range(4, 13)}
     page.get_by_test_id("stack-up-2").click()
-    until(page, "document.querySelector('[data-testid=stack-field-2]')?.textContent === '13'")
+    settled(page)
+    assert text_of(page, "stack-field-2") == "13"
     page.get_by_test_id("stack-remove-0").focus()
     page.keyboard.press("Enter")
-    page.get_by_test_id("stack-row-1").wait_for()
-    assert page.get_by_test_id("stack-row-2").count() == 0
+    settled(page)
+    assert page.locator("[data-testid^=stack-row-]").count() == 2
     page.get_by_test_id("stack-1").fill("Conv2d(9, 8, 3)")
     page.get_by_test_id("stack-1").press("Enter")
     page.get_by_test_id("stack-error-1").get_by_text("use in_channels=8").wait_for()
@@ -127,7 +144,6 @@ def test_a_stack_is_built_and_its_field_seen(open_page: Any) -> None:
 def test_costs_and_advice_stand_beside(open_page: Any) -> None:
     text = "Conv2d(4, 8, 4, stride=2)"
     page = open_page(state_of(text, (7, 7)))
-    page.get_by_test_id("advice-dropped-rows").wait_for()
     costs = costs_of(as_layer(text), (7, 7)).to_dict()
     shown = page.evaluate(
         "[...document.querySelectorAll('#costs dd')].map((d) => [d.dataset.testid, +d.dataset.value])"
@@ -139,14 +155,14 @@ def test_costs_and_advice_stand_beside(open_page: Any) -> None:
     assert number(text_of(page, "cost-multiply_adds")) == costs["multiply_adds"]
     assert text_of(page, "dropped-H").startswith("1 of the padded H is left over")
     page.get_by_test_id("use-dropped-rows").click()
-    until(page, "document.getElementById('layer-text').value.includes('padding=1')")
-    page.get_by_test_id("advice-dropped-rows").wait_for(state="detached")
+    assert "padding=1" in layer_text(page)
+    assert page.get_by_test_id("advice-dropped-rows").count() == 0
 
 
 def test_advice_of_several_layers_becomes_a_stack(open_page: Any) -> None:
     page = open_page(state_of("Conv2d(8, 8, 5, padding=2)", (12, 12)))
     page.get_by_test_id("use-two-3x3").click()
-    page.get_by_test_id("stack-row-1").wait_for()
+    settled(page)
     assert [text_of(page, f"stack-field-{n}") for n in range(2)] == ["3", "5"]
 
 

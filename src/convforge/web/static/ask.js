@@ -1,16 +1,18 @@
 // Questions to the server on this machine: the newest of a kind wins, and silence is told apart from a refusal.
 
+import { during } from "./busy.js";
+
 const running = new Map();
 
 /** The answer; null where a newer question of this path has taken its place. Throws where no server answers. */
 export async function ask(path, question) {
-  return send(path, path, JSON.stringify(question), "application/json");
+  return during(send(path, path, JSON.stringify(question), "application/json"));
 }
 
 /** A photograph behind a layer. */
 export async function askPhoto(question, photo) {
   const target = `/api/apply?${new URLSearchParams({ question: JSON.stringify(question) })}`;
-  return send("/api/apply", target, photo, "application/octet-stream");
+  return during(send("/api/apply", target, photo, "application/octet-stream"));
 }
 
 async function send(key, target, body, type) {

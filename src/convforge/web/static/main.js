@@ -6,6 +6,7 @@ import { svgFile } from "./figure.js";
 import { DEFAULTS, VIEWS, addressOf, kindsOf, layerOf, readAddress, sizeOf, spell } from "./state.js";
 import { say, sayPage, speak, spoken } from "./words.js";
 import { ask } from "./ask.js";
+import { during } from "./busy.js";
 import { showFacts } from "./facts.js";
 import * as viewTrace from "./view_trace.js";
 
@@ -139,8 +140,15 @@ class App {
     performance.measure("redraw", { start, end: performance.now() });
     element("verified").textContent = model ? say("checking") : "";
     element("verified").className = "";
-    clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.check(), SETTLED_MS);
+    during(this.settle());
+  }
+
+  /** Asks the library once nothing has changed for a while. */
+  async settle() {
+    const turn = {};
+    this.turn = turn;
+    await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+    if (this.turn === turn) await this.check();
   }
 
   drawView() {
@@ -157,16 +165,18 @@ class App {
     root.setAttribute("aria-labelledby", `tab-${view}`);
     const module = this.views[view];
     if (!module) {
-      LOADERS[view]().then((loaded) => {
-        this.views[view] = loaded;
-        if (this.state.view === view) this.drawView();
-      });
+      during(this.load(view));
       return;
     }
     if (!this.model && !module.needsNoModel) return;
     if (root.dataset.view !== view) root.replaceChildren();
     root.dataset.view = view;
     module.draw(root, this);
+  }
+
+  async load(view) {
+    this.views[view] = await LOADERS[view]();
+    if (this.state.view === view) this.drawView();
   }
 
   drawFormula() {
@@ -201,7 +211,7 @@ class App {
     const same = model && agrees(model, answer.numbers.output);
     verified.textContent = same ? `✓ ${say("verified")}` : say("differs");
     verified.className = same ? "good" : "bad";
-    showFacts(this, question);
+    await showFacts(this, question);
   }
 
   /** A layer that was typed: its parameters become the controls'. */
