@@ -1,11 +1,11 @@
-"""`python -m benchmarks layers | backward | numbers | scaling | small | startup | memory`."""
+"""`python -m benchmarks layers | backward | numbers | scaling | small | startup | memory | explorer`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import backward, layers_command, memory, numbers, scaling, small, startup
+from benchmarks import backward, explorer, layers_command, memory, numbers, scaling, small, startup
 
 COMMANDS = {
     "layers": (layers_command, "time every layer of the table against the peers"),
@@ -15,6 +15,7 @@ COMMANDS = {
     "small": (small, "time the smallest call against PyTorch"),
     "startup": (startup, "time the import, the first call, and the first call from the disk cache"),
     "memory": (memory, "print the workspace that the plan of each layer asks for"),
+    "explorer": (explorer, "time the explorer's first paint, and its sliders"),
 }
 
 

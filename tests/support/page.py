@@ -30,7 +30,7 @@ SLIDERS = (
 SETTLED = "document.querySelector('main').getAttribute('aria-busy') === 'false'"
 
 
-CELLS = """() => Object.fromEntries([...document.querySelectorAll("svg [data-testid]")].map(
+CELLS = """() => Object.fromEntries([...document.querySelectorAll(".panel [data-testid]")].map(
   (cell) => [cell.dataset.testid, cell.textContent]))"""
 
 

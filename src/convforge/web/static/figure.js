@@ -1,4 +1,4 @@
-// Grids of cells as SVG, each cell a node with a test id and a label; arrow keys move within a grid.
+// Figures: their numbers, names and sizes, and how their cells are pointed at and walked through.
 
 const GAP = 2;
 const MARGIN = 20;
@@ -12,71 +12,6 @@ export const place = (at) => (at.length === 1 ? `[${number(at[0])}]` : `(${at.ma
 
 export const escape = (text) =>
   String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
-
-/**
- * A grid of cells.
- * name: of the panel, as in its test ids ("input:0,1"). title: for those who do not see it.
- * size, first: sides, and the coordinate of the first cell, an axis each. pixels: a cell's side.
- * slices: how many slices of a volume stand side by side.
- * cell: (at) -> {kind, text, label}. Returns {markup, width, height}.
- */
-export function grid({ name, title, size, first, pixels, slices = 1, indexed = true, cell }) {
-  const rank = size.length;
-  const [depth, rows, columns] = [...Array(3 - rank).fill(1), ...size];
-  const margin = indexed && pixels >= 15 ? MARGIN : 2;
-  const head = rank === 3 ? 18 : 0;
-  const pitch = pixels + GAP;
-  const [wide, high] = [margin + columns * pitch + 2, head + margin + rows * pitch + 2];
-  const across = Math.min(depth, Math.max(1, slices));
-  const width = across * wide + (across - 1) * 10;
-  const height = Math.ceil(depth / across) * (high + 8) - 8;
-  const small = Math.min(pixels * 0.36, 11);
-  const lead = Array(3 - rank).fill(0);
-  const start = [...lead, ...first];
-  const parts = [];
-  let groups = "";
-  for (let d = 0; d < depth; d++) {
-    const [left, top] = [(d % across) * (wide + 10) + margin, Math.floor(d / across) * (high + 8) + head + margin];
-    if (head) {
-      const label = `D = ${number(start[0] + d)}`;
-      parts.push(`<text class="name" font-size="11" x="${left}" y="${top - margin - 6}">${label}</text>`);
-    }
-    if (margin === MARGIN) {
-      for (let c = 0; c < columns; c++) {
-        const x = left + c * pitch + pixels / 2;
-        parts.push(`<text class="index" font-size="${small}" x="${x}" y="${top - 8}">${number(start[2] + c)}</text>`);
-      }
-      for (let r = 0; rank > 1 && r < rows; r++) {
-        const y = top + r * pitch + pixels / 2;
-        parts.push(`<text class="index" font-size="${small}" x="${left - 10}" y="${y}">${number(start[1] + r)}</text>`);
-      }
-    }
-    for (let r = 0; r < rows; r++) {
-      groups += '<g role="row">';
-      for (let c = 0; c < columns; c++) {
-        const at = [start[0] + d, start[1] + r, start[2] + c].slice(3 - rank);
-        groups += node(name, at, cell(at), left + c * pitch, top + r * pitch, pixels);
-      }
-      groups += "</g>";
-    }
-  }
-  const markup =
-    `<svg class="panel" role="grid" data-panel="${name}" data-testid="panel-${name}" aria-label="${escape(title)}" ` +
-    `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${parts.join("")}${groups}</svg>`;
-  return { markup, width, height };
-}
-
-function node(name, at, { kind, text, label }, x, y, pixels) {
-  const letters = text === undefined ? "" : String(text);
-  const font = Math.min(pixels * 0.46, 15, (pixels * 1.55) / Math.max(letters.length, 1));
-  const shown = letters && font >= 4.5;
-  return (
-    `<g class="cell ${kind}" role="gridcell" tabindex="-1" data-at="${at}" data-testid="${name}:${at}" ` +
-    `aria-label="${escape(label)}"><rect x="${x}" y="${y}" width="${pixels}" height="${pixels}" rx="2"/>` +
-    (shown ? `<text x="${x + pixels / 2}" y="${y + pixels / 2}" font-size="${font.toFixed(1)}">${letters}</text>` : "") +
-    "</g>"
-  );
-}
 
 /** A figure with its caption: a name, and sizes in the type of code. */
 export const figure = (title, detail, markup, name) =>
@@ -97,22 +32,7 @@ export function sideFor(width, cells, panels, [least, most]) {
 
 // Where the pointer rests. A drawing that moves under it is no pointing: what the keys chose would go out again.
 let rest = "";
-const drawings = new WeakMap();
 const owners = new WeakMap();
-
-/** Puts figures into an element; those that are drawn there already, letter by letter, stay: a new node costs more. */
-export function putFigures(root, markups) {
-  const before = drawings.get(root) ?? [];
-  drawings.set(root, markups);
-  markups.forEach((markup, i) => {
-    if (markup === before[i] && root.children[i]) return;
-    const holder = document.createElement("div");
-    holder.innerHTML = markup;
-    if (root.children[i]) root.children[i].replaceWith(holder.firstChild);
-    else root.append(holder.firstChild);
-  });
-  while (root.children.length > markups.length) root.lastChild.remove();
-}
 
 /**
  * Lets a cell be pointed at, touched, or walked to with the arrow keys; Page Up and Page Down change the slice.
@@ -220,40 +140,6 @@ const STEPS = {
 
 /** Marks for `Cells.light`: all places with one class. */
 export const marks = (places, mark = "hot") => places.map((at) => [at.join(), mark]);
-
-/** All the drawings of a view as one SVG file's text, colours and all. */
-export async function svgFile(view) {
-  const sheet = await (await fetch("/figure.css")).text();
-  const frame = view.getBoundingClientRect();
-  const panels = [...view.querySelectorAll("svg.panel")];
-  const probe = document.body.appendChild(document.createElement("i"));
-  const colour = (name) => {
-    probe.style.color = `var(${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const rules = sheet.replace(/var\((--[\w-]+)\)/g, (_, name) => colour(name));
-  const [page, text] = [colour("--card"), colour("--text")];
-  probe.remove();
-  const font = getComputedStyle(document.body).fontFamily.replaceAll('"', "'");
-  let [width, height, body] = [0, 0, ""];
-  for (const panel of panels) {
-    const box = panel.getBoundingClientRect();
-    const [x, y] = [box.left - frame.left, box.top - frame.top];
-    [width, height] = [Math.max(width, x + box.width), Math.max(height, y + box.height)];
-    const copy = panel.cloneNode(true);
-    for (const [name, value] of Object.entries({ x, y, width: box.width, height: box.height })) copy.setAttribute(name, value.toFixed(1));
-    for (const each of copy.querySelectorAll("*")) for (const name of ["tabindex", "role", "data-at", "data-testid"]) each.removeAttribute(name);
-    for (const name of ["role", "data-panel", "data-testid"]) copy.removeAttribute(name);
-    const caption = panel.closest("figure")?.querySelector("figcaption")?.textContent ?? "";
-    body += `<text x="${x.toFixed(1)}" y="${(y - 8).toFixed(1)}" font-size="13" fill="${text}">${escape(caption)}</text>`;
-    body += new XMLSerializer().serializeToString(copy);
-  }
-  [width, height] = [Math.ceil(width + 20), Math.ceil(height + 20)];
-  return (
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${font}">` +
-    `<style>${rules}</style><rect width="${width}" height="${height}" fill="${page}"/>${body}</svg>\n`
-  );
-}
 
 /** The words for a list of places, at most eight of them. */
 export const listed = (places) =>

@@ -2,7 +2,6 @@
 
 import { formulaOf, modelOf, outputChannel } from "./core.js";
 import { Controls, make } from "./controls.js";
-import { svgFile } from "./figure.js";
 import { DEFAULTS, VIEWS, addressOf, kindsOf, layerOf, readAddress, sizeOf, spell } from "./state.js";
 import { say, sayPage, speak, spoken } from "./words.js";
 import { ask } from "./ask.js";
@@ -266,7 +265,8 @@ class App {
     const button = make("button", { type: "button", class: "small", "data-testid": "download" }, say("download"));
     button.onclick = async () => {
       const link = make("a", { download: `convforge-${this.state.view}.svg` });
-      link.href = URL.createObjectURL(new Blob([await svgFile(element("view"))], { type: "image/svg+xml" }));
+      const { svgFile } = await import("./export.js");
+      link.href = URL.createObjectURL(new Blob([svgFile(element("view"))], { type: "image/svg+xml" }));
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
     };

@@ -2,7 +2,8 @@
 
 import { positions } from "./core.js";
 import { matrixOf, multiplied } from "./ways.js";
-import { Cells, figure, grid, number, place, widthIn } from "./figure.js";
+import { Cells, number, place, widthIn } from "./figure.js";
+import { put } from "./grid.js";
 import { channelBar, chosen } from "./view_trace.js";
 import { make } from "./controls.js";
 import { say } from "./words.js";
@@ -38,25 +39,21 @@ export function drawMatrix(root, says, { spec, matrix, x, width, name = "matrix"
   const y = multiplied(matrix, x);
   const fitting = Math.min(Math.floor((width - 60) / (inputs.length + 2)), Math.floor(MOST_HEIGHT / outputs.length));
   const pixels = Math.max(10, Math.min(32, fitting - 2));
-  const size = { pixels, indexed: false };
   const cell = ([r, c]) => {
     const entry = matrix[r].get(c);
     const label = say("matrix_cell", { row: place(outputs[r]), column: place(inputs[c]), value: entry ? number(entry.value) : 0 });
     return entry ? { kind: "kernel", text: number(entry.value), label } : { kind: "blank", text: pixels > 15 ? "0" : "", label };
   };
-  const body = grid({ ...size, name, title: say("view_matrix"), size: [outputs.length, inputs.length], first: [0, 0], cell });
-  const above = grid({
-    ...size, name: `${name}-x`, title: "x", size: [1, inputs.length], first: [0, 0],
-    cell: ([, c]) => ({ kind: "input", text: number(x[c]), label: say("cell_input", { at: place(inputs[c]), value: number(x[c]) }) }),
-  });
-  const beside = grid({
-    ...size, name: `${name}-y`, title: "y", size: [outputs.length, 1], first: [0, 0],
-    cell: ([r]) => ({ kind: "output", text: number(y[r]), label: say("cell_output", { at: place(outputs[r]), value: number(y[r]) }) }),
-  });
-  root.innerHTML =
-    `<div class="matrix"><div class="of-x">${figure("xᵀ", `${inputs.length}`, above.markup, "x")}</div>` +
-    `<div class="of-m">${figure("M", `${outputs.length} × ${inputs.length}`, body.markup, "m")}</div>` +
-    `<div class="of-y">${figure("y", `${outputs.length}`, beside.markup, "y")}</div></div>`;
+  const inputCell = ([, c]) => ({ kind: "input", text: number(x[c]), label: say("cell_input", { at: place(inputs[c]), value: number(x[c]) }) });
+  const outputCell = ([r]) => ({ kind: "output", text: number(y[r]), label: say("cell_output", { at: place(outputs[r]), value: number(y[r]) }) });
+  const part = (title, detail, grid) => ({ title, detail, grid: { first: [0, 0], ...grid } });
+  const figures = [
+    part("xᵀ", `${inputs.length}`, { name: `${name}-x`, size: [1, inputs.length], cell: inputCell }),
+    part("M", `${outputs.length} × ${inputs.length}`, { name, size: [outputs.length, inputs.length], cell }),
+    part("y", `${outputs.length}`, { name: `${name}-y`, size: [outputs.length, 1], cell: outputCell }),
+  ];
+  const matrixNode = root.querySelector(".matrix") ?? root.appendChild(make("div", { class: "matrix" }));
+  put(matrixNode, figures, pixels, false);
   const show = (panel, at) => {
     const row = panel === `${name}-x` ? null : at[0];
     const column = panel === `${name}-y` ? null : at[1];

@@ -1,7 +1,8 @@
 // Input, kernel and output: pointing at a cell of any of them lights up what it is made of, or what is made of it.
 
 import { channelsRead, combinations, flat, outputChannel, termsOf, weightStart } from "./core.js";
-import { Cells, escape, figure, grid, marks, number, paddedCell, place, putFigures, sideFor, widthIn } from "./figure.js";
+import { Cells, escape, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
+import { put } from "./grid.js";
 import { choice, make } from "./controls.js";
 import { say } from "./words.js";
 
@@ -50,17 +51,18 @@ export function draw(root, app) {
   const outputAt = (at) => output[flat(at, spec.output_size)];
   const widthOf = (axis) => axes[axis].before + axes[axis].side + axes[axis].after;
   const last = spec.rank - 1;
-  // Cells keep their size while the stride is dragged: room for the outputs of stride 1.
+  // Cells keep their size while the stride is dragged, or the output padding: room for all the outputs that may come.
   const room = widthOf(last) - spec.dilation[last] * (spec.kernel_size[last] - 1);
-  const sides = spec.transposed ? [spec.input_size[last], widthOf(last)] : [widthOf(last), room];
+  const more = Math.max(spec.stride[last], spec.dilation[last]) - 1 - spec.output_padding[last];
+  const sides = spec.transposed ? [spec.input_size[last], widthOf(last) + more] : [widthOf(last), room];
   const available = widthIn(root);
   const columns = sides[0] + sides[1] + spec.kernel_size[last];
   const together = sideFor(available, columns, 3, [0, 38]);
-  // Where three do not fit side by side, they stand below each other, as large as the widest allows.
-  const alone = sideFor(available, Math.max(...sides), 1, [8, 30]);
+  // Where three do not fit side by side, they stand below each other, as large as the widest allows; what is wider than
+  // that is scrolled, as nobody reads a number in less than 14 pixels.
+  const alone = sideFor(available, Math.max(...sides), 1, [14, 30]);
   const volume = spec.rank === 3;
-  const pixels = volume ? Math.min(24, Math.max(12, alone - 4)) : together >= 18 ? together : spec.rank === 1 ? alone : Math.max(together, Math.min(alone, 24), 8);
-  const slicesOf = (size) => Math.max(1, Math.floor((available + 10) / (size * (pixels + 2) + 32)));
+  const pixels = volume ? Math.min(24, Math.max(14, alone - 4)) : together >= 18 ? together : spec.rank === 1 ? alone : Math.min(alone, 24);
 
   const padded = { size: axes.map((axis) => axis.before + axis.side + axis.after), first: axes.map((axis) => -axis.before) };
   const plain = (size) => ({ size, first: size.map(() => 0) });
@@ -78,11 +80,7 @@ export function draw(root, app) {
     if (!cell.source) return { kind: "cut", text: "", label: say("cell_cut", { at: place(at) }) };
     return { kind: spec.padding_mode, text: "+", label: say("cell_folded", { at: place(at), source: place(cell.source) }) };
   };
-  const panel = (name, box, cell, detail) => {
-    const title = say(`panel_${name}`);
-    const drawn = grid({ name, title, ...box, pixels, slices: slicesOf(box.size.at(-1)), cell });
-    return figure(title, detail, drawn.markup, name);
-  };
+  const panel = (name, box, cell, detail) => ({ title: say(`panel_${name}`), detail, grid: { name, ...box, cell } });
   const sizeText = (channels, size) => [channels, ...size].join(" × ");
   const figures = [
     panel("input", spec.transposed ? plain(spec.input_size) : padded, inputCell, sizeText(spec.in_channels, spec.input_size)),
@@ -105,7 +103,7 @@ export function draw(root, app) {
     root.replaceChildren(bar, panels, says, equation);
   }
   equation.replaceChildren();
-  putFigures(panels, figures);
+  put(panels, figures, pixels);
   if (empty) {
     says.textContent = say("empty_output");
     return;

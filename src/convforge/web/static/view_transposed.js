@@ -2,7 +2,8 @@
 
 import { flat, modelOf, positions, weightStart } from "./core.js";
 import { folded, fullSize, gathered, matrixOf, multiplied, scattered, spread } from "./ways.js";
-import { Cells, figure, grid, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
+import { Cells, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
+import { put } from "./grid.js";
 import { channelBar, chosen } from "./view_trace.js";
 import { kindsOf, layerOf, sizeOf } from "./state.js";
 import { drawMatrix } from "./view_matrix.js";
@@ -52,10 +53,8 @@ export function draw(root, app) {
   const available = widthIn(root);
   const columns = Math.max(spec.input_size[last] + full[last], wide.size[last] + full[last]) + spec.kernel_size[last];
   const beside = sideFor(available, columns, 3, [0, 32]);
-  const pixels = beside >= 16 ? beside : Math.max(9, Math.min(22, sideFor(available, wide.size[last], 1, [9, 22])));
-  const slicesOf = (size) => Math.max(1, Math.floor((available + 10) / (size * (pixels + 2) + 32)));
-  const panel = (name, title, size, start, cell) =>
-    figure(title, size.join(" × "), grid({ name, title, size, first: start, pixels, slices: slicesOf(size.at(-1)), cell }).markup, name);
+  const pixels = beside >= 16 ? beside : sideFor(available, wide.size[last], 1, [14, 22]);
+  const panel = (name, title, size, first, cell) => ({ title, detail: size.join(" × "), grid: { name, size, first, cell } });
   const zero = (size) => size.map(() => 0);
   const inputCell = (at) => {
     const value = number(x[flat(at, spec.input_size)]);
@@ -79,10 +78,10 @@ export function draw(root, app) {
     return { kind: value === null ? "between" : "input", text, label: say("cell_input", { at: place(at), value: text }) };
   };
 
-  const section = (title, hint, markup) => {
+  const section = (title, hint, panels) => {
     const part = make("section", {}, make("h3", {}, title), make("p", { class: "hint" }, hint));
     const drawn = make("div", { class: "panels" });
-    drawn.innerHTML = markup;
+    put(drawn, panels, pixels);
     const says = make("p", { class: "says" });
     part.append(drawn, says);
     return { part, drawn, says };
@@ -90,19 +89,23 @@ export function draw(root, app) {
   const stamp = section(
     say("way_stamp"),
     say("way_stamp_words", { stride: spec.stride.join(" × ") }),
-    panel("stamp-input", say("panel_input"), spec.input_size, zero(spec.input_size), inputCell) +
-      panel("stamp-kernel", say("panel_kernel"), spec.kernel_size, zero(spec.kernel_size), kernelCell(false)) +
+    [
+      panel("stamp-input", say("panel_input"), spec.input_size, zero(spec.input_size), inputCell),
+      panel("stamp-kernel", say("panel_kernel"), spec.kernel_size, zero(spec.kernel_size), kernelCell(false)),
       panel("stamp-output", say("panel_output"), full, first, resultCell(stamped)),
+    ],
   );
   const zeros = section(
     say("way_zeros"),
     say("way_zeros_words"),
-    panel("zeros-input", say("panel_spread"), wide.size, zero(wide.size), wideCell) +
-      panel("zeros-kernel", say("panel_turned"), spec.kernel_size, zero(spec.kernel_size), kernelCell(true)) +
+    [
+      panel("zeros-input", say("panel_spread"), wide.size, zero(wide.size), wideCell),
+      panel("zeros-kernel", say("panel_turned"), spec.kernel_size, zero(spec.kernel_size), kernelCell(true)),
       panel("zeros-output", say("panel_output"), full, first, resultCell(moved)),
+    ],
   );
   const rows = positions(spec.output_size).length;
-  const third = section(say("way_matrix"), say("way_matrix_words", { rows, columns: inside }), "");
+  const third = section(say("way_matrix"), say("way_matrix_words", { rows, columns: inside }), []);
   const ways = make("div", { class: "ways" }, stamp.part, zeros.part, third.part);
   const equal = make("p", { class: "check", "data-testid": "ways", "data-difference": difference }, say("ways_equal", { n: number(difference) }));
   root.replaceChildren(bar, words, equal, ways);
