@@ -7,8 +7,8 @@ from typing import Any
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_depthwise import DEPTHWISE_PARAMETERS, DepthwiseKernel, DepthwiseLargeKernel
+from convforge.plan.cut import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, lanes_of
-from convforge.plan.heuristic import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest

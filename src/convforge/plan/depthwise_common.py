@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
-from convforge.plan.heuristic import SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
+from convforge.plan.cut import SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.problem.gather import Gather, gather_of

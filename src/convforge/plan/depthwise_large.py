@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_depthwise import DepthwiseLargeKernel
+from convforge.plan.cut import ROW_CYCLES
 from convforge.plan.depthwise import DepthwisePlan, why_not_packed
 from convforge.plan.depthwise_common import MEASURED, lanes_of
-from convforge.plan.heuristic import ROW_CYCLES
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.tables import column_kind

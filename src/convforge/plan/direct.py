@@ -15,8 +15,10 @@ from convforge.kernels.contract import (
     GatherKernel,
 )
 from convforge.kernels.contract_dot import DotKernel
+from convforge.plan.bands import band_of
+from convforge.plan.cut import is_copied
 from convforge.plan.gather_candidates import gather_candidates
-from convforge.plan.heuristic import band_of, direct_cycles, gather_schedule
+from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.phase_table import phase_table
@@ -29,9 +31,6 @@ from convforge.schedule import GatherSchedule, Layout, layout_of
 from convforge.target import Target
 
 NAME = "direct"
-
-# Fewest input channels, and tiles of output channels, for whose sake the input is copied.
-_COPIED_CHANNELS, _COPIED_TILES = 48, 3
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -176,20 +175,6 @@ def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int
     return reads_in_place(layout, element, steps) and not rows_collide(layout, element, target, steps)
 
 
-def _is_copied(gather: Gather, schedule: GatherSchedule, target: Target) -> bool:
-    """Whether tiles of an input that is read in place are copied side by side first, one time for all tiles
-    of output channels. Their lines lie in as many pages as there are channels, which no prefetcher follows.
-
-    AVX2 (Zen 1): 64 -> 256 at 56x56 27 -> 33 GFLOP/s a core, 1024 -> 256 at 14x14 29 -> 34; 16 and 32
-    channels 1 to 2 % slower. Vectors of 512 bits reach 90 % of the peak without, and were not tried with it.
-    """
-    return (
-        target.vector_bytes < 64
-        and gather.in_channels >= _COPIED_CHANNELS
-        and schedule.channel_tiles >= _COPIED_TILES
-    )
-
-
 class DirectPlan(GatherPlan[GatherKernel]):
     """How one convolution is computed for inputs of one shape and one set of strides."""
 
@@ -207,7 +192,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
             in_place = _in_place(layout, element, target, x_steps)
             schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
         self.schedule = schedule
-        self.copied = not schedule.packed and _is_copied(gather, schedule, target)
+        self.copied = not schedule.packed and is_copied(gather, target, schedule.channel_tiles)
         self.kernel = GatherKernel(
             element=element,
             lanes=schedule.lanes,

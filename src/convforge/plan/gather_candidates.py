@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from convforge.ir.element import Element
-from convforge.plan.heuristic import (
-    Split,
-    assemble,
-    gather_schedule,
-    gather_split,
-)
+from convforge.plan.cut import Split, gather_split
+from convforge.plan.heuristic import assemble, gather_schedule
 from convforge.plan.tiles import gather_tiles
 from convforge.schedule import GatherSchedule, Layout
 from convforge.target import Target

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_grad_weight import GRAD_WEIGHT_PARAMETERS, GradWeightKernel
-from convforge.plan.heuristic import band_of, grad_weight_schedule
+from convforge.plan.bands import band_of
+from convforge.plan.heuristic import grad_weight_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import GradWeightRequest
 from convforge.plan.sizes import aligned, element_steps

@@ -12,7 +12,7 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_split import SPLIT_PARAMETERS, SUM_LIMIT, SplitKernel, product_shapes
 from convforge.plan.amx import why_no_unit, why_unusable
-from convforge.plan.heuristic import band_of
+from convforge.plan.bands import band_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.phase_table import phase_table

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import PRODUCTS, WEIGHT_ROW_BYTES
-from convforge.plan.heuristic import ROW_CYCLES, gather_split, tile_group
+from convforge.plan.cut import ROW_CYCLES, gather_split, tile_group
 from convforge.plan.tiles import chain_block, tiled_length
 from convforge.schedule import Layout
 from convforge.schedule.split_bf16 import (
@@ -50,8 +50,7 @@ def shape_cycles(layout: Layout, target: Target, parts: int, shape: tuple[int, i
     """Cycles of one image and one group in tiles of (rows, columns), packing aside."""
     rows, columns = shape
     gather = layout.gather
-    product = max(rows * columns * _PRODUCT_CYCLES, _LATENCY_CYCLES)
-    step = len(PRODUCTS[parts]) * product + loads(parts, rows, columns) * _LOAD_CYCLES
+    step = _block_cycles(parts, shape)
     blocks, _ = channel_blocks(gather.in_channels)
     vectors = TILE_ROWS * TILE_NUMBERS * 4 / target.vector_bytes
     chains = -(-blocks // chain_length(layout))
@@ -59,6 +58,13 @@ def shape_cycles(layout: Layout, target: Target, parts: int, shape: tuple[int, i
     tiles = -(-tiled_length(layout) // (columns * TILE_NUMBERS))
     tiles *= -(-gather.out_channels // (rows * TILE_ROWS))
     return tiles * sum(blocks * len(taps) * step + finish for taps in gather.taps_by_phase)
+
+
+def _block_cycles(parts: int, shape: tuple[int, int]) -> float:
+    """Cycles of a step: a tap and a block of channels."""
+    rows, columns = shape
+    product = max(rows * columns * _PRODUCT_CYCLES, _LATENCY_CYCLES)
+    return len(PRODUCTS[parts]) * product + loads(parts, rows, columns) * _LOAD_CYCLES
 
 
 def best_shapes(layout: Layout, target: Target, parts: int) -> list[tuple[int, int]]:
@@ -102,11 +108,20 @@ def split_schedule(
     rows, columns = shape or best_shapes(layout, target, parts)[0]
     mr, length = rows * TILE_ROWS, columns * TILE_NUMBERS
     lanes = target.vector_bytes // 4
-    pieces = gather_split(layout, ELEMENTS["float32"], target, threads, (mr, length // lanes), packed=True)
+    blocks, pairs = channel_blocks(gather.in_channels)
+    pieces = gather_split(
+        layout,
+        ELEMENTS["float32"],
+        target,
+        threads,
+        (mr, length // lanes),
+        packed=True,
+        step_cycles=_block_cycles(parts, (rows, columns)) / (2 * pairs),
+        vector_cycles=_PACK_CYCLES + _PART_CYCLES * parts,
+    )
     tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, pieces.bands))
     channel_tiles = -(-out_tiles // min(out_tiles, pieces.out_blocks))
-    blocks, pairs = channel_blocks(gather.in_channels)
     taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
     weight_bytes = channel_tiles * mr * parts * WEIGHT_ROW_BYTES * blocks * taps
     group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, band_tiles)

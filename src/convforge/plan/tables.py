@@ -70,17 +70,20 @@ def reads_in_place(layout: Layout, element: Element, steps: tuple[int, ...]) -> 
 _WAYS = 8
 
 
-def rows_collide(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
+def rows_collide(
+    layout: Layout, element: Element, target: Target, steps: tuple[int, ...], share: float = 1.0
+) -> bool:
     """Whether the channels of a chain, read where they lie, would throw each other out of the second level.
 
     Channels a power of two apart fall on few sets of it: those of a 128x128 map, 64 KB apart, all on the same
     one, which holds 8. U-Net's 128 -> 64 at 128x128 then waits for the third level at every load: 22 GFLOP/s
-    in place, 60 packed (two cores of Zen 1).
+    in place, 60 packed (two cores of Zen 1). share: of those sets that the channels may take.
     """
     apart, sets = steps[1] * element.storage_bytes, target.l2_bytes // (64 * _WAYS)
     if apart % 64 or not apart:
         return False
-    return min(layout.gather.in_channels, chain_block(layout.gather)) > _WAYS * sets // gcd(apart // 64, sets)
+    room = share * _WAYS * sets // gcd(apart // 64, sets)
+    return min(layout.gather.in_channels, chain_block(layout.gather)) > room
 
 
 def column_kind(layout: Layout, column_stride: int) -> Columns:

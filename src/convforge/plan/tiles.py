@@ -3,7 +3,8 @@
 Fitted to 72 races of 4 to 8 tiles on 44 layers (AVX-512, two threads): the tile chosen took 2.7 % longer than
 the best of its race in the mean, about what equal tiles differ by. Without lines
 from the second-level cache it was 3.8 %; dearer accumulators, and loads that add to multiply-adds in part,
-made it no better; rows out at 10 cycles chose 3x7 for 1x1 layers, a fifth slower.
+made it no better; rows out at 10 cycles chose 3x7 for 1x1 layers, a fifth slower. With 16 registers (AVX2, 32
+layers, one thread) it is 0.4 %, and was 0.9 without `step_overhead`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,17 @@ _TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_OUT_CYCLES = 60.0, 1.5, 4.0
 # A line from the second-level cache, once a tile's input of one chain is beyond this share of the first:
 # 3x7 tiles, 8 lines to 21 multiply-adds, ran up to 30 % slower than 10x2 on 1x1 layers of 512 channels.
 _LINE_BYTES, _LINE_CYCLES, _FIRST_LEVEL_SHARE = 64, 2.5, 0.5
+
+
+def step_overhead(target: Target) -> float:
+    """Cycles of a step of k besides its multiply-adds, where tiles are small: 16 registers hold 6x2."""
+    return 0.3 if target.vector_registers <= 16 else 0.0
+
+
+def tile_overhead(tile: tuple[int, int]) -> float:
+    """Cycles of a tile of (mr, nv) besides its steps."""
+    mr, nv = tile
+    return _TILE_CYCLES + _ACCUMULATOR_CYCLES * mr * nv + _ROW_OUT_CYCLES * mr
 
 
 def chain_block(gather: Gather) -> int:
@@ -94,6 +106,7 @@ class TileCost:
     rows_per_step: float
     vector_bytes: int
     fits_bytes: float
+    step_overhead: float
 
     @staticmethod
     def of(layout: Layout, element: Element, target: Target, taps: int | None) -> TileCost:
@@ -112,6 +125,7 @@ class TileCost:
             rows_per_step=max(len(rows), 1) / max(taps, 1),
             vector_bytes=target.vector_bytes,
             fits_bytes=_FIRST_LEVEL_SHARE * target.l1_bytes,
+            step_overhead=step_overhead(target),
         )
 
     def cycles(self, tile: tuple[int, int]) -> float:
@@ -122,6 +136,5 @@ class TileCost:
         beyond = self.chain_steps * lines * _LINE_BYTES > self.fits_bytes
         fetched = _LINE_CYCLES * lines if beyond else 0.0
         fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
-        cost = self.steps * max(fma, loads, issued, fetched, 4.0) + _TILE_CYCLES
-        cost += _ACCUMULATOR_CYCLES * mr * nv + _ROW_OUT_CYCLES * mr
+        cost = self.steps * (max(fma, loads, issued, fetched, 4.0) + self.step_overhead) + tile_overhead(tile)
         return -(-self.flat // (nv * self.lanes)) * -(-self.out_channels // mr) * cost

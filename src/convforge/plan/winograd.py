@@ -19,7 +19,8 @@ from convforge.kernels.contract_winograd import (
     WINOGRAD_PARAMETERS,
     WinogradKernel,
 )
-from convforge.plan.heuristic import ROW_CYCLES, Band, band_of
+from convforge.plan.bands import Band, band_of
+from convforge.plan.cut import ROW_CYCLES
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from convforge.kernels.contract_winograd import WinogradKernel
-from convforge.plan.heuristic import TASKS_PER_THREAD
+from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.problem.gather import Gather
 from convforge.schedule import Layout
 from convforge.target import Target
