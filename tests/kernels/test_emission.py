@@ -285,6 +285,36 @@ def test_depthwise_rows_do_not_spill(rows: int, side: int, step: int) -> None:
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
+@pytest.mark.parametrize(("side", "step"), [(3, 1), (5, 2)])
+def test_staged_rows_load_under_no_mask(side: int, step: int) -> None:
+    taps = tuple((0, i, j - 1) for i in range(side) for j in range(side))
+    staged, masked = (
+        DepthwiseRowsKernel(
+            ELEMENTS["float32"], 8, 4, 1, 9, True, taps, step, step, True, True, "none", staged=staged
+        )
+        for staged in (True, False)
+    )
+    target = TARGETS["avx2"]
+    assert not _masked_loads(assembly(staged.emit(target.triple), target))
+    assert _masked_loads(assembly(masked.emit(target.triple), target))
+
+
+@pytest.mark.parametrize(("size", "side"), [(14, 3), (7, 5)])
+def test_staged_maps_load_under_one_mask_at_most(size: int, side: int) -> None:
+    """That of the last row, behind which another array may begin."""
+    taps = tuple((i - side // 2, j - side // 2) for i in range(side) for j in range(side))
+    kernel = DepthwiseMapKernel(
+        ELEMENTS["float32"], 8, 7, 1, 5, True, taps, (1, 1), (size, size), (size, size), size, size, True,
+        "none", staged=True,
+    )  # fmt: skip
+    target = TARGETS["avx2"]
+    assert len(_masked_loads(assembly(kernel.emit(target.triple), target))) == (size < 8)
+
+
+def _masked_loads(text: str) -> list[str]:
+    return re.findall(r"vmaskmovps\s+[-\w]*\([^)]*\), %[xy]mm\d+, %[xy]mm\d+", text)
+
+
 @pytest.mark.parametrize(("size", "side"), [(7, 3), (14, 3), (14, 5)])
 def test_depthwise_maps_do_not_spill_and_leave_out_padding(size: int, side: int) -> None:
     taps = tuple((i - side // 2, j - side // 2) for i in range(side) for j in range(side))

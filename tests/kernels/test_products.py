@@ -164,6 +164,23 @@ def test_depthwise(
 
 
 @pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("width", [8, 9, 10, 17])
+@pytest.mark.parametrize(("pad", "dilation", "stride"), [(25, 9, 1), (25, 1, 1), (13, 5, 2), (11, 1, 2)])
+def test_depthwise_tiles_beyond_the_ends_of_rows(
+    mask: str, width: int, pad: int, dilation: int, stride: int
+) -> None:
+    """Copies of rows with zeros around them once began before their own memory."""
+    with masked(mask):
+        spec, _ = normalize_conv(
+            (1, 2, 5, width), (2, 1, 3, 3), (2,), stride, (1, pad), (1, dilation), 2,
+            rank=2, dtype=np.dtype(np.float32),
+        )  # fmt: skip
+        generator = np.random.default_rng(width)
+        shapes = (spec.input_shape, spec.weight_shape, (2,), spec.output_shape)
+        check(spec, *(filled(generator, s, "float32") for s in shapes))
+
+
+@pytest.mark.parametrize("mask", MASKS)
 @settings(max_examples=15)
 @given(
     size=st.tuples(st.integers(1, 2), st.integers(1, 40), st.sampled_from((1, 5, 16, 31, 33, 70))),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 import convforge
 from convforge.autograd.tensor import from_data
@@ -78,6 +78,12 @@ def test_integers_are_exact(case: Case, dtype: str, seed: int, layout: str) -> N
     np.testing.assert_array_equal(y, exact.astype(y.dtype))
 
 
+# A depthwise kernel serves it plain, the direct one otherwise: their sums had different orders.
+@example(
+    case=Case(1, True, (1, 2), (1, 1, 2), (1,), ((0, 0),), (1,), 1, (0,), "zeros", has_bias=False),
+    dtype="float32",
+    seed=1,
+)
 @settings(max_examples=60)
 @given(case=cases(unbatched=True), dtype=st.sampled_from(("float32", "float64")), seed=seeds)
 def test_arrays_tensors_layouts_and_out_agree_bit_for_bit(case: Case, dtype: str, seed: int) -> None:

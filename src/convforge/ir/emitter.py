@@ -215,6 +215,10 @@ class Emitter:
         """Load a pointer from an array of pointers."""
         return self.b.load(self.at(pointer, "i64", offset), typ=POINTER, align=8)
 
+    def store_pointer(self, value: Value, pointer: Value, offset: Int = 0) -> None:
+        """Store a pointer into an array of pointers."""
+        self.b.store(value, self.at(pointer, "i64", offset), align=8)
+
     def forget_loads(self) -> None:
         """Have the compiler load again what it loaded before, not keep it and spill it. No code."""
         self.b.fence("acq_rel", "singlethread")

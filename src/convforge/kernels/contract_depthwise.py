@@ -23,7 +23,7 @@ DEPTHWISE_ROWS_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "multiplier"),
     *("bands", "band_rows", "strips", "strip_columns"),
     *("x_batch", "x_channel", "x_slice", "x_row", "y_batch", "y_channel", "y_slice", "y_row"),
-    *("in_depth", "in_height", "in_width", "depth", "height", "width", "depth_step", "zero_words"),
+    *("in_depth", "in_height", "in_width", "depth", "height", "width", "depth_step", "zero_words", "lines"),
 )
 
 
@@ -73,6 +73,7 @@ class DepthwiseMapKernel(Emitted):
 
     taps: (row, column) that each reads, from its output's position times `steps`. held: weights in registers.
     rows, vectors: a tile, in output rows and vectors of columns. x_row, y_row: elements from row to row.
+    staged: whether the map is first copied into rows with zeros at both ends, instead of read under masks.
     """
 
     file: ClassVar[str] = "depthwise_map"
@@ -90,6 +91,26 @@ class DepthwiseMapKernel(Emitted):
     y_row: int
     has_bias: bool
     activation: Activation
+    staged: bool = False
+
+    @property
+    def stage_lead(self) -> int:
+        """Zeros before the first column of a copied row."""
+        return max(0, -min(column for _, column in self.taps))
+
+    @property
+    def stage_row(self) -> int:
+        """Elements of a copied row: all that tiles and copying vectors touch, zeros included."""
+        step, span = self.steps[1], self.vectors * self.lanes
+        tiles = -(-self.out_size[1] // span) * span
+        read = (tiles - 1) * step + max(column for _, column in self.taps) + step + self.lanes
+        return self.stage_lead + max(read, -(-self.in_size[1] // self.lanes) * self.lanes)
+
+    @property
+    def stage_bytes(self) -> int:
+        """What the copied map takes, whole words."""
+        size = self.in_size[0] * self.stage_row * self.element.compute_bytes
+        return -(-size // 8) * 8 if self.staged else 0
 
     @property
     def name(self) -> str:
@@ -104,7 +125,8 @@ class DepthwiseRowsKernel(Emitted):
 
     taps: (depth, row, column) that each reads, from its output's position times the steps. held: weights in
     registers. rows, vectors: a tile, in output rows and vectors of columns. padded: whether a tile may need
-    a row that the input lacks.
+    a row that the input lacks. staged: whether tiles at the ends of their rows read copies with zeros around
+    them, instead of the rows under masks.
     """
 
     file: ClassVar[str] = "depthwise_rows"
@@ -120,6 +142,36 @@ class DepthwiseRowsKernel(Emitted):
     padded: bool
     has_bias: bool
     activation: Activation
+    staged: bool = False
+
+    @property
+    def lines(self) -> tuple[tuple[int, int], ...]:
+        """(slice, row) of the input rows that a tile reads, counted from its first output's."""
+        places = {(d, r + i * self.row_step) for d, r, _ in self.taps for i in range(self.rows)}
+        return tuple(sorted(places))
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        """First column that a tile reads, and the one behind the last, counted from its first output's."""
+        columns = [tap[2] for tap in self.taps]
+        lowest = min(columns)
+        # Every second column is taken out of pairs of vectors, an even number of columns behind the lowest.
+        last = max(at - (at - lowest) % self.column_step for at in columns)
+        return lowest, last + self.column_step * self.vectors * self.lanes
+
+    @property
+    def stage_elements(self) -> int:
+        """Elements of a copied row: whole vectors, and one on either side for what a tile does not read."""
+        lowest, stop = self.reads
+        return (-(-(stop - lowest) // self.lanes) + 2) * self.lanes
+
+    @property
+    def lines_bytes(self) -> int:
+        """What staging takes: where each row begins, and where its copy does, and the copies."""
+        if not self.staged:
+            return 0
+        pointers = -(-16 * len(self.lines) // 64) * 64
+        return pointers + len(self.lines) * self.stage_elements * self.element.compute_bytes
 
     @property
     def name(self) -> str:

@@ -86,7 +86,7 @@ class Rows:
 
     row: where a row of the input begins, by its place: a pointer and the offset of the tile's first column;
     None for a row of zeros. mask: of the vector that begins so many columns behind the tile's first, the
-    lanes that lie in the row; False where none does, None where all do.
+    lanes that lie in the row; False where none does, None where all do. packed: rows of the compute type.
 
     Every second column (`step` 2, from `lowest` on) is taken out of two vectors, and the two are kept for the
     columns between; lanes are then in the order of `Vectors.alternate`.
@@ -99,7 +99,10 @@ class Rows:
         lowest: int,
         row: Callable[[Place], tuple[Value, Int] | None],
         mask: Callable[[int], Value | Literal[False] | None],
+        *,
+        packed: bool = False,
     ) -> None:
+        self._packed = packed
         self._v, self._step, self._lowest = v, step, lowest
         self._row, self._mask = row, mask
         self._pairs: dict[Place, tuple[Value, Value]] = {}
@@ -127,4 +130,6 @@ class Rows:
         if mask is False:
             return None
         pointer, offset = line
+        if self._packed:
+            return self._v.load(pointer, self._v.e.add(offset, column))
         return self._v.load_stored(pointer, self._v.e.add(offset, column), mask)

@@ -18,6 +18,8 @@ NAME = "depthwise map"
 
 # Multiply-adds of the unrolled code: 8 KB of 32 in the first-level cache, and 100 ms to compile.
 UNROLLED_LIMIT = 1000
+# A masked load, and a vector that is loaded and stored, without AVX-512 (Zen 1).
+_MASKED_CYCLES, _COPY_CYCLES = 9.0, 5.0
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -88,6 +90,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
             y_row=y_steps[3],
             has_bias=request.has_bias,
             activation=request.activation,
+            staged=target.vector_bytes < 64 and _is_staged(gather, lanes),
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
@@ -96,7 +99,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
         group_block, _ = share_groups(gather, threads)
         group_blocks = -(-gather.groups // group_block)
         self.tasks = gather.batch * group_blocks
-        self.workspace_bytes = 64
+        self.workspace_bytes = 64 + self.kernel.stage_bytes
         values = {
             "groups": gather.groups,
             "group_block": group_block,
@@ -108,6 +111,17 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
             "y_channel": y_steps[1],
         }
         self._give(DEPTHWISE_MAP_PARAMETERS, values)
+
+
+def _is_staged(gather: Gather, lanes: int) -> bool:
+    """Whether copying the map costs less than the masked loads that it saves."""
+    w = gather.axes[2]
+    offsets = sorted({tap.offset for _, _, tap in gather.taps_by_phase[0]})
+    starts = {at - (at - offsets[0]) % w.in_step for at in offsets}
+    tiles = range(0, w.columns, lanes)
+    begins = {tile * w.in_step + at + i * lanes for tile in tiles for at in starts for i in range(w.in_step)}
+    masked = sum(-lanes < at < 0 or at < w.in_size < at + lanes for at in begins)
+    return masked * _MASKED_CYCLES > -(-w.in_size // lanes) * _COPY_CYCLES
 
 
 def _unrolled(gather: Gather, lanes: int) -> int:

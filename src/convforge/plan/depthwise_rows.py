@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convforge.ir.element import ELEMENTS
+from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, DepthwiseRowsKernel
 from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, share_groups, why_not_in_place
@@ -21,6 +21,8 @@ NAME = "depthwise rows"
 TAP_LIMIT = 128
 # The row of zeros is written for every task, and shares the first-level cache with the rows.
 ROW_LIMIT_BYTES = 16 << 10
+# Cycles of Zen 1 to copy a row of a tile with zeros around it; and how many of another family's a cycle is.
+_COPIED_ROW_CYCLES, _FEW_SHARE = 10.0, 0.6
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -47,7 +49,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     rows, _, held = _tile(gather, lanes, target)
     d, h, w = gather.axes
     tiles = -(-w.columns // lanes) * -(-h.columns // rows) * d.columns
-    cycles = tiles * _tile_cycles(gather, rows, held) + 10
+    cycles = tiles * _tile_cycles(gather, lanes, rows, held, target.vector_registers <= 16) + 10
     return MEASURED * gather.batch * gather.groups * gather.out_channels * cycles
 
 
@@ -83,6 +85,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             padded=padded,
             has_bias=request.has_bias,
             activation=request.activation,
+            staged=_is_staged(gather, self.element, lanes, target),
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
@@ -98,7 +101,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         elif h.columns == 1:
             strip_columns = -(-w.columns // (missing * vectors * lanes)) * vectors * lanes
         zero_bytes = aligned(w.in_size * self.element.storage_bytes) if padded else 0
-        self.workspace_bytes = HEADER_BYTES + zero_bytes
+        self.workspace_bytes = HEADER_BYTES + zero_bytes + self.kernel.lines_bytes
         values = {
             "groups": gather.groups,
             "group_block": group_block,
@@ -124,9 +127,16 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             "width": w.columns,
             "depth_step": d.in_step,
             "zero_words": zero_bytes // 8,
+            "lines": HEADER_BYTES + zero_bytes,
         }
         self.tasks = gather.batch * values["group_blocks"] * values["bands"] * values["strips"]
         self._give(DEPTHWISE_ROWS_PARAMETERS, values)
+
+
+def _is_staged(gather: Gather, element: Element, lanes: int, target: Target) -> bool:
+    """Whether tiles at the ends of rows copy what they read; with AVX-512 masks cost nothing to speak of."""
+    same = element.storage == element.compute
+    return target.vector_bytes < 64 and same and gather.axes[2].in_size >= lanes
 
 
 def _padded(gather: Gather) -> bool:
@@ -145,24 +155,27 @@ def _tile(gather: Gather, lanes: int, target: Target) -> tuple[int, int, int]:
     """
     _, h, w = gather.axes
     taps = len(gather.taps_by_phase[0])
-    room = target.vector_registers - 4 - 2 * (w.in_step > 1)
+    few = target.vector_registers <= 16
+    room = target.vector_registers - (3 if few else 4 + 2 * (w.in_step > 1))
     if h.columns == 1:
         vectors = min(-(-w.columns // lanes), 4)
         return 1, vectors, max(0, min(taps, room - vectors))
     # More than 8 rows have more addresses than there are registers.
     most = min(h.columns, 8, max(1, TILE_LIMIT // taps))
     tiles = {
-        rows: -(-h.columns // rows) * _tile_cycles(gather, rows, room - rows) for rows in range(1, most + 1)
+        rows: -(-h.columns // rows) * _tile_cycles(gather, lanes, rows, room - rows, few)
+        for rows in range(1, most + 1)
     }
     rows = min(tiles, key=lambda rows: (tiles[rows], rows))
     return rows, 1, max(0, min(taps, room - rows))
 
 
-def _tile_cycles(gather: Gather, rows: int, held: int) -> float:
+def _tile_cycles(gather: Gather, lanes: int, rows: int, held: int, few: bool) -> float:
     """Cycles of a tile of one vector of columns (Zen 4, 512 bits, within 10 % for 3x3 to 7x7, 1 to 8 rows).
 
     A multiply-add takes one, and so does a shuffle; a load 1.65, since most cross cache lines. Rows at the
-    rim of the tile have too few multiply-adds to hide their loads.
+    rim of the tile have too few multiply-adds to hide their loads. few: with 16 registers most weights are
+    loaded for each multiply-add, and nothing hides behind anything (Zen 1: 3x3 best in 4 rows, 5x5 in 7).
     """
     _, h, w = gather.axes
     taps = gather.taps_by_phase[0]
@@ -170,6 +183,12 @@ def _tile_cycles(gather: Gather, rows: int, held: int) -> float:
     columns = len({tap.offset for _, _, tap in taps})
     loads = 1.65 * (columns if w.in_step == 1 else 2 * -(-columns // 2))
     shuffles = 0 if w.in_step == 1 else columns
+    if few:
+        weights = rows * max(0, len(taps) - held)
+        tiles = -(-w.columns // lanes)
+        copies = _COPIED_ROW_CYCLES * min(2, tiles) / tiles
+        cycles = 1.36 * rows * len(taps) + 0.5 * weights + len(lines) * (loads + 1.3 * shuffles + copies)
+        return _FEW_SHARE * cycles
     rim = len(lines) - rows * len({d.offset for d, _, _ in taps}) * h.in_step
     computing = rows * (len(taps) + 2) + len(lines) * shuffles + max(0, rim) * loads
     return max(computing, len(lines) * loads + rows * max(0, len(taps) - held)) + 5

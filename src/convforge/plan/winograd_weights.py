@@ -102,8 +102,7 @@ class WinogradWeights:
 
     def _offsets(self, steps: list[int]) -> Int64s:
         """Element offset in the weight array of each tap, in the order of the inputs that they read."""
-        ordered = [sorted(axis.phases[0].taps, key=lambda tap: tap.offset) for axis in self._gather.axes]
-        triples = product(*ordered)
+        triples = product(*(axis.phases[0].taps for axis in self._gather.axes))
         return np.array(
             [sum(tap.kernel * step for tap, step in zip(taps, steps)) for taps in triples], np.int64
         )

@@ -6,9 +6,10 @@ Along one axis, output position `phase + out_step * q` adds up, over its taps, t
     convolution             out_step 1,      in_step stride, offset = k * dilation - before
     transposed convolution  out_step stride, in_step 1,      one tap list for each phase
 
-    transposed, kernel 3, stride 2, padding 1:   phase 0: tap 1 at 0;   phase 1: taps 0, 2 at 1, 0
+    transposed, kernel 3, stride 2, padding 1:   phase 0: tap 1 at 0;   phase 1: taps 2, 0 at 0, 1
 
-So one kernel serves both, and no zero is ever inserted or multiplied.
+So one kernel serves both, and no zero is ever inserted or multiplied. Taps are in the order of what they
+read, which is the order of every family's sums: an output's bits do not depend on who serves it.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ def _transposed_axis(
         count = -(-(out - first) // step)
         taps = (
             Tap(k, (first + padding[0] - k * dilation) // step)
-            for k in range(kernel)
+            for k in reversed(range(kernel))
             if (first + padding[0] - k * dilation) % step == 0
         )
         phases.append(Phase(first, count, tuple(_on_data(taps, size, count, 1))))
