@@ -166,7 +166,9 @@ class Cut:
         packing = 0.0
         if self._packed:
             vectors = self._packed_vectors(band)
-            if vectors[1] * self._lanes * self._size > _INPUT_SHARE * self._target.l2_bytes:
+            # A signal's channels are long rows, which are fetched ahead of their use.
+            large = vectors[1] * self._lanes * self._size > _INPUT_SHARE * self._target.l2_bytes
+            if large and not self._layout.is_one_row:
                 task += band * self._input_bytes / _INPUT_BYTES
             # Threads that share a band each pack it.
             bands_packed = -(-bands * self._times * min(threads, out_blocks) // threads)
