@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from convforge.ir.emitter import Emitter, Int, Value
@@ -71,6 +72,43 @@ def _emit_channels(
                 v.store_stored(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes), mask)
 
 
+@dataclass(frozen=True, slots=True)
+class RunPosition:
+    """Where a tile begins in the flat run: the number of its row there, and (depth, height, column)."""
+
+    row: Int
+    depth: Int
+    height: Int
+    column: Int
+
+
+def find_position(e: Emitter, flat: Int, pitch: Int, slice_rows: Int) -> RunPosition:
+    """Position `flat` of the run. Divisions take up to 40 cycles: two a tile, and none from row to row."""
+    row = e.div(flat, pitch)
+    depth = e.div(row, slice_rows)
+    height = e.sub(row, e.mul(depth, slice_rows))
+    return RunPosition(row, depth, height, e.sub(flat, e.mul(row, pitch)))
+
+
+def emit_write_in_row(
+    e: Emitter,
+    v: Vectors,
+    tile: list[Value],
+    mr: int,
+    nv: int,
+    *,
+    target: Value,
+    channel: Int,
+    rows: Int,
+    position: RunPosition,
+    row_stride: Int,
+    slice_stride: Int,
+) -> None:
+    """Write a tile that lies within one row, from registers."""
+    at = e.add(e.mul(position.depth, slice_stride), e.mul(position.height, row_stride), position.column)
+    _emit_channels(e, v, tile, mr, nv, e.at(target, v.element.storage, at), channel, rows, None)
+
+
 def emit_write_rows(
     e: Emitter,
     v: Vectors,
@@ -78,7 +116,7 @@ def emit_write_rows(
     tile: Value,
     tile_size: int,
     length: int,
-    flat: Int,
+    position: RunPosition,
     rows: Int,
     target: Value,
     channel: Int,
@@ -93,17 +131,14 @@ def emit_write_rows(
 ) -> None:
     """Write a tile row by row, leaving out the columns and rows of the flat run that are padding.
 
-    tile: [channel][length] in scratch, another one `tile_size` elements behind it for a second phase; flat:
-    position of its first element in the run; size: (depth, height, width) of the phase's outputs; step:
+    tile: [channel][length] in scratch, another one `tile_size` elements behind it for a second phase;
+    position: of its first element; size: (depth, height, width) of the phase's outputs; step:
     elements between neighbouring outputs; out_width: width of the whole output.
     """
     depth, height, width = size
     kind, storage = v.element.compute, v.element.storage
-    # Divisions take up to 40 cycles: two a tile, and from row to row the position is counted on.
-    first = e.div(flat, pitch)
-    slice_at = e.div(first, slice_rows)
-    counted = [e.i64(slice_at), e.i64(e.sub(first, e.mul(slice_at, slice_rows)))]
-    with e.loop(e.sub(e.mul(first, pitch), flat), length, step=pitch, carried=counted, name="out_row") as row:
+    counted = [e.i64(position.depth), e.i64(position.height)]
+    with e.loop(e.sub(0, position.column), length, step=pitch, carried=counted, name="out_row") as row:
         origin, (d, h) = row.index, row.carried
         next_h = e.add(h, 1)
         full = e.equal(next_h, slice_rows)

@@ -38,7 +38,14 @@ from convforge.kernels.contract import (
     GatherKernel,
 )
 from convforge.kernels.contract_dot import DotKernel
-from convforge.kernels.epilogue import emit_activation, emit_write_flat, emit_write_rows
+from convforge.kernels.epilogue import (
+    RunPosition,
+    emit_activation,
+    emit_write_flat,
+    emit_write_in_row,
+    emit_write_rows,
+    find_position,
+)
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
@@ -245,12 +252,44 @@ class GatherNest:
                                             e, out, done, self.mr, self.nv,
                                             target=to, channel=p.y_channel, rows=rows, room=room,
                                         )  # fmt: skip
+                                    elif self.kernel.way_out == "unit":
+                                        self._emit_unit(e, out, p, phase, done, target, leaving, flat, rows)
                                     else:
                                         for j, value in enumerate(done):
                                             out.store(value, leaving, i * tile_size + j * self.lanes)
-                        if not self.kernel.flat_output:
+                        if self.kernel.way_out not in ("flat", "unit"):
                             with e.when(last):
-                                self._emit_write_rows(e, out, p, phases, target, leaving, flat, rows)
+                                position = find_position(e, flat, p.pitch, p.slice_rows)
+                                self._emit_write_rows(e, out, p, phases, target, leaving, position, rows)
+
+    def _emit_unit(
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        phase: Phase,
+        done: list[Value],
+        target: Value,
+        leaving: Value,
+        flat: Int,
+        rows: Int,
+    ) -> None:
+        """Write a tile of neighbours: most lie within one row and leave from registers."""
+        position = find_position(e, flat, p.pitch, p.slice_rows)
+        depth, height, width = phase.size
+        within = e.no_less(width, e.add(position.column, self.length))
+        inside = e.b.and_(e.less(position.height, height), e.less(position.depth, depth))
+        with e.b.if_else(e.b.and_(within, inside)) as (alone, parts):
+            with alone:
+                emit_write_in_row(
+                    e, v, done, self.mr, self.nv,
+                    target=target, channel=p.y_channel, rows=rows, position=position,
+                    row_stride=p.y_row, slice_stride=p.y_slice,
+                )  # fmt: skip
+            with parts:
+                for j, value in enumerate(done):
+                    v.store(value, leaving, j * self.lanes)
+                self._emit_write_rows(e, v, p, [phase], target, leaving, position, rows)
 
     def _emit_copy(
         self,
@@ -308,7 +347,7 @@ class GatherNest:
         phases: list[Phase],
         target: Value,
         leaving: Value,
-        flat: Int,
+        position: RunPosition,
         rows: Int,
     ) -> None:
         emit_write_rows(
@@ -317,7 +356,7 @@ class GatherNest:
             tile=leaving,
             tile_size=self.mr * self.length,
             length=self.length,
-            flat=flat,
+            position=position,
             rows=rows,
             target=target,
             channel=p.y_channel,

@@ -42,7 +42,7 @@ from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import PHASE_FIELDS
 from convforge.kernels.contract_split import PRODUCTS, SPLIT_PARAMETERS, WEIGHT_ROW_BYTES, SplitKernel
-from convforge.kernels.epilogue import emit_activation, emit_write_rows
+from convforge.kernels.epilogue import emit_activation, emit_write_rows, find_position
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
 from convforge.kernels.split_bf16_values import emit_values
@@ -221,18 +221,19 @@ class _Task:
         """Write a tile, or two woven, to the output; an output without gaps is one long row."""
         e, p, kernel = self.e, self.p, self.kernel
         whole = kernel.way_out == "flat"
+        pitch, slice_rows = (p.flat, 1) if whole else (p.pitch, p.slice_rows)
         emit_write_rows(
             e,
             self.v,
             tile=leaving,
             tile_size=kernel.mr * kernel.length,
             length=kernel.length,
-            flat=flat,
+            position=find_position(e, flat, pitch, slice_rows),
             rows=e.minimum(e.sub(p.out_channels, channel), kernel.mr),
             target=y,
             channel=p.y_channel,
-            pitch=p.flat if whole else p.pitch,
-            slice_rows=1 if whole else p.slice_rows,
+            pitch=pitch,
+            slice_rows=slice_rows,
             size=(1, 1, p.flat) if whole else phase.size,
             row_stride=p.y_row,
             slice_stride=p.y_slice,
