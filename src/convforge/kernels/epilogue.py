@@ -97,6 +97,7 @@ def emit_write_in_row(
     mr: int,
     nv: int,
     *,
+    even: Value | None,
     target: Value,
     channel: Int,
     rows: Int,
@@ -104,9 +105,30 @@ def emit_write_in_row(
     row_stride: Int,
     slice_stride: Int,
 ) -> None:
-    """Write a tile that lies within one row, from registers."""
-    at = e.add(e.mul(position.depth, slice_stride), e.mul(position.height, row_stride), position.column)
-    _emit_channels(e, v, tile, mr, nv, e.at(target, v.element.storage, at), channel, rows, None)
+    """Write a tile that lies within one row, from registers.
+
+    even: a tile of another phase in scratch, [channel][length], whose outputs stand before those of `tile`.
+    """
+    step = 1 if even is None else 2
+    column = e.mul(position.column, step)
+    at = e.add(e.mul(position.depth, slice_stride), e.mul(position.height, row_stride), column)
+    line = e.at(target, v.element.storage, at)
+    if even is None:
+        _emit_channels(e, v, tile, mr, nv, line, channel, rows, None)
+        return
+    for m in range(mr):
+        with e.when(e.less(m, rows)):
+            for j in range(nv):
+                before = v.load(even, (m * nv + j) * v.lanes)
+                for i, woven in enumerate(_weave(v, before, tile[m * nv + j])):
+                    v.store_stored(woven, line, e.add(e.mul(channel, m), (2 * j + i) * v.lanes))
+
+
+def _weave(v: Vectors, even: Value, odd: Value) -> tuple[Value, Value]:
+    """even[0], odd[0], even[1], odd[1], … in two vectors."""
+    n = v.lanes
+    low = [i // 2 + n * (i % 2) for i in range(n)]
+    return v.shuffle(even, odd, low), v.shuffle(even, odd, [lane + n // 2 for lane in low])
 
 
 def emit_write_rows(
@@ -168,13 +190,10 @@ def emit_write_rows(
 def _emit_pairs(e: Emitter, v: Vectors, even: Value, odd: Value, to: Value, room: Int) -> None:
     """to = even[0], odd[0], even[1], odd[1], … : `room` elements."""
     n = v.lanes
-    low = [i // 2 + n * (i % 2) for i in range(n)]
-    high = [lane + n // 2 for lane in low]
 
     def woven(at: Int) -> tuple[Value, Value]:
         half = e.div(at, 2)
-        a, b = v.load(even, half), v.load(odd, half)
-        return v.shuffle(a, b, low), v.shuffle(a, b, high)
+        return _weave(v, v.load(even, half), v.load(odd, half))
 
     room = e.maximum(room, 0)
     rest = e.rem(room, 2 * n)

@@ -252,44 +252,49 @@ class GatherNest:
                                             e, out, done, self.mr, self.nv,
                                             target=to, channel=p.y_channel, rows=rows, room=room,
                                         )  # fmt: skip
-                                    elif self.kernel.way_out == "unit":
-                                        self._emit_unit(e, out, p, phase, done, target, leaving, flat, rows)
+                                    elif self.kernel.way_out != "strided" and i == len(phases) - 1:
+                                        self._emit_leave(e, out, p, phases, done, target, leaving, flat, rows)
                                     else:
                                         for j, value in enumerate(done):
                                             out.store(value, leaving, i * tile_size + j * self.lanes)
-                        if self.kernel.way_out not in ("flat", "unit"):
+                        if self.kernel.way_out == "strided":
                             with e.when(last):
                                 position = find_position(e, flat, p.pitch, p.slice_rows)
                                 self._emit_write_rows(e, out, p, phases, target, leaving, position, rows)
 
-    def _emit_unit(
+    def _emit_leave(
         self,
         e: Emitter,
         v: Vectors,
         p: Parameters,
-        phase: Phase,
+        phases: list[Phase],
         done: list[Value],
         target: Value,
         leaving: Value,
         flat: Int,
         rows: Int,
     ) -> None:
-        """Write a tile of neighbours: most lie within one row and leave from registers."""
+        """Write a tile of neighbours, or two woven: most lie within one row and leave from registers.
+
+        done: the tile, or the second one, while the first is in scratch.
+        """
         position = find_position(e, flat, p.pitch, p.slice_rows)
-        depth, height, width = phase.size
-        within = e.no_less(width, e.add(position.column, self.length))
+        depth, height, width = phases[0].size
+        stop = e.add(position.column, self.length)
+        within = e.b.and_(e.no_less(width, stop), e.no_less(p.out_width, e.mul(stop, len(phases))))
         inside = e.b.and_(e.less(position.height, height), e.less(position.depth, depth))
         with e.b.if_else(e.b.and_(within, inside)) as (alone, parts):
             with alone:
                 emit_write_in_row(
                     e, v, done, self.mr, self.nv,
-                    target=target, channel=p.y_channel, rows=rows, position=position,
-                    row_stride=p.y_row, slice_stride=p.y_slice,
+                    even=None if len(phases) == 1 else leaving, target=target, channel=p.y_channel, rows=rows,
+                    position=position, row_stride=p.y_row, slice_stride=p.y_slice,
                 )  # fmt: skip
             with parts:
+                at = (len(phases) - 1) * self.mr * self.length
                 for j, value in enumerate(done):
-                    v.store(value, leaving, j * self.lanes)
-                self._emit_write_rows(e, v, p, [phase], target, leaving, position, rows)
+                    v.store(value, leaving, at + j * self.lanes)
+                self._emit_write_rows(e, v, p, phases, target, leaving, position, rows)
 
     def _emit_copy(
         self,
