@@ -40,7 +40,8 @@ def test_calls(call: str) -> None:
         # The type, and the first words.
         expected, mine = expected[:40], mine[:40]
     assert mine.startswith(expected)
-    if torch is not None:
+    # A PyTorch built for CUDA looks for a driver before it speaks of pinned memory.
+    if torch is not None and not ("pin_memory" in call and torch.version.cuda):
         assert _text(torch, call).startswith(expected)
 
 

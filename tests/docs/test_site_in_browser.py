@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,15 @@ def test_drawings_are_in_the_colours_of_the_page(site: Path, scheme: Any) -> Non
 )
 def test_search_finds_a_word_in_pages_opened_as_files(site: Path, start: str, word: str, page: str) -> None:
     def seen(opened: Any) -> list[str]:
-        opened.locator("input[name=query]").fill(word)
-        opened.locator(".md-search-result__link").first.wait_for(state="attached")
-        return opened.locator(".md-search-result__link").evaluate_all("links => links.map(link => link.href)")
+        field, links = opened.locator("input[name=query]"), opened.locator(".md-search-result__link")
+        deadline = time.monotonic() + 60
+        # What is typed before the theme listens is lost: on a busy machine it may be typed again.
+        while not links.count():
+            assert time.monotonic() < deadline, f"nothing found for {word}"
+            field.fill("")
+            field.fill(word)
+            opened.wait_for_timeout(500)
+        return links.evaluate_all("links => links.map(link => link.href)")
 
     found = in_browser(site, start, seen)
     assert any(link.startswith((site / page).as_uri()) for link in found), found
