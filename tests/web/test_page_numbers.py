@@ -192,6 +192,21 @@ def test_every_cell_says_what_it_is(open_page: Any, text: str, size: tuple[int, 
         assert page.locator(".cell.cut").count() == padded - np.prod(spec.output_size)
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("Conv1d(1, 1, 3)", (5,)), ("Conv2d(1, 1, 3, padding=1)", (5, 5)), ("Conv3d(1, 1, 2)", (3, 3, 3))],
+)
+def test_coordinates_stand_over_their_columns(open_page: Any, text: str, size: tuple[int, ...]) -> None:
+    page = open_page(state_of(text, size))
+    middles = page.evaluate(
+        """() => [...document.querySelectorAll("[data-panel=input] [role=rowgroup]")].map((slice) =>
+        [".indices .index", "[role=row]:not(.indices) .cell"].map((what) => [...slice.querySelectorAll(what)]
+        .map((node) => node.getBoundingClientRect()).map((box) => (box.left + box.right) / 2)))"""
+    )
+    for above, cells in middles:
+        assert above == pytest.approx(cells[: len(above)], abs=0.6)
+
+
 def test_pages_of_a_volume_are_turned_by_keys(open_page: Any) -> None:
     page = open_page(state_of("Conv3d(1, 1, 2)", (3, 3, 3)))
     page.get_by_test_id("output:0,1,1").click()

@@ -70,7 +70,7 @@ class Slice {
     this.node = make("div", { role: "rowgroup" });
     if (rank === 3) this.node.append(make("div", { class: "name" }, `D = ${number(place[0])}`));
     const above = make("div", { class: "row indices", "aria-hidden": "true" });
-    if (rank > 1) above.append(make("span", { class: "index" }));
+    if (rank > 1) above.append(make("span", { class: "corner" }));
     this.node.append(above);
     this.columns = new Run(above, index);
     const cellIn = (r) => (c) => new Cell(name, [...place, r, c].slice(-rank));

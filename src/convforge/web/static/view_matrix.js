@@ -52,8 +52,7 @@ export function drawMatrix(root, says, { spec, matrix, x, width, name = "matrix"
     part("M", `${outputs.length} × ${inputs.length}`, { name, size: [outputs.length, inputs.length], cell }),
     part("y", `${outputs.length}`, { name: `${name}-y`, size: [outputs.length, 1], cell: outputCell }),
   ];
-  const matrixNode = root.querySelector(".matrix") ?? root.appendChild(make("div", { class: "matrix" }));
-  put(matrixNode, figures, pixels, false);
+  put(root.appendChild(make("div", { class: "matrix" })), figures, pixels, false);
   const show = (panel, at) => {
     const row = panel === `${name}-x` ? null : at[0];
     const column = panel === `${name}-y` ? null : at[1];
