@@ -34,7 +34,8 @@ SLIDERS = {
     "dilation": (1, 2),
     "output_padding": (0, 1),
 }
-KINDS = {"conv2d": "", "convtranspose2d": "&stride=2"}
+# A transposed layer of stride 2 draws 33x33 outputs, and its own view 3500 cells in all.
+DRAWINGS = (("conv2d", "trace", "1"), ("convtranspose2d", "trace", "2"), ("convtranspose2d", "transposed", "2"))
 
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 BUSY = "document.querySelector('main').getAttribute('aria-busy') !== 'false'"
@@ -81,17 +82,17 @@ def run(options: argparse.Namespace) -> int:
 
         paints = sorted(first_paint(launched(), server.url) for _ in range(options.browsers))
         print(f"first paint  {statistics.median(paints):.0f} ms ({paints[0]:.0f} to {paints[-1]:.0f})\n")
-        print(f"{'slider at 16x16':<34}{'handler':>10}{'painted':>10}{'longest':>10}")
+        print(f"{'slider at 16x16':<42}{'handler':>10}{'painted':>10}{'longest':>10}")
         started = launched()
-        for kind, more in KINDS.items():
+        for kind, view, stride in DRAWINGS:
             for name, between in SLIDERS.items():
                 if name == "output_padding" and kind == "conv2d":
                     continue
-                address = f"{server.url}#kind={kind}{more}&input_size=16&kernel_size=3"
+                address = f"{server.url}#kind={kind}&view={view}&stride={stride}&input_size=16&kernel_size=3"
                 values = (between * (options.drags + WARM_UP))[: options.drags + WARM_UP]
                 handled, painted = drag(started, address, name, values)
                 times = statistics.median(handled), statistics.median(painted), max(painted)
-                print(f"{kind + ' ' + name:<34}" + "".join(f"{time:>7.0f} ms" for time in times))
+                print(f"{f'{kind}, {view}: {name}':<42}" + "".join(f"{time:>7.0f} ms" for time in times))
         started.close()
         server.shutdown()
     return 0

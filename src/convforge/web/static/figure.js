@@ -23,12 +23,19 @@ export function widthIn(root) {
   return Math.max(root.clientWidth - Number.parseFloat(paddingLeft) - Number.parseFloat(paddingRight) - 2, 240);
 }
 
-/** A cell's side such that so many cells, and the margins of so many panels, fit into a width. */
+// Cells have few sizes, so that a dragged slider seldom changes them: all of them laid out anew are half of its time.
+const SIDES = [12, 14, 16, 18, 21, 24, 28, 32, 38];
+
+/** The largest side of a cell such that so many cells, and the margins of so many panels, fit into a width. */
 export function sideFor(width, cells, panels, [least, most]) {
   // A kernel's caption may be wider than the kernel.
   const room = width - panels * (MARGIN + 6) - (panels - 1) * (CAPTION_SLACK + 28);
-  return Math.max(least, Math.min(most, Math.floor(room / cells) - GAP));
+  const fitting = Math.floor(room / cells) - GAP;
+  return Math.max(least, ...SIDES.filter((side) => side <= Math.min(most, fitting)));
 }
+
+/** The cells of panels that know them: of a panel's element, Map of place -> element. */
+export const placesOf = new WeakMap();
 
 // Where the pointer rests. A drawing that moves under it is no pointing: what the keys chose would go out again.
 let rest = "";
@@ -48,11 +55,10 @@ export class Cells {
     for (const cell of root.querySelectorAll(".hot, .source")) cell.classList.remove("hot", "source");
     this.panels = new Map();
     for (const svg of root.querySelectorAll("[data-panel]")) {
-      const nodes = new Map();
-      for (const cell of svg.querySelectorAll("[data-at]")) nodes.set(cell.dataset.at, cell);
-      this.panels.set(svg.dataset.panel, nodes);
+      const found = () => new Map([...svg.querySelectorAll("[data-at]")].map((cell) => [cell.dataset.at, cell]));
+      this.panels.set(svg.dataset.panel, placesOf.get(svg) ?? found());
       svg.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
-      nodes.values().next().value?.setAttribute("tabindex", "0");
+      svg.querySelector("[data-at]")?.setAttribute("tabindex", "0");
     }
     this.lit = [];
     const cellOf = (event) => event.target.closest?.("[data-at]");
@@ -98,8 +104,9 @@ export class Cells {
     const nodes = this.panels.get(cell.closest("[data-panel]").dataset.panel);
     const at = cell.dataset.at.split(",").map(Number);
     if (event.key === "Home" || event.key === "End") {
-      const row = [...nodes.keys()].filter((key) => key.split(",").slice(0, -1).join() === at.slice(0, -1).join());
-      this.enter(nodes.get(event.key === "Home" ? row[0] : row.at(-1)));
+      const row = [...nodes.keys()].map((key) => key.split(",").map(Number)).filter((each) => each.slice(0, -1).join() === at.slice(0, -1).join());
+      row.sort((a, b) => a.at(-1) - b.at(-1));
+      this.enter(nodes.get((event.key === "Home" ? row[0] : row.at(-1)).join()));
     } else {
       // A single column of channels is walked up and down, a row of a signal left and right.
       const axis = at.length === 1 && step[0] > -3 ? 0 : at.length + step[0];

@@ -1,8 +1,9 @@
-// Grids of numbers, kept from one drawing to the next: only what has changed is touched. Built anew, a dragged slider of
-// a transposed layer of 16 x 16, 1089 outputs, took 76 ms to the painted frame.
+// Grids of numbers, kept from one drawing to the next: only what has changed is touched, and rows out of sight wait until
+// the hand rests. A dragged slider of a transposed layer of 16 x 16 with its 1089 outputs took 76 ms to the painted frame
+// where all was built anew, and up to 100 where all cells were kept but changed their size.
 
 import { make } from "./controls.js";
-import { number } from "./figure.js";
+import { number, placesOf } from "./figure.js";
 
 /** Nodes of neighbouring coordinates in one parent, behind what else stands in it; it grows and shrinks at both ends. */
 class Run {
@@ -17,10 +18,10 @@ class Run {
   fit(from, count) {
     const stop = from + count;
     while (this.items.length && this.from < from) {
-      this.items.shift().node.remove();
+      this.drop(this.items.shift());
       this.from += 1;
     }
-    while (this.items.length && this.from + this.items.length > stop) this.items.pop().node.remove();
+    while (this.items.length && this.from + this.items.length > stop) this.drop(this.items.pop());
     if (!this.items.length) this.from = from;
     while (this.from > from) {
       const item = this.create(--this.from);
@@ -34,15 +35,30 @@ class Run {
     }
     return this.items;
   }
+
+  drop(item) {
+    item.node.remove();
+    item.forget?.();
+  }
+
+  forget() {
+    for (const item of this.items) item.forget();
+  }
 }
 
 const BLANK = make("div", { class: "cell", role: "gridcell", tabindex: "-1" });
 
 class Cell {
-  constructor(name, at) {
+  constructor(places, name, at) {
     this.node = BLANK.cloneNode();
     this.node.dataset.at = at;
     this.node.dataset.testid = `${name}:${at}`;
+    this.places = places;
+    places.set(this.node.dataset.at, this.node);
+  }
+
+  forget() {
+    this.places.delete(this.node.dataset.at);
   }
 
   draw({ kind, text = "", label }) {
@@ -62,19 +78,43 @@ class Row {
     this.node = make("div", { class: "row", role: "row" });
     if (label) this.node.append(label.node);
     this.cells = new Run(this.node, create);
+    this.isSeen = false;
+    this.fill = null;
+  }
+
+  /** Draws what fills it, if that is seen or wanted; else it keeps its place, and waits. */
+  draw(columns, whole, fill) {
+    this.fill = fill;
+    if (whole || this.isSeen) return this.finish();
+    this.node.style.setProperty("--columns", columns);
+    this.node.classList.add(LATER);
+  }
+
+  forget() {
+    this.cells.forget();
+  }
+
+  finish() {
+    this.fill();
+    this.fill = null;
+    this.node.classList.remove(LATER);
   }
 }
 
 class Slice {
-  constructor(name, rank, place) {
+  constructor(places, name, rank, place) {
     this.node = make("div", { role: "rowgroup" });
     if (rank === 3) this.node.append(make("div", { class: "name" }, `D = ${number(place[0])}`));
     const above = make("div", { class: "row indices", "aria-hidden": "true" });
     if (rank > 1) above.append(make("span", { class: "corner" }));
     this.node.append(above);
     this.columns = new Run(above, index);
-    const cellIn = (r) => (c) => new Cell(name, [...place, r, c].slice(-rank));
+    const cellIn = (r) => (c) => new Cell(places, name, [...place, r, c].slice(-rank));
     this.rows = new Run(this.node, (r) => new Row(cellIn(r), rank > 1 ? index(r) : null));
+  }
+
+  forget() {
+    this.rows.forget();
   }
 }
 
@@ -82,15 +122,17 @@ class Slice {
 export class Grid {
   constructor(name, rank) {
     this.rank = rank;
-    this.node = make("div", { class: "panel grid", role: "grid", "data-panel": name, "data-testid": `panel-${name}` });
-    this.slices = new Run(this.node, (d) => new Slice(name, rank, [d]));
+    this.node = make("div", { class: "panel grid", role: "grid", "data-panel": name, "data-rank": rank, "data-testid": `panel-${name}` });
+    const places = new Map();
+    placesOf.set(this.node, places);
+    this.slices = new Run(this.node, (d) => new Slice(places, name, rank, [d]));
   }
 
   /**
    * title: for those who do not see it. size, first: sides, and the coordinate of the first cell, an axis each.
-   * cell: (at) -> {kind, text, label}.
+   * cell: (at) -> {kind, text, label}. whole: rows out of sight too.
    */
-  draw({ title, size, first, cell }) {
+  draw({ title, size, first, cell, whole }) {
     const lead = Array(3 - this.rank);
     const [depth, rows, columns] = [...lead.fill(1), ...size];
     const start = [...lead.fill(0), ...first];
@@ -98,23 +140,44 @@ export class Grid {
     this.slices.fit(start[0], depth).forEach((slice, d) => {
       slice.columns.fit(start[2], columns);
       slice.rows.fit(start[1], rows).forEach((row, r) => {
-        row.cells.fit(start[2], columns).forEach((each, c) => {
-          each.draw(cell([start[0] + d, start[1] + r, start[2] + c].slice(-this.rank)));
+        row.draw(columns, whole, () => {
+          row.cells.fit(start[2], columns).forEach((each, c) => {
+            each.draw(cell([start[0] + d, start[1] + r, start[2] + c].slice(-this.rank)));
+          });
         });
       });
     });
   }
+
+  rows() {
+    return this.slices.items.flatMap((slice) => slice.rows.items);
+  }
 }
 
+const LATER = "later";
 const LEAST_INDEXED = 15;
 const LEAST_WRITTEN = 10;
 const figures = new WeakMap();
 
+/** Whether anything in an element waits to be drawn. */
+export const isUnfinished = (root) => Boolean(root.querySelector(`.${LATER}`));
+
 /**
- * Puts figures into an element, in this order and no others; each is {title, detail, grid}, and grid is what `Grid.draw`
- * takes, and its name. pixels: a cell's side. indexed: whether coordinates stand beside the cells, where there is room.
+ * Puts figures into elements. places: of each element its figures, in this order and no others: [[element, figures], …],
+ * a figure {title, detail, grid}, and grid what `Grid.draw` takes, and its name. pixels: a cell's side. whole: rows out of
+ * sight too. indexed: whether coordinates stand beside the cells, where there is room.
  */
-export function put(root, wanted, pixels, indexed = true) {
+export function put(places, { pixels, whole = true, indexed = true }) {
+  const rowsOf = ([root]) => [...(figures.get(root)?.values() ?? [])].flatMap((figure) => figure.grid.rows());
+  // Asked before anything is touched: after that, every answer would cost a layout.
+  for (const row of places.flatMap(rowsOf)) row.isSeen = !whole && isInSight(row.node);
+  for (const [root, wanted] of places) putInto(root, wanted, { pixels, whole, indexed });
+  // New ones, and what has come into sight where others changed their size.
+  const waiting = places.flatMap(rowsOf).filter((row) => row.fill);
+  for (const row of waiting.filter((row) => isInSight(row.node))) row.finish();
+}
+
+function putInto(root, wanted, { pixels, whole, indexed }) {
   const kept = figures.get(root) ?? new Map();
   const now = new Map();
   root.style.setProperty("--side", `${pixels}px`);
@@ -123,13 +186,18 @@ export function put(root, wanted, pixels, indexed = true) {
   for (const { title, detail, grid } of wanted) {
     const key = `${grid.name}:${grid.size.length}`;
     const figure = kept.get(key) ?? new Figure(grid.name, grid.size.length);
-    figure.draw(title, detail, grid);
+    figure.draw(title, detail, { ...grid, whole });
     now.set(key, figure);
   }
   const nodes = [...now.values()].map((figure) => figure.node);
   // Put back where they are, nodes would be laid out anew.
   if (nodes.length !== root.children.length || nodes.some((node, i) => node !== root.children[i])) root.replaceChildren(...nodes);
   figures.set(root, now);
+}
+
+function isInSight(node) {
+  const { top, bottom } = node.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
 }
 
 class Figure {

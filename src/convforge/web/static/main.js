@@ -7,6 +7,7 @@ import { say, sayPage, speak, spoken } from "./words.js";
 import { ask } from "./ask.js";
 import { during } from "./busy.js";
 import { showFacts } from "./facts.js";
+import { isUnfinished } from "./grid.js";
 import * as viewTrace from "./view_trace.js";
 
 // The first view is there at once, the others when they are wanted.
@@ -28,6 +29,8 @@ class App {
     this.views = { trace: viewTrace };
     this.controls = new Controls(element("controls"), (changes, how) => this.set(changes, how));
     this.moved = "";
+    this.isDragged = false;
+    this.side = Infinity;
     this.layerText = "";
   }
 
@@ -35,6 +38,7 @@ class App {
     this.dress();
     this.tabs();
     addEventListener("popstate", () => {
+      this.isDragged = false;
       this.state = readAddress(location.hash);
       this.dress();
       this.refresh("");
@@ -103,9 +107,10 @@ class App {
   /** Changes the state. committed: a step that Back returns from; else only what a slider passes through. */
   set(changes, { committed = false, name = "" } = {}) {
     Object.assign(this.state, changes);
+    this.isDragged = !committed;
     if (committed) this.commit();
     this.controls.sync(this.state);
-    this.refresh(name);
+    this.refresh(name, { isWhole: false });
   }
 
   commit() {
@@ -122,7 +127,7 @@ class App {
   }
 
   /** Computes, draws, and asks the library to check. What the library refuses leaves the last good drawing. */
-  refresh(moved) {
+  refresh(moved, { isWhole = true } = {}) {
     const start = performance.now();
     const model = modelOf(layerOf(this.state), sizeOf(this.state), kindsOf(this.state));
     if (moved) this.moved = moved;
@@ -134,7 +139,7 @@ class App {
     // An address may begin with what is impossible: then the layer that the page begins with is drawn.
     this.model ??= modelOf(layerOf(DEFAULTS), sizeOf(DEFAULTS), kindsOf(DEFAULTS));
     element("kept").hidden = Boolean(model);
-    this.drawView();
+    this.drawView({ isWhole });
     this.drawFormula();
     performance.measure("redraw", { start, end: performance.now() });
     element("verified").textContent = model ? say("checking") : "";
@@ -147,16 +152,19 @@ class App {
     const turn = {};
     this.turn = turn;
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
-    if (this.turn === turn) await this.check();
+    if (this.turn !== turn) return;
+    if (isUnfinished(element("view"))) this.drawView();
+    await this.check();
   }
 
-  drawView() {
+  /** isWhole: what is out of sight too, which else may wait until the hand rests. */
+  drawView({ isWhole = true } = {}) {
+    this.isWhole = isWhole;
     const { view } = this.state;
     for (const each of VIEWS) {
       const tab = element(`tab-${each}`);
       tab?.setAttribute("aria-selected", String(each === view));
       tab?.setAttribute("tabindex", each === view ? "0" : "-1");
-      if (each === view && tab) element("tabs").scrollLeft = tab.offsetLeft - 40;
     }
     // A stack and a photograph bring layers of their own: the size of the layer above would only confuse.
     element("formula").parentElement.hidden = view === "stack" || view === "photo";
@@ -168,9 +176,22 @@ class App {
       return;
     }
     if (!this.model && !module.needsNoModel) return;
-    if (root.dataset.view !== view) root.replaceChildren();
+    if (root.dataset.view !== view) {
+      root.replaceChildren();
+      const tab = element(`tab-${view}`);
+      element("tabs").scrollLeft = tab.offsetLeft - 40;
+    }
     root.dataset.view = view;
     module.draw(root, this);
+  }
+
+  /**
+   * The side that cells get where this one would fit: under the hand they may shrink, and they grow when it lets go. Laid
+   * out anew, all of them are half of a step's time.
+   */
+  sideOf(fitting) {
+    this.side = this.isDragged ? Math.min(fitting, this.side) : fitting;
+    return this.side;
   }
 
   async load(view) {
@@ -266,6 +287,7 @@ class App {
     button.onclick = async () => {
       const link = make("a", { download: `convforge-${this.state.view}.svg` });
       const { svgFile } = await import("./export.js");
+      if (isUnfinished(element("view"))) this.drawView();
       link.href = URL.createObjectURL(new Blob([svgFile(element("view"))], { type: "image/svg+xml" }));
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

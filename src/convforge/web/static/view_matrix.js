@@ -3,6 +3,7 @@
 import { positions } from "./core.js";
 import { matrixOf, multiplied } from "./ways.js";
 import { Cells, number, place, widthIn } from "./figure.js";
+import { frameOf, refill } from "./frame.js";
 import { put } from "./grid.js";
 import { channelBar, chosen } from "./view_trace.js";
 import { make } from "./controls.js";
@@ -15,26 +16,32 @@ const MOST_HEIGHT = 620;
 export function draw(root, app) {
   const { spec, axes, numbers } = app.model;
   const pick = chosen(app);
-  const bar = channelBar(app, pick);
-  const push = make("span", { class: "push" });
-  push.append(app.downloadButton());
-  bar.append(push);
+  const { nodes: [bar, words, panels, says] } = frameOf(root, () => ({
+    nodes: [
+      make("div", { class: "bar" }),
+      make("p", { class: "words", "data-testid": "matrix-words" }),
+      make("div", { class: "scroll" }),
+      make("p", { class: "says", "data-testid": "says" }),
+    ],
+  }));
+  refill(bar, ...channelBar(app, pick));
   const rows = positions(spec.output_size).length;
   const columns = positions(spec.input_size).length;
-  const words = make("p", { class: "words", "data-testid": "matrix-words" }, say(rows * columns > MOST_CELLS ? "matrix_large" : "matrix_words", { rows, columns }));
-  root.replaceChildren(bar, words);
-  if (!rows || rows * columns > MOST_CELLS) return;
+  const isDrawn = rows && rows * columns <= MOST_CELLS;
+  words.textContent = say(rows * columns > MOST_CELLS ? "matrix_large" : "matrix_words", { rows, columns });
+  says.textContent = "";
+  if (!isDrawn) {
+    panels.replaceChildren();
+    return;
+  }
   const matrix = matrixOf(spec, axes, numbers, pick.out, pick.in);
   const inside = columns;
   const x = numbers.input.slice(pick.in * inside, (pick.in + 1) * inside);
-  const panels = make("div", { class: "scroll" });
-  const says = make("p", { class: "says", "data-testid": "says" });
-  root.append(panels, says);
-  drawMatrix(panels, says, { spec, matrix, x, width: widthIn(root) });
+  drawMatrix(panels, says, { spec, matrix, x, width: widthIn(root), whole: app.isWhole });
 }
 
 /** The matrix with the input above its columns and the output at the end of its rows. */
-export function drawMatrix(root, says, { spec, matrix, x, width, name = "matrix" }) {
+export function drawMatrix(root, says, { spec, matrix, x, width, whole, name = "matrix" }) {
   const [outputs, inputs] = [positions(spec.output_size), positions(spec.input_size)];
   const y = multiplied(matrix, x);
   const fitting = Math.min(Math.floor((width - 60) / (inputs.length + 2)), Math.floor(MOST_HEIGHT / outputs.length));
@@ -52,7 +59,8 @@ export function drawMatrix(root, says, { spec, matrix, x, width, name = "matrix"
     part("M", `${outputs.length} × ${inputs.length}`, { name, size: [outputs.length, inputs.length], cell }),
     part("y", `${outputs.length}`, { name: `${name}-y`, size: [outputs.length, 1], cell: outputCell }),
   ];
-  put(root.appendChild(make("div", { class: "matrix" })), figures, pixels, false);
+  const { nodes: [frame] } = frameOf(root, () => ({ nodes: [make("div", { class: "matrix" })] }));
+  put([[frame, figures]], { pixels, whole, indexed: false });
   const show = (panel, at) => {
     const row = panel === `${name}-x` ? null : at[0];
     const column = panel === `${name}-y` ? null : at[1];

@@ -2,6 +2,7 @@
 
 import { channelsRead, combinations, flat, outputChannel, termsOf, weightStart } from "./core.js";
 import { Cells, escape, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
+import { frameOf, refill } from "./frame.js";
 import { put } from "./grid.js";
 import { choice, make } from "./controls.js";
 import { say } from "./words.js";
@@ -24,18 +25,18 @@ export function chosen(app) {
   return { out, in: inChannel, at, first, stop };
 }
 
-/** The selects of an output and an input channel, where there is more than one. */
-export function channelBar(app, pick) {
+/** What a view's bar holds: selects of an output and an input channel, where there is more than one; a hint; the download. */
+export function channelBar(app, pick, ...hints) {
   const { spec } = app.model;
-  const bar = make("div", { class: "bar" });
+  const bar = [];
   const options = (from, to) => Array.from({ length: to - from }, (_, i) => [String(from + i), say("channel_n", { n: from + i })]);
   if (pick.stop - pick.first > 1) {
-    bar.append(choice("in-channel", options(pick.first, pick.stop), String(pick.in), say("show_in"), (value) => app.set({ in: value }, { committed: true })));
+    bar.push(choice("in-channel", options(pick.first, pick.stop), String(pick.in), say("show_in"), (value) => app.set({ in: value }, { committed: true })));
   }
   if (spec.out_channels > 1) {
-    bar.append(choice("out-channel", options(0, spec.out_channels), String(pick.out), say("show_out"), (value) => app.set({ out: value, in: "0" }, { committed: true })));
+    bar.push(choice("out-channel", options(0, spec.out_channels), String(pick.out), say("show_out"), (value) => app.set({ out: value, in: "0" }, { committed: true })));
   }
-  return bar;
+  return [...bar, ...hints, make("span", { class: "push" }, app.downloadButton())];
 }
 
 /** Draws the view. */
@@ -62,7 +63,8 @@ export function draw(root, app) {
   // that is scrolled, as nobody reads a number in less than 14 pixels.
   const alone = sideFor(available, Math.max(...sides), 1, [14, 30]);
   const volume = spec.rank === 3;
-  const pixels = volume ? Math.min(24, Math.max(14, alone - 4)) : together >= 18 ? together : spec.rank === 1 ? alone : Math.min(alone, 24);
+  const fitting = volume ? Math.min(24, Math.max(14, alone - 4)) : together >= 18 ? together : spec.rank === 1 ? alone : Math.min(alone, 24);
+  const pixels = app.sideOf(fitting);
 
   const padded = { size: axes.map((axis) => axis.before + axis.side + axis.after), first: axes.map((axis) => -axis.before) };
   const plain = (size) => ({ size, first: size.map(() => 0) });
@@ -89,21 +91,17 @@ export function draw(root, app) {
   const empty = spec.output_size.includes(0);
   if (!empty) figures.push(panel("output", spec.transposed ? padded : plain(spec.output_size), outputCell, sizeText(spec.out_channels, spec.output_size)));
 
-  const bar = channelBar(app, pick);
-  const push = make("span", { class: "push" });
-  push.append(app.downloadButton());
-  bar.append(make("span", {}, say("hint_trace")), push);
-  // What is drawn already stays where it is: taken out and put back, it would be laid out anew.
-  let [, panels, says, equation] = root.children;
-  if (panels?.dataset.testid === "panels") root.firstChild.replaceWith(bar);
-  else {
-    panels = make("div", { class: "panels", "data-testid": "panels" });
-    says = make("p", { class: "says", "data-testid": "says" });
-    equation = make("div", { class: "equation", "data-testid": "equation" });
-    root.replaceChildren(bar, panels, says, equation);
-  }
+  const { nodes: [bar, panels, says, equation] } = frameOf(root, () => ({
+    nodes: [
+      make("div", { class: "bar" }),
+      make("div", { class: "panels", "data-testid": "panels" }),
+      make("p", { class: "says", "data-testid": "says" }),
+      make("div", { class: "equation", "data-testid": "equation" }),
+    ],
+  }));
+  refill(bar, ...channelBar(app, pick, make("span", {}, say("hint_trace"))));
   equation.replaceChildren();
-  put(panels, figures, pixels);
+  put([[panels, figures]], { pixels, whole: app.isWhole });
   if (empty) {
     says.textContent = say("empty_output");
     return;

@@ -3,6 +3,7 @@
 import { flat, modelOf, positions, weightStart } from "./core.js";
 import { folded, fullSize, gathered, matrixOf, multiplied, scattered, spread } from "./ways.js";
 import { Cells, marks, number, paddedCell, place, sideFor, widthIn } from "./figure.js";
+import { frameOf, refill } from "./frame.js";
 import { put } from "./grid.js";
 import { channelBar, chosen } from "./view_trace.js";
 import { kindsOf, layerOf, sizeOf } from "./state.js";
@@ -22,18 +23,17 @@ function transposedModel(app) {
 /** Draws the view. */
 export function draw(root, app) {
   const model = transposedModel(app);
-  const words = make("p", { class: "words" }, `${say("transposed_words")} ${app.model.spec.transposed ? "" : say("transposed_of")}`);
-  if (!model || model.spec.output_size.includes(0)) {
-    root.replaceChildren(words, make("p", { class: "error", "data-testid": "transposed-none" }, say("transposed_none")));
-    return;
-  }
+  const { nodes: [bar, words, equal, none], sections, ways } = frameOf(root, frame);
+  words.textContent = `${say("transposed_words")} ${app.model.spec.transposed ? "" : say("transposed_of")}`;
+  const isDrawn = Boolean(model) && !model.spec.output_size.includes(0);
+  for (const node of [bar, equal, ways]) node.hidden = !isDrawn;
+  none.hidden = isDrawn;
+  none.textContent = say("transposed_none");
+  if (!isDrawn) return;
   const { spec, axes, numbers } = model;
-  const here = { state: app.state, model, set: (...changes) => app.set(...changes) };
+  const here = Object.create(app, { model: { value: model } });
   const pick = chosen(here);
-  const bar = channelBar(here, pick);
-  const push = make("span", { class: "push" });
-  push.append(app.downloadButton());
-  bar.append(push);
+  refill(bar, ...channelBar(here, pick));
 
   const inside = positions(spec.input_size).length;
   const taps = positions(spec.kernel_size).length;
@@ -53,7 +53,7 @@ export function draw(root, app) {
   const available = widthIn(root);
   const columns = Math.max(spec.input_size[last] + full[last], wide.size[last] + full[last]) + spec.kernel_size[last];
   const beside = sideFor(available, columns, 3, [0, 32]);
-  const pixels = beside >= 16 ? beside : sideFor(available, wide.size[last], 1, [14, 22]);
+  const pixels = app.sideOf(beside >= 16 ? beside : sideFor(available, wide.size[last], 1, [14, 22]));
   const panel = (name, title, size, first, cell) => ({ title, detail: size.join(" × "), grid: { name, size, first, cell } });
   const zero = (size) => size.map(() => 0);
   const inputCell = (at) => {
@@ -78,82 +78,82 @@ export function draw(root, app) {
     return { kind: value === null ? "between" : "input", text, label: say("cell_input", { at: place(at), value: text }) };
   };
 
-  const section = (title, hint, panels) => {
-    const part = make("section", {}, make("h3", {}, title), make("p", { class: "hint" }, hint));
-    const drawn = make("div", { class: "panels" });
-    put(drawn, panels, pixels);
-    const says = make("p", { class: "says" });
-    part.append(drawn, says);
-    return { part, drawn, says };
-  };
-  const stamp = section(
-    say("way_stamp"),
-    say("way_stamp_words", { stride: spec.stride.join(" × ") }),
-    [
-      panel("stamp-input", say("panel_input"), spec.input_size, zero(spec.input_size), inputCell),
-      panel("stamp-kernel", say("panel_kernel"), spec.kernel_size, zero(spec.kernel_size), kernelCell(false)),
-      panel("stamp-output", say("panel_output"), full, first, resultCell(stamped)),
-    ],
-  );
-  const zeros = section(
-    say("way_zeros"),
-    say("way_zeros_words"),
-    [
-      panel("zeros-input", say("panel_spread"), wide.size, zero(wide.size), wideCell),
-      panel("zeros-kernel", say("panel_turned"), spec.kernel_size, zero(spec.kernel_size), kernelCell(true)),
-      panel("zeros-output", say("panel_output"), full, first, resultCell(moved)),
-    ],
-  );
+  equal.dataset.difference = difference;
+  equal.textContent = say("ways_equal", { n: number(difference) });
   const rows = positions(spec.output_size).length;
-  const third = section(say("way_matrix"), say("way_matrix_words", { rows, columns: inside }), []);
-  const ways = make("div", { class: "ways" }, stamp.part, zeros.part, third.part);
-  const equal = make("p", { class: "check", "data-testid": "ways", "data-difference": difference }, say("ways_equal", { n: number(difference) }));
-  root.replaceChildren(bar, words, equal, ways);
+  const [stamp, zeros, third] = sections;
+  stamp.name(say("way_stamp"), say("way_stamp_words", { stride: spec.stride.join(" × ") }));
+  zeros.name(say("way_zeros"), say("way_zeros_words"));
+  third.name(say("way_matrix"), say("way_matrix_words", { rows, columns: inside }));
+  const stamping = [
+    panel("stamp-input", say("panel_input"), spec.input_size, zero(spec.input_size), inputCell),
+    panel("stamp-kernel", say("panel_kernel"), spec.kernel_size, zero(spec.kernel_size), kernelCell(false)),
+    panel("stamp-output", say("panel_output"), full, first, resultCell(stamped)),
+  ];
+  const gathering = [
+    panel("zeros-input", say("panel_spread"), wide.size, zero(wide.size), wideCell),
+    panel("zeros-kernel", say("panel_turned"), spec.kernel_size, zero(spec.kernel_size), kernelCell(true)),
+    panel("zeros-output", say("panel_output"), full, first, resultCell(moved)),
+  ];
+  put([[stamp.drawn, stamping], [zeros.drawn, gathering]], { pixels, whole: app.isWhole });
   linkStamps(stamp, spec, axes);
   linkZeros(zeros, spec, axes);
-  if (rows * inside > MOST_CELLS) third.says.textContent = say("matrix_large", { rows, columns: inside });
-  else {
-    third.drawn.className = "scroll";
-    drawMatrix(third.drawn, third.says, { spec, matrix, x, width: available, name: "turned" });
-  }
+  if (rows * inside > MOST_CELLS) {
+    third.drawn.replaceChildren();
+    third.says.textContent = say("matrix_large", { rows, columns: inside });
+  } else drawMatrix(third.drawn, third.says, { spec, matrix, x, width: available, whole: app.isWhole, name: "turned" });
+}
+
+function frame() {
+  const sections = ["panels", "panels", "scroll"].map((kind) => {
+    const [title, hint, drawn, says] = [make("h3"), make("p", { class: "hint" }), make("div", { class: kind }), make("p", { class: "says" })];
+    const name = (...words) => [title.textContent, hint.textContent] = words;
+    return { part: make("section", {}, title, hint, drawn, says), drawn, says, name };
+  });
+  const ways = make("div", { class: "ways" }, ...sections.map((section) => section.part));
+  const nodes = [
+    make("div", { class: "bar" }),
+    make("p", { class: "words" }),
+    make("p", { class: "check", "data-testid": "ways" }),
+    make("p", { class: "error", "data-testid": "transposed-none" }),
+    ways,
+  ];
+  return { nodes, sections, ways };
 }
 
 /** Pointing at an input shows its stamp, at an output the stamps that reach it. */
 function linkStamps({ drawn, says }, spec, axes) {
   const taps = positions(spec.kernel_size);
   const landing = (at, tap) => at.map((n, i) => n * spec.stride[i] + tap[i] * spec.dilation[i] - axes[i].before);
-  const meetings = positions(spec.input_size).flatMap((at) => taps.map((tap) => ({ at, tap, onto: landing(at, tap) })));
+  const meetings = () => positions(spec.input_size).flatMap((at) => taps.map((tap) => ({ at, tap, onto: landing(at, tap) })));
   linked(drawn, says, { "stamp-input": "at", "stamp-kernel": "tap", "stamp-output": "onto" }, meetings);
 }
 
 /** Pointing at an output shows the window of the spread input that it is made of. */
 function linkZeros({ drawn, says }, spec, axes) {
   const taps = positions(spec.kernel_size);
-  const meetings = positions(fullSize(spec)).flatMap((n) =>
-    taps.map((tap) => ({
-      at: n.map((each, i) => each + tap[i] * spec.dilation[i]),
-      tap,
-      onto: n.map((each, i) => each - axes[i].before),
-    })),
-  );
+  const meetings = () =>
+    positions(fullSize(spec)).flatMap((n) =>
+      taps.map((tap) => ({
+        at: n.map((each, i) => each + tap[i] * spec.dilation[i]),
+        tap,
+        onto: n.map((each, i) => each - axes[i].before),
+      })),
+    );
   linked(drawn, says, { "zeros-input": "at", "zeros-kernel": "tap", "zeros-output": "onto" }, meetings);
 }
 
 function linked(drawn, says, parts, meetings) {
-  const index = new Map();
-  for (const meeting of meetings) {
-    for (const [panel, part] of Object.entries(parts)) {
-      const key = `${panel}:${meeting[part]}`;
-      if (!index.has(key)) index.set(key, []);
-      index.get(key).push(meeting);
-    }
-  }
+  // Many, and wanted only once something is pointed at.
+  let all = null;
   const show = (panel, at) => {
-    const met = index.get(`${panel}:${at}`) ?? [];
+    all ??= meetings();
+    const met = all.filter((meeting) => String(meeting[parts[panel]]) === String(at));
     const lit = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, marks(met.map((meeting) => meeting[part]))]));
     lit[panel] = marks([at]);
     cells.light(lit);
     says.textContent = drawn.querySelector(`[data-testid="${panel}:${at}"]`)?.getAttribute("aria-label") ?? "";
   };
+  says.textContent = "";
   const cells = new Cells(drawn, { point: show, leave: () => cells.light({}), choose: show });
 }
