@@ -35,7 +35,11 @@ SLIDERS = {
     "output_padding": (0, 1),
 }
 # A transposed layer of stride 2 draws 33x33 outputs, and its own view 3500 cells in all.
-DRAWINGS = (("conv2d", "trace", "1"), ("convtranspose2d", "trace", "2"), ("convtranspose2d", "transposed", "2"))
+DRAWINGS = (
+    ("conv2d", "trace", 1),
+    ("convtranspose2d", "trace", 2),
+    ("convtranspose2d", "transposed", 2),
+)
 
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 BUSY = "document.querySelector('main').getAttribute('aria-busy') !== 'false'"

@@ -16,8 +16,9 @@ DRAG = """([name, values]) => {
   const slider = document.getElementById(`${name}-slider`);
   const shown = () => [...document.querySelectorAll(".grid .row")].flatMap((row) => {
     const { top, bottom } = row.getBoundingClientRect();
-    const cells = [...row.querySelectorAll(".cell")].map((cell) => `${cell.dataset.testid}=${cell.textContent}`);
-    return bottom > 0 && top < innerHeight && !row.classList.contains("indices") ? [cells] : [];
+    const written = (cell) => `${cell.dataset.testid}=${cell.textContent}`;
+    const isInSight = bottom > 0 && top < innerHeight && !row.classList.contains("indices");
+    return isInSight ? [[...row.querySelectorAll(".cell")].map(written)] : [];
   });
   return values.map((value) => {
     slider.value = value;
