@@ -20,11 +20,41 @@ from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, S
 from convforge.kernels.parameters import Parameters
 
 
+# AVX shuffles within 128 bits in one operation, and across them in as many as eight (vperm2f128 on Zen 1).
+_SHUFFLED_BYTES = 16
+
+
 def interleave(v: Vectors, streams: list[Value]) -> list[Value]:
-    """Vectors k[0], k[1], … of a power of two streams -> 0[0], 1[0], 2[0], …, 0[1], 1[1], … in order."""
-    n = v.lanes
-    low = [i // 2 + n * (i % 2) for i in range(n)]
-    high = [lane + n // 2 for lane in low]
+    """Vectors k[0], k[1], … of a power of two streams -> 0[0], 1[0], 2[0], …, 0[1], 1[1], … in order.
+
+    Three rounds for eight streams; of a vector of 256 bits only the last one crosses its halves.
+    """
+    n, ways = v.lanes, len(streams)
+    # AVX-512 shuffles all of a vector in one operation.
+    piece = n // 2 if n * v.element.compute_bytes == 2 * _SHUFFLED_BYTES else n
+    low = [start + i // 2 + n * (i % 2) for start in range(0, n, piece) for i in range(piece)]
+    high = [lane + piece // 2 for lane in low]
+    near = min(ways, piece)
+    mixed = [_rounds(v, streams[k : k + near], low, high) for k in range(0, ways, near)]
+    if piece == n:
+        return [group[j] for j in range(near) for group in mixed]
+
+    def place(at: int) -> tuple[Value, int]:
+        """Vector and lane of what stands from `at` on in the result, a piece long."""
+        position, stream = divmod(at, ways)
+        half, inside = divmod(position, piece)
+        return mixed[stream // near][inside * near // piece], half * piece
+
+    result: list[Value] = []
+    for at in range(0, n * ways, n):
+        (a, first), (b, second) = place(at), place(at + piece)
+        lanes = [*range(first, first + piece), *range(n + second, n + second + piece)]
+        result.append(v.shuffle(a, b, lanes))
+    return result
+
+
+def _rounds(v: Vectors, streams: list[Value], low: list[int], high: list[int]) -> list[Value]:
+    """Rounds of pairwise interleaving, within the pieces that the lanes keep to."""
     runs = [[stream] for stream in streams]
     while len(runs) > 1:
         half = len(runs) // 2
