@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from convforge.errors import ConvValueError
-from convforge.target import Target, mask_features
+from convforge.target import Target, detect, mask_features
 
 FULL = Target(
     "x86_64-unknown-linux-gnu",
@@ -70,8 +72,31 @@ def test_the_host_is_found() -> None:
     assert host.triple.split("-")[0] in ("x86_64", "aarch64")
     assert host.l1_bytes >= 8 << 10
     assert host.l2_bytes > host.l1_bytes
+    assert host.l3_bytes >= host.l2_bytes
+    assert host.l3_sharers >= 1
     if host.is_x86:
         from llvmlite import binding
 
         known = binding.get_host_cpu_features()
         assert host.features <= {name for name, present in known.items() if present}
+
+
+def test_caches_are_read_from_linux_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cache(number: int, level: int, kind: str, size: str, shared: str) -> None:
+        folder = tmp_path / f"index{number}"
+        folder.mkdir()
+        for name, text in (("level", str(level)), ("type", kind), ("size", size), ("shared_cpu_list", shared)):
+            (folder / name).write_text(f"{text}\n")
+
+    monkeypatch.setattr(detect, "_CACHES", tmp_path)
+    assert detect.caches() == {}
+    cache(0, 1, "Data", "48K", "0,8")
+    cache(1, 1, "Instruction", "32K", "0,8")
+    cache(2, 2, "Unified", "2048K", "0,8")
+    cache(3, 3, "Unified", "30720K", "0-3,8-11")
+    assert detect.caches() == {1: (48 << 10, 2), 2: (2 << 20, 2), 3: (30 << 20, 8)}
+
+
+def test_a_threads_share_of_the_last_level_cache() -> None:
+    target = Target("x86_64-unknown-linux-gnu", frozenset(), l3_bytes=8 << 20, l3_sharers=4)
+    assert [target.l3_share(threads) >> 10 for threads in (1, 2, 4, 16)] == [8192, 4096, 2048, 2048]

@@ -54,6 +54,6 @@ def _order_key(request: OutputRequest, target: Target) -> str:
 
 def _machine(target: Target) -> str:
     """The processor, and the version of all that offers or runs candidates."""
-    caches = f"{target.l1_bytes}|{target.l2_bytes}"
+    caches = f"{target.l1_bytes}|{target.l2_bytes}|{target.l3_bytes}|{target.l3_sharers}"
     version = runtime.generator_version("plan", "schedule")
     return f"{target.triple}|{target.feature_string}|{caches}|{version}"

@@ -13,21 +13,37 @@ from convforge.target import Target
 
 # Bytes of values and sums in the last-level cache: values of all channels; or of some, and sums of all tiles.
 _VALUE_BYTES, _SOME_VALUE_BYTES, _SUM_BYTES = 8 << 20, 3 << 20, 6 << 20
+# Values fill no more of a thread's share of it: beyond, every product waits for memory. Of 8 MB and two threads, 128 channels of 28x28 by 3.2 MB ran at 110 GFLOP/s, by 6.3 MB at 37.
+_VALUE_SHARE = 0.8
 # Values that fill the second-level cache so many times slow products down so much, and sums of all tiles as
 # much as the last: 512 channels of 33x33 took 14.9 ms by 1 MB of values, 16.0 by 2 MB, 16.4 by blocks of
 # channels; 1024 channels 28.5 by 2 MB, 33.4 by 4 MB, 30.5; 2048 channels 41 by 6 MB, 33.
 _NEAR = 1.25
 _SLOWER = ((_NEAR, 1.0), (2.5, 1.05), (float("inf"), 1.13))
-_BLOCKED_SLOWER = 1.17
 # Fetching the weights takes as long as multiplying so many tiles by them: from the last-level cache, and from
 # memory if there are more bytes of them.
 _FETCH_TILES, _FAR_FETCH_TILES, _FAR_FETCH_BYTES = 1.0, 6.0, 24 << 20
-# Transforming a tile's inputs costs as much as multiplying it for so many output channels.
-_TRANSFORM_CHANNELS = 8
 # Images of a task: more fill no more vectors.
 _IMAGES = 16
 # Channels of one chain of multiply-adds: 512 in blocks of 128 have 0.6 times the error of one chain.
 _CHAIN = 128
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """What differs with the width of vectors.
+
+    blocked: products take so many times as long where sums of all tiles are held. transform_channels:
+    transforming a tile's inputs costs as much as multiplying it for so many output channels.
+    """
+
+    blocked: float
+    transform_channels: float
+
+
+# Measured on AVX-512; and on AVX2 (Zen 1): 21 layers in up to 130 cuts each, of which these choose such as take
+# 3 % longer than the best in the mean.
+_WIDE, _NARROW = _Costs(1.17, 8.0), _Costs(1.04, 28.0)
 
 
 def channel_block(gather: Gather) -> int:
@@ -93,14 +109,25 @@ class Cutter:
         vectors, most = -(-flat // length), self.threads * TASKS_PER_THREAD
         near = int(_NEAR * self.target.l2_bytes) // self.tile_bytes
         for out_blocks in range(1, min(self.out_tiles, most) + 1 if self.threads > 1 else 2):
-            for whole, tiles in ((True, _VALUE_BYTES // self.tile_bytes), (False, self._summed(out_blocks))):
+            for whole, tiles in ((True, self._room(_VALUE_BYTES) // self.tile_bytes), (False, self._summed(out_blocks))):
                 make = self.whole if whole else self.blocked
                 fewest = -(-vectors // max(1, tiles // length))
                 nearest = -(-vectors // max(1, near // length)) if whole else fewest
                 for bands in range(fewest, min(vectors, nearest + most) + 1):
                     yield make(1, -(-vectors // bands) * length, out_blocks)
+                if not whole:
+                    tiles = min(tiles, self._room(_SOME_VALUE_BYTES) // self._block_bytes)
                 for images in range(2, min(batch, tiles // flat, _IMAGES) + 1):
                     yield make(images, vectors * length, out_blocks)
+
+    @property
+    def _block_bytes(self) -> int:
+        """Bytes of one tile's values of the channels of one chain of sums."""
+        return self.tile_bytes // self.gather.in_channels * self.channel_block
+
+    def _room(self, most: int) -> int:
+        """Bytes of values that a thread may hold, at most so many."""
+        return min(most, int(_VALUE_SHARE * self.target.l3_share(self.threads)))
 
     def _summed(self, out_blocks: int) -> int:
         """Tiles whose sums are held, if there are so many blocks of output channels."""
@@ -114,8 +141,7 @@ class Cutter:
     def blocked(self, images: int, band_length: int, out_blocks: int) -> Cut:
         """Values of some channels are held, and all sums of the task."""
         run = self._run(images, band_length)
-        tile_bytes = self.tile_bytes // self.gather.in_channels * self.channel_block
-        blocks = max(1, _SOME_VALUE_BYTES // (run * tile_bytes))
+        blocks = max(1, self._room(_SOME_VALUE_BYTES) // (run * self._block_bytes))
         held = min(blocks * self.channel_block, self.gather.in_channels)
         task_tiles = -(-self.out_tiles // out_blocks)
         return self._cut(images, band_length, out_blocks, held, task_tiles, _rounded(run, self.kernel.length))
@@ -154,12 +180,13 @@ class Cutter:
         A thread transforms each band that it meets, and fetches the weights anew for each task.
         """
         gather, kernel = self.gather, self.kernel
+        costs = _WIDE if self.target.vector_bytes == 64 else _NARROW
         tiles = min(cut.band_length, self.layout.flat)
         products = float(_rounded(cut.images * tiles, kernel.length))
         whole = cut.value_block == gather.in_channels
         filled = cut.run * self.tile_bytes / self.target.l2_bytes
         if cut.tile_group > kernel.length or not whole:
-            products *= _BLOCKED_SLOWER
+            products *= costs.blocked
         else:
             products *= next(slower for times, slower in _SLOWER if filled <= times)
         weight_bytes = self.tile_bytes * gather.out_channels
@@ -172,7 +199,7 @@ class Cutter:
         inputs = cut.images * _rounded(tiles, kernel.lanes)
         return (
             products * (rounds * share + tail)
-            + transformed * inputs * _TRANSFORM_CHANNELS / gather.out_channels
+            + transformed * inputs * costs.transform_channels / gather.out_channels
         )
 
 

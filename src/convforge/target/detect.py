@@ -47,12 +47,19 @@ def features(known: frozenset[str]) -> frozenset[str]:
     return frozenset(name for name, present in host.items() if present and (name in known or not on_x86))
 
 
-def cache_bytes() -> tuple[int, int]:
-    """(first-level data, second-level) cache of one core; 32 KiB and 1 MiB where it cannot be read."""
-    sizes = {1: 32 << 10, 2: 1 << 20}
+def caches() -> dict[int, tuple[int, int]]:
+    """Of each level of cache that can be read: (bytes, processors that share it). Of instructions: none."""
+    found: dict[int, tuple[int, int]] = {}
     if _CACHES.is_dir():
         for index in _CACHES.glob("index*"):
-            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-            if kind in ("Data", "Unified") and int(level) in sizes and size.endswith("K"):
-                sizes[int(level)] = int(size[:-1]) << 10
-    return sizes[1], sizes[2]
+            names = ("level", "type", "size", "shared_cpu_list")
+            level, kind, size, shared = ((index / name).read_text().strip() for name in names)
+            if kind in ("Data", "Unified") and size.endswith("K"):
+                found[int(level)] = int(size[:-1]) << 10, _count(shared)
+    return found
+
+
+def _count(processors: str) -> int:
+    """How many a list of Linux's names: 0-3,8 are five."""
+    ends = [part.split("-") for part in processors.split(",") if part]
+    return max(1, sum(int(last[-1]) - int(last[0]) + 1 for last in ends))

@@ -58,13 +58,16 @@ class Target:
     """A processor. Sizes are bytes; `triple` is LLVM's.
 
     `vector_bytes` and `vector_registers` describe the widest vectors that kernels use; `fused` says
-    whether a multiply-add is one rounding; `fma_per_cycle` is vector multiply-adds started in a cycle.
+    whether a multiply-add is one rounding. `l3_bytes` are those of one last-level cache, which `l3_sharers`
+    processors share.
     """
 
     triple: str
     features: frozenset[str]
     l1_bytes: int = 32 << 10
     l2_bytes: int = 1 << 20
+    l3_bytes: int = 32 << 20
+    l3_sharers: int = 8
 
     @property
     def is_x86(self) -> bool:
@@ -84,6 +87,10 @@ class Target:
         if self.is_x86:
             return 32 if self.vector_bytes == 64 else 16
         return 32
+
+    def l3_share(self, threads: int) -> int:
+        """Bytes of a last-level cache that are one thread's, where so many work."""
+        return self.l3_bytes // min(threads, self.l3_sharers)
 
     @property
     def fused(self) -> bool:
@@ -167,5 +174,8 @@ def _masked_host(hidden: frozenset[str]) -> Target:
 
 @lru_cache(maxsize=1)
 def _host() -> Target:
-    l1_bytes, l2_bytes = detect.cache_bytes()
-    return Target(detect.triple(), detect.features(frozenset(X86_FEATURES)), l1_bytes, l2_bytes)
+    read = detect.caches()
+    caches: dict[str, int] = {f"l{level}_bytes": size for level, (size, _) in read.items() if level <= 3}
+    if 3 in read:
+        caches["l3_sharers"] = read[3][1]
+    return Target(detect.triple(), detect.features(frozenset(X86_FEATURES)), **caches)
