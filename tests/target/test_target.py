@@ -85,7 +85,8 @@ def test_caches_are_read_from_linux_files(tmp_path: Path, monkeypatch: pytest.Mo
     def cache(number: int, level: int, kind: str, size: str, shared: str) -> None:
         folder = tmp_path / f"index{number}"
         folder.mkdir()
-        for name, text in (("level", str(level)), ("type", kind), ("size", size), ("shared_cpu_list", shared)):
+        files = {"level": str(level), "type": kind, "size": size, "shared_cpu_list": shared}
+        for name, text in files.items():
             (folder / name).write_text(f"{text}\n")
 
     monkeypatch.setattr(detect, "_CACHES", tmp_path)

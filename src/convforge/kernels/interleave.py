@@ -19,7 +19,6 @@ from convforge.ir.vector import Vectors
 from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, Side
 from convforge.kernels.parameters import Parameters
 
-
 # AVX shuffles within 128 bits in one operation, and across them in as many as eight (vperm2f128 on Zen 1).
 _SHUFFLED_BYTES = 16
 

@@ -13,7 +13,8 @@ from convforge.target import Target
 
 # Bytes of values and sums in the last-level cache: values of all channels; or of some, and sums of all tiles.
 _VALUE_BYTES, _SOME_VALUE_BYTES, _SUM_BYTES = 8 << 20, 3 << 20, 6 << 20
-# Values fill no more of a thread's share of it: beyond, every product waits for memory. Of 8 MB and two threads, 128 channels of 28x28 by 3.2 MB ran at 110 GFLOP/s, by 6.3 MB at 37.
+# Values fill no more of a thread's share of it: beyond, every product waits for memory. Of 8 MB and two threads,
+# 128 channels of 28x28 by 3.2 MB ran at 110 GFLOP/s, by 6.3 MB at 37.
 _VALUE_SHARE = 0.8
 # Values that fill the second-level cache so many times slow products down so much, and sums of all tiles as
 # much as the last: 512 channels of 33x33 took 14.9 ms by 1 MB of values, 16.0 by 2 MB, 16.4 by blocks of
@@ -41,8 +42,8 @@ class _Costs:
     transform_channels: float
 
 
-# Measured on AVX-512; and on AVX2 (Zen 1): 21 layers in up to 130 cuts each, of which these choose such as take
-# 3 % longer than the best in the mean.
+# Measured on AVX-512; and on AVX2 (Zen 1): of up to 130 cuts of each of 21 layers these choose such as take 3 %
+# longer than the best in the mean.
 _WIDE, _NARROW = _Costs(1.17, 8.0), _Costs(1.04, 28.0)
 
 
@@ -109,14 +110,14 @@ class Cutter:
         vectors, most = -(-flat // length), self.threads * TASKS_PER_THREAD
         near = int(_NEAR * self.target.l2_bytes) // self.tile_bytes
         for out_blocks in range(1, min(self.out_tiles, most) + 1 if self.threads > 1 else 2):
-            for whole, tiles in ((True, self._room(_VALUE_BYTES) // self.tile_bytes), (False, self._summed(out_blocks))):
-                make = self.whole if whole else self.blocked
+            for whole in (True, False):
+                make, tiles = (
+                    (self.whole, self._held()) if whole else (self.blocked, self._summed(out_blocks))
+                )
                 fewest = -(-vectors // max(1, tiles // length))
                 nearest = -(-vectors // max(1, near // length)) if whole else fewest
                 for bands in range(fewest, min(vectors, nearest + most) + 1):
                     yield make(1, -(-vectors // bands) * length, out_blocks)
-                if not whole:
-                    tiles = min(tiles, self._room(_SOME_VALUE_BYTES) // self._block_bytes)
                 for images in range(2, min(batch, tiles // flat, _IMAGES) + 1):
                     yield make(images, vectors * length, out_blocks)
 
@@ -129,10 +130,15 @@ class Cutter:
         """Bytes of values that a thread may hold, at most so many."""
         return min(most, int(_VALUE_SHARE * self.target.l3_share(self.threads)))
 
+    def _held(self) -> int:
+        """Tiles whose values of all channels may be held."""
+        return self._room(_VALUE_BYTES) // self.tile_bytes
+
     def _summed(self, out_blocks: int) -> int:
-        """Tiles whose sums are held, if there are so many blocks of output channels."""
+        """Tiles whose sums, and values of a block of channels, may be held by so many blocks of output channels."""
         channels = self.kernel.mr * -(-self.out_tiles // out_blocks)
-        return _SUM_BYTES // (self.kernel.tiling.points * channels * self.kernel.element.compute_bytes)
+        sum_bytes = self.kernel.tiling.points * channels * self.kernel.element.compute_bytes
+        return min(_SUM_BYTES // sum_bytes, self._room(_SOME_VALUE_BYTES) // self._block_bytes)
 
     def whole(self, images: int, band_length: int, out_blocks: int) -> Cut:
         """Values of all channels are held, and sums of one tile."""
