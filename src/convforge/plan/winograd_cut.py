@@ -13,8 +13,8 @@ from convforge.target import Target
 
 # Bytes of values and sums in the last-level cache: values of all channels; or of some, and sums of all tiles.
 _VALUE_BYTES, _SOME_VALUE_BYTES, _SUM_BYTES = 8 << 20, 3 << 20, 6 << 20
-# Values fill no more of a thread's share of it: beyond, every product waits for memory. Of 8 MB and two threads,
-# 128 channels of 28x28 by 3.2 MB ran at 110 GFLOP/s, by 6.3 MB at 37.
+# Values fill no more of a thread's share of it: beyond, every product waits for memory. Of 8 MB and two
+# threads, 128 channels of 28x28 by 3.2 MB ran at 110 GFLOP/s, by 6.3 MB at 37.
 _VALUE_SHARE = 0.8
 # Values that fill the second-level cache so many times slow products down so much, and sums of all tiles as
 # much as the last: 512 channels of 33x33 took 14.9 ms by 1 MB of values, 16.0 by 2 MB, 16.4 by blocks of
@@ -42,8 +42,8 @@ class _Costs:
     transform_channels: float
 
 
-# Measured on AVX-512; and on AVX2 (Zen 1): of up to 130 cuts of each of 21 layers these choose such as take 3 %
-# longer than the best in the mean.
+# Measured on AVX-512; and on AVX2 (Zen 1): of up to 130 cuts of each of 21 layers these choose such as take
+# 3 % longer than the best in the mean.
 _WIDE, _NARROW = _Costs(1.17, 8.0), _Costs(1.04, 28.0)
 
 
@@ -111,9 +111,8 @@ class Cutter:
         near = int(_NEAR * self.target.l2_bytes) // self.tile_bytes
         for out_blocks in range(1, min(self.out_tiles, most) + 1 if self.threads > 1 else 2):
             for whole in (True, False):
-                make, tiles = (
-                    (self.whole, self._held()) if whole else (self.blocked, self._summed(out_blocks))
-                )
+                make = self.whole if whole else self.blocked
+                tiles = self._held() if whole else self._summed(out_blocks)
                 fewest = -(-vectors // max(1, tiles // length))
                 nearest = -(-vectors // max(1, near // length)) if whole else fewest
                 for bands in range(fewest, min(vectors, nearest + most) + 1):
@@ -135,7 +134,10 @@ class Cutter:
         return self._room(_VALUE_BYTES) // self.tile_bytes
 
     def _summed(self, out_blocks: int) -> int:
-        """Tiles whose sums, and values of a block of channels, may be held by so many blocks of output channels."""
+        """Tiles whose sums, and values of a block of channels, may be held.
+
+        out_blocks: blocks of output channels.
+        """
         channels = self.kernel.mr * -(-self.out_tiles // out_blocks)
         sum_bytes = self.kernel.tiling.points * channels * self.kernel.element.compute_bytes
         return min(_SUM_BYTES // sum_bytes, self._room(_SOME_VALUE_BYTES) // self._block_bytes)
