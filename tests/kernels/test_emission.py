@@ -139,8 +139,23 @@ def grad_weights(
         GradWeightOuterKernel(element, lanes, min(ways, lanes), picks, nv, target.fused, "pair", "channels"),
         GradWeightPointwiseKernel(element, lanes, rows, nv, target.fused, False, "unit"),
         GradWeightPointwiseKernel(element, lanes, rows, nv, target.fused, True, "strided"),
-        GradWeightGroupsKernel(
-            element, lanes, 1, 1, taps, 4096, 4096, 16 * lanes, (1, len(taps)), target.fused, "unit", "unit"
+        *(
+            GradWeightGroupsKernel(
+                element=element,
+                lanes=lanes,
+                channels=1,
+                outs=1,
+                taps=taps,
+                panel=4096,
+                g_panel=4096,
+                in_row=16 * lanes,
+                tile=(1, len(taps)),
+                fused=target.fused,
+                x_side="unit",
+                g_side="unit",
+                scatters=scatters,
+            )
+            for scatters in (False, True)
         ),
     ]
 

@@ -29,7 +29,13 @@ GRAD_WEIGHT_OUTER_PARAMETERS = (
     *_BOXES,
     *("runs", "run_table", "run_step", "sums_tile"),
 )
-GRAD_WEIGHT_GROUPS_PARAMETERS = ("groups", "x_group_channel", "g_group_channel", *_BOXES)
+GRAD_WEIGHT_GROUPS_PARAMETERS = (
+    *("groups", "x_group_channel", "g_group_channel", *_BOXES),
+    *("scatter_table", "place_table", "panels"),
+)
+# Of a box whose rows lie one behind the other: its first element in an image, how many there are, and the
+# first of their places in a panel.
+SCATTER_FIELDS = ("first", "count", "places")
 # v: the array that is packed as vectors, b: the one that is broadcast from where it lies.
 GRAD_WEIGHT_POINTWISE_PARAMETERS = (
     *("b_channels", "v_channels", "b_block", "b_blocks", "v_block", "v_blocks", "batch", "parts", "steps"),
@@ -125,7 +131,8 @@ class GradWeightGroupsKernel(Emitted):
     channels, outs: input and grad-output channels of a group. taps: (elements from an output's own position
     in a panel, position in the kernel) of each. in_row: elements of a packed row. panel, g_panel: elements
     from a channel's panel to the next, and from a grad-output channel's. tile: (grad-output channels, pairs
-    of a channel and a tap) of a register tile.
+    of a channel and a tap) of a register tile. scatters: whether rows of x are read as one run, and each
+    element goes to a place of its own.
     """
 
     file: ClassVar[str] = "grad_weight_groups"
@@ -141,6 +148,7 @@ class GradWeightGroupsKernel(Emitted):
     fused: bool
     x_side: Side
     g_side: Side
+    scatters: bool
 
     @property
     def name(self) -> str:

@@ -91,42 +91,62 @@ def emit_run(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run: Run,
         _emit_columns(e, v, side, ways, step, run, to)
 
 
+def emit_scatter(e: Emitter, v: Vectors, run: Run, table: Value, to: Value) -> None:
+    """to[table[n]] … = elements n of as many channels as a vector has lanes, for all n of the run.
+
+    The table has a place for every lane of the last vector.
+    """
+    lines = _lines(e, v, v.lanes, run)
+    with e.loop(0, run.length, step=v.lanes, name="scatter") as j:
+        for i, value in enumerate(interleave(v, _streams(e, v, "unit", lines, j.index, run.count))):
+            v.store(value, to, e.load("i64", table, e.add(j.index, i)))
+
+
 def _emit_columns(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run: Run, to: Value) -> None:
+    lines = _lines(e, v, ways, run)
+    with e.loop(0, run.length, step=v.lanes, name="columns") as j:
+        out = e.at(to, v.element.compute, e.mul(j.index, step))
+        streams = _streams(e, v, side, lines, e.sub(j.index, run.lead), run.count)
+        for q, value in enumerate(interleave(v, streams)):
+            v.store(value, out, q * (v.lanes // ways) * step)
+
+
+def _lines(e: Emitter, v: Vectors, ways: int, run: Run) -> list[Value]:
+    """Column 0 of each channel of a tile."""
     last = e.sub(run.channels, 1)
-    lines = [
+    return [
         e.at(run.line, v.element.storage, e.mul(e.minimum(k, last) if k else 0, run.channel))
         for k in range(ways)
     ]
-    with e.loop(0, run.length, step=v.lanes, name="columns") as j:
-        first = e.sub(j.index, run.lead)
-        out = e.at(to, v.element.compute, e.mul(j.index, step))
-        after = e.add(first, v.lanes if side == "unit" else v.lanes + 1)
-        inside = e.b.and_(e.no_less(first, 0), e.b.not_(e.less(run.count, after)))
-        # Only loads differ between the middle of a row and its ends: code for the shuffles is long.
-        with e.b.if_else(inside) as (whole, partly):
-            with whole:
-                unmasked, from_whole = [_load(e, v, side, line, first, None) for line in lines], e.b.block
-            with partly:
-                masked, from_partly = [_load(e, v, side, line, first, run.count) for line in lines], e.b.block
-        streams: list[Value] = []
-        for a, b in zip(unmasked, masked):
-            stream = e.b.phi(v.type)
-            stream.add_incoming(a, from_whole)
-            stream.add_incoming(b, from_partly)
-            streams.append(stream)
-        for q, value in enumerate(interleave(v, streams)):
-            v.store(value, out, q * (v.lanes // ways) * step)
+
+
+def _streams(e: Emitter, v: Vectors, side: Side, lines: list[Value], first: Int, count: Int) -> list[Value]:
+    """A vector of columns first … of each line, zero where they are outside 0 … count - 1."""
+    after = e.add(first, v.lanes if side == "unit" else v.lanes + 1)
+    inside = e.b.and_(e.no_less(first, 0), e.b.not_(e.less(count, after)))
+    # Only loads differ between the middle of a row and its ends: code for the shuffles is long.
+    with e.b.if_else(inside) as (whole, partly):
+        with whole:
+            unmasked, from_whole = [_load(e, v, side, line, first, None) for line in lines], e.b.block
+        with partly:
+            masked, from_partly = [_load(e, v, side, line, first, count) for line in lines], e.b.block
+    streams: list[Value] = []
+    for a, b in zip(unmasked, masked):
+        stream = e.b.phi(v.type)
+        stream.add_incoming(a, from_whole)
+        stream.add_incoming(b, from_partly)
+        streams.append(stream)
+    return streams
 
 
 def _load(e: Emitter, v: Vectors, side: Side, line: Value, first: Int, count: Int | None) -> Value:
     """Columns first …, zero where they are outside 0 … count - 1; count None: all exist."""
     if side == "unit":
-        mask = v.first(v.lanes) if count is None else v.between(first, count)
-        return v.load_stored(line, first, mask)
+        return v.load_stored(line, first, None if count is None else v.between(first, count))
     # Every second element, the last of a run without its neighbour.
     twice = e.mul(first, 2)
     if count is None:
-        halves = [v.load_stored(line, e.add(twice, i * v.lanes), v.first(v.lanes)) for i in range(2)]
+        halves = [v.load_stored(line, e.add(twice, i * v.lanes)) for i in range(2)]
     else:
         span = e.maximum(e.sub(e.mul(count, 2), 1), 0)
         places = [e.add(twice, i * v.lanes) for i in range(2)]

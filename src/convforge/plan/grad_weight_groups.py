@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_grad_weight import (
@@ -26,7 +29,7 @@ from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables
 from convforge.problem import ConvSpec
-from convforge.problem.gather import gather_of
+from convforge.problem.gather import Axis, gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
 
@@ -41,6 +44,7 @@ _LENGTHS = (1024, 512, 256, 128, 64, 32, 16)
 _PANEL_SHARE = 0.3
 # Cycles to write one element into a panel.
 _PACK_CYCLES = 0.5
+_NONE = np.zeros(1, np.int64)
 
 
 def why_illegal(spec: ConvSpec, target: Target) -> str | None:
@@ -86,6 +90,8 @@ class GradWeightGroupsPlan:
         taps = range(len(gather.taps_by_phase[0]))
         in_row = (box[3] + gather.axes[2].reach) * lanes
         x_side, g_side = arrays.sides(lanes, lanes, (channels, outs))
+        scatters = _scatters(arrays, box)
+        records, places = scatter_tables(layout, box, plane, lanes) if scatters else (_NONE, _NONE)
         self.kernel = GradWeightGroupsKernel(
             element=element,
             lanes=lanes,
@@ -102,6 +108,7 @@ class GradWeightGroupsPlan:
             fused=target.fused,
             x_side=x_side,
             g_side=g_side,
+            scatters=scatters,
         )
         self._job = Job(self.kernel, target)
         blocks = -(-gather.groups // lanes)
@@ -127,9 +134,12 @@ class GradWeightGroupsPlan:
             "y_part": gather.groups * outs * channels * positions,
             "g_packed": g_packed,
             "sums": sums,
+            "scatter_table": records.ctypes.data,
+            "place_table": places.ctypes.data,
+            "panels": channels * panel,
         }
         self._parameters = fill(GRAD_WEIGHT_GROUPS_PARAMETERS, values)
-        self._keep = tables
+        self._keep = tables, records, places
 
     def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> None:
         """Fill grad_weight, which is contiguous."""
@@ -137,6 +147,57 @@ class GradWeightGroupsPlan:
             self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
             self._parameters, x, grad_output, grad_weight,
         )  # fmt: skip
+
+
+def _scatters(arrays: GradWeightArrays, box: Sizes) -> bool:
+    """Whether rows of x lie one behind the other, and a box holds whole ones of a map padded by zeros."""
+    d, h, w = arrays.layout.gather.axes
+    steps = arrays.x_steps
+    dense = (w.in_size == 1 or steps[4] == 1) and (h.in_size == 1 or steps[3] == w.in_size)
+    flat = d.in_size == 1 and d.columns == 1 and d.reach == 0
+    plain = all(axis.mode == "zeros" and not axis.planes_apart for axis in (h, w))
+    return dense and flat and plain and box[3] == w.columns
+
+
+def scatter_tables(
+    layout: Layout, box: Sizes, plane: int, lanes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(records of SCATTER_FIELDS, places): where in a panel each element of a box's rows goes.
+
+    What no output reads goes behind the last plane, where there is room for vectors.
+    """
+    _, h, w = layout.gather.axes
+    heights, row = box[2], box[3] + w.reach
+    unread = layout.planes * plane - lanes * lanes
+    # Of every element of a side: its plane and its place there; -1 where none reads it.
+    column, column_plane = _places(w, row)
+    real_row, row_plane = _places(h, h.columns + h.reach)
+    records: list[tuple[int, int, int]] = []
+    tables: list[NDArray[np.int64]] = []
+    total = 0
+    for first in range(0, h.columns, heights):
+        inside = (real_row >= first) & (real_row < first + min(heights, h.columns - first) + h.reach)
+        rows = np.flatnonzero(inside)
+        begin, stop = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
+        planes = row_plane[begin:stop, None] * len(w.residues) + column_plane
+        at = planes * plane + ((real_row[begin:stop, None] - first) * row + column) * lanes
+        read = inside[begin:stop, None] & (column >= 0)
+        table = np.where(read, at, unread).ravel()
+        tables.append(np.append(table, np.full(lanes, unread)))
+        records.append((begin * w.in_size, table.size, total))
+        total += table.size + lanes
+    return np.array(records, np.int64), np.concatenate(tables).astype(np.int64)
+
+
+def _places(axis: Axis, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(position in a plane, plane) of every element of an axis; position -1 where no plane holds it."""
+    position = np.full(axis.in_size, -1, np.int64)
+    plane = np.zeros(axis.in_size, np.int64)
+    for residue in range(len(axis.residues)):
+        sources = axis.sources(residue, length)
+        held = np.flatnonzero(sources >= 0)
+        position[sources[held]], plane[sources[held]] = held, residue
+    return position, plane
 
 
 def _lanes(spec: ConvSpec, target: Target) -> int:
