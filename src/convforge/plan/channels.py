@@ -41,6 +41,10 @@ PIXEL_LIMIT = 9
 _PACKED_LIMIT_BYTES = 4 << 20
 # Of the sets of the second-level cache that channels read in place fall on, what they may take.
 _INPUT_SHARE = 0.5
+# With 16 registers, channels read in place so far apart take so much longer: each step is on a page of its own.
+# 256 -> 128 channels of 1x1 on AVX2, time over the direct kernel's, which the model has equal: 14x14 0.99 and
+# 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
+_FAR_BYTES, _FAR_SLOWER = 1536, 1.1
 # Tiles that a tuner tries.
 _TILES_TRIED = 5
 
@@ -73,8 +77,11 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     row = ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES
     total = row * layout.total_rows * layout.row_residues * gather.in_channels
     phases = range(len(gather.taps_by_phase))
-    total += sum(_phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases)
-    return total * gather.batch * gather.groups
+    products = sum(_phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases)
+    apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
+    if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
+        products *= _FAR_SLOWER
+    return (total + products) * gather.batch * gather.groups
 
 
 def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
