@@ -41,7 +41,7 @@ PIXEL_LIMIT = 9
 _PACKED_LIMIT_BYTES = 4 << 20
 # Of the sets of the second-level cache that channels read in place fall on, what they may take.
 _INPUT_SHARE = 0.5
-# With 16 registers, channels read in place so far apart take so much longer: each step is on a page of its own.
+# With 16 registers, channels read in place so far apart take so much longer: each step is on another page.
 # 256 -> 128 channels of 1x1 on AVX2, time over the direct kernel's, which the model has equal: 14x14 0.99 and
 # 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
 _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
