@@ -67,8 +67,10 @@ def test_a_drawing_is_downloaded_whole_though_half_of_it_waits(open_page: Any, t
     assert text.count("<rect") >= 12 * 12 + 36 * 36
 
 
-def test_a_channel_that_is_chosen_by_keys_keeps_the_focus(open_page: Any) -> None:
-    page = open_page({"in_channels": "3"})
+@pytest.mark.parametrize("view", ["trace", "matrix", "transposed"])
+def test_a_channel_that_is_chosen_by_keys_keeps_the_focus(open_page: Any, view: str) -> None:
+    page = open_page({"in_channels": "3", "kind": "convtranspose2d", "input_size": "4", "view": view})
+    before = page.evaluate(CELLS)
     choice = page.get_by_test_id("in-channel-select")
     choice.select_option("1")
     choice.focus()
@@ -76,3 +78,4 @@ def test_a_channel_that_is_chosen_by_keys_keeps_the_focus(open_page: Any) -> Non
     settled(page)
     assert page.evaluate("document.activeElement.id") == "in-channel-select"
     assert choice.input_value() == "2"
+    assert page.evaluate(CELLS) != before

@@ -31,7 +31,7 @@ export function draw(root, app) {
   none.textContent = say("transposed_none");
   if (!isDrawn) return;
   const { spec, axes, numbers } = model;
-  const here = Object.create(app, { model: { value: model } });
+  const here = { state: app.state, model, set: (...changes) => app.set(...changes), downloadButton: () => app.downloadButton() };
   const pick = chosen(here);
   refill(bar, ...channelBar(here, pick));
 
