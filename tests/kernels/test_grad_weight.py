@@ -116,6 +116,8 @@ def test_every_family(
         ("groups", (2, 64, 33, 33), (64, 4, 3, 3), {"padding": 1, "groups": 16, "stride": 2}),
         ("groups", (3, 21, 70, 61), (21, 1, 2, 3), {"padding": (0, 1), "groups": 21, "stride": (3, 2)}),
         ("groups", (3, 21, 67, 61), (21, 1, 3, 3), {"padding": 4, "groups": 21, "stride": 2, "dilation": 4}),
+        ("groups", (2, 2, 5, 7), (1, 2, 2, 2), {"padding": 1, "stride": 3, "dilation": 2}),
+        ("groups", (30, 18, 9, 9), (18, 2, 2, 2), {"stride": 3, "groups": 9, "padding": 1}),
         ("groups", (40, 5, 40, 40), (5, 1, 3, 3), {"padding": 1, "groups": 5}),
         ("groups", (40, 9, 7, 7), (9, 1, 3, 3), {"padding": 1, "groups": 9}),
         ("groups", (40, 18, 7, 7), (9, 2, 1, 1), {"padding": 2, "groups": 9, "stride": 4}),
@@ -128,6 +130,26 @@ def test_several_boxes_blocks_and_parts(
 ) -> None:
     """Sizes that no tile, block, box or part divides."""
     check(family, make(shape, weight, **arguments), Target.host())
+
+
+@pytest.mark.parametrize("size", [5, 7, 9, 28])
+def test_places_of_elements_lie_in_their_plane(size: int) -> None:
+    """Of every image: what nobody reads has no place, and goes where no image's elements are."""
+    for arguments in ({"padding": 1}, {"padding": 1, "stride": 3, "dilation": 2}, {"stride": 2}):
+        layout = layout_of(gather_of(make((1, 4, size, size), (4, 1, 2, 2), groups=4, **arguments)))
+        _, h, w = layout.gather.axes
+        lanes, box = 8, (3, 1, h.columns, w.columns)
+        image = (h.columns + h.reach) * (w.columns + w.reach) * lanes
+        plane = 3 * image + lanes * lanes
+        records, places = grad_weight_groups.scatter_tables(layout, box, plane, lanes)
+        [[first, count, begin]] = records
+        assert (begin, len(places)) == (0, count + lanes)
+        assert first + count <= size * size
+        real = places[places >= 0]
+        assert len(np.unique(real)) == len(real)
+        assert (real % plane + lanes <= image).all(), "an element of one image lies in another's place"
+        assert (real < layout.planes * plane).all()
+        assert (places[count:] == -1).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

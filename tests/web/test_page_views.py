@@ -97,6 +97,14 @@ def test_three_ways_are_drawn_and_equal(open_page: Any) -> None:
     assert lit == {f"stamp-output:{a},{b}" for a in (1, 2, 3) for b in (1, 2, 3)}
     page.get_by_test_id("zeros-output:0,0").focus()
     assert len([h for h in page.evaluate(HOT) if h.startswith("zeros-input")]) == 9
+    large = open_page({"kind": "convtranspose2d", "input_size": "16", "view": "transposed"})
+    hint = large.locator(".ways section:last-child .says")
+    assert "256" in hint.inner_text()
+    large.get_by_test_id("input_size-field").fill("3")
+    large.get_by_test_id("input_size-field").press("Enter")
+    settled(large)
+    assert hint.inner_text() == "", "what is drawn is not too large"
+    assert large.locator('[data-panel="turned"] .cell').count() > 0
     plain = open_page({"view": "transposed", "padding": "same"})
     assert "Shown: the transposed layer" in plain.get_by_test_id("view").inner_text()
 

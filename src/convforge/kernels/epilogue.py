@@ -120,15 +120,8 @@ def emit_write_in_row(
         with e.when(e.less(m, rows)):
             for j in range(nv):
                 before = v.load(even, (m * nv + j) * v.lanes)
-                for i, woven in enumerate(_weave(v, before, tile[m * nv + j])):
+                for i, woven in enumerate(v.interleave([before, tile[m * nv + j]])):
                     v.store_stored(woven, line, e.add(e.mul(channel, m), (2 * j + i) * v.lanes))
-
-
-def _weave(v: Vectors, even: Value, odd: Value) -> tuple[Value, Value]:
-    """even[0], odd[0], even[1], odd[1], … in two vectors."""
-    n = v.lanes
-    low = [i // 2 + n * (i % 2) for i in range(n)]
-    return v.shuffle(even, odd, low), v.shuffle(even, odd, [lane + n // 2 for lane in low])
 
 
 def emit_write_rows(
@@ -191,9 +184,9 @@ def _emit_pairs(e: Emitter, v: Vectors, even: Value, odd: Value, to: Value, room
     """to = even[0], odd[0], even[1], odd[1], … : `room` elements."""
     n = v.lanes
 
-    def woven(at: Int) -> tuple[Value, Value]:
+    def woven(at: Int) -> list[Value]:
         half = e.div(at, 2)
-        return _weave(v, v.load(even, half), v.load(odd, half))
+        return v.interleave([v.load(even, half), v.load(odd, half)])
 
     room = e.maximum(room, 0)
     rest = e.rem(room, 2 * n)

@@ -58,7 +58,7 @@ def emit_grad_weight_groups(kernel: GradWeightGroupsKernel, module: Module) -> N
         box = box_of(e, p, step.index)
         if kernel.scatters:
             # Of several boxes of an image each has its padding elsewhere.
-            wanted = e.b.or_(e.below(step.index, e.add(first_step, 1)), e.below(1, p.height_boxes))
+            wanted = e.b.or_(e.equal(step.index, first_step), e.less(1, p.height_boxes))
             with e.loop(0, e.select(wanted, p.panels, 0), step=kernel.lanes, name="zero") as i:
                 v.store(v.zero(), x_panels, i.index)
         with e.loop(0, kernel.channels, name="channel") as c:
@@ -104,9 +104,12 @@ def _emit_scatter_box(
     table = e.at(p.pointer("place_table"), "i64", places)
     with e.loop(0, box.images, name="image") as image:
         at = e.add(e.mul(e.add(box.image, image.index), p.x_batch), first)
-        to = e.at(panel, compute, e.mul(image.index, p.in_heights, p.in_row))
+        before = e.mul(image.index, p.in_heights, p.in_row)
+        to = e.at(panel, compute, before)
+        # Behind the panel's last plane there is room for vectors, whichever image writes there.
+        spare = e.sub(kernel.panel - kernel.lanes * kernel.lanes, before)
         run = Run(e.at(source, storage, at), groups, p.x_channel, 1, 0, count, count)
-        emit_scatter(e, v, run, table, to)
+        emit_scatter(e, v, run, table, to, spare)
 
 
 def _emit_pack_gradient(

@@ -91,15 +91,17 @@ def emit_run(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run: Run,
         _emit_columns(e, v, side, ways, step, run, to)
 
 
-def emit_scatter(e: Emitter, v: Vectors, run: Run, table: Value, to: Value) -> None:
+def emit_scatter(e: Emitter, v: Vectors, run: Run, table: Value, to: Value, spare: Int) -> None:
     """to[table[n]] … = elements n of as many channels as a vector has lanes, for all n of the run.
 
-    The table has a place for every lane of the last vector.
+    The table has a place for every lane of the last vector. What has a negative one goes to `spare`, from
+    `to` on like all: it is never read, but without a branch it has to be written somewhere.
     """
     lines = _lines(e, v, v.lanes, run)
     with e.loop(0, run.length, step=v.lanes, name="scatter") as j:
         for i, value in enumerate(interleave(v, _streams(e, v, "unit", lines, j.index, run.count))):
-            v.store(value, to, e.load("i64", table, e.add(j.index, i)))
+            at = e.load("i64", table, e.add(j.index, i))
+            v.store(value, to, e.select(e.less(at, 0), spare, at))
 
 
 def _emit_columns(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run: Run, to: Value) -> None:

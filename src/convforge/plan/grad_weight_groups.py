@@ -162,13 +162,12 @@ def _scatters(arrays: GradWeightArrays, box: Sizes) -> bool:
 def scatter_tables(
     layout: Layout, box: Sizes, plane: int, lanes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(records of SCATTER_FIELDS, places): where in a panel each element of a box's rows goes.
+    """(records of SCATTER_FIELDS, places): where in an image of a panel each element of a box's rows goes.
 
-    What no output reads goes behind the last plane, where there is room for vectors.
+    -1 for what no output reads, and for the lanes beyond the last element.
     """
     _, h, w = layout.gather.axes
     heights, row = box[2], box[3] + w.reach
-    unread = layout.planes * plane - lanes * lanes
     # Of every element of a side: its plane and its place there; -1 where none reads it.
     column, column_plane = _places(w, row)
     real_row, row_plane = _places(h, h.columns + h.reach)
@@ -182,8 +181,8 @@ def scatter_tables(
         planes = row_plane[begin:stop, None] * len(w.residues) + column_plane
         at = planes * plane + ((real_row[begin:stop, None] - first) * row + column) * lanes
         read = inside[begin:stop, None] & (column >= 0)
-        table = np.where(read, at, unread).ravel()
-        tables.append(np.append(table, np.full(lanes, unread)))
+        table = np.where(read, at, -1).ravel()
+        tables.append(np.append(table, np.full(lanes, -1)))
         records.append((begin * w.in_size, table.size, total))
         total += table.size + lanes
     return np.array(records, np.int64), np.concatenate(tables).astype(np.int64)

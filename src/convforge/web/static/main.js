@@ -176,11 +176,9 @@ class App {
       return;
     }
     if (!this.model && !module.needsNoModel) return;
-    if (root.dataset.view !== view) {
-      root.replaceChildren();
-      const tab = element(`tab-${view}`);
-      element("tabs").scrollLeft = tab.offsetLeft - 40;
-    }
+    if (root.dataset.view !== view) root.replaceChildren();
+    // Not while a slider is dragged: the question where the tab is costs a layout.
+    if (isWhole || root.dataset.view !== view) element("tabs").scrollLeft = element(`tab-${view}`).offsetLeft - 40;
     root.dataset.view = view;
     module.draw(root, this);
   }

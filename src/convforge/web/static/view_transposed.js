@@ -101,7 +101,10 @@ export function draw(root, app) {
   if (rows * inside > MOST_CELLS) {
     third.drawn.replaceChildren();
     third.says.textContent = say("matrix_large", { rows, columns: inside });
-  } else drawMatrix(third.drawn, third.says, { spec, matrix, x, width: available, whole: app.isWhole, name: "turned" });
+    return;
+  }
+  third.says.textContent = "";
+  drawMatrix(third.drawn, third.says, { spec, matrix, x, width: available, whole: app.isWhole, name: "turned" });
 }
 
 function frame() {
@@ -143,12 +146,25 @@ function linkZeros({ drawn, says }, spec, axes) {
   linked(drawn, says, { "zeros-input": "at", "zeros-kernel": "tap", "zeros-output": "onto" }, meetings);
 }
 
+/** Meetings by what may be pointed at: "panel:place". */
+function indexed(meetings, parts) {
+  const index = new Map();
+  for (const meeting of meetings) {
+    for (const [panel, part] of Object.entries(parts)) {
+      const key = `${panel}:${meeting[part]}`;
+      if (!index.has(key)) index.set(key, []);
+      index.get(key).push(meeting);
+    }
+  }
+  return index;
+}
+
 function linked(drawn, says, parts, meetings) {
   // Many, and wanted only once something is pointed at.
-  let all = null;
+  let index = null;
   const show = (panel, at) => {
-    all ??= meetings();
-    const met = all.filter((meeting) => String(meeting[parts[panel]]) === String(at));
+    index ??= indexed(meetings(), parts);
+    const met = index.get(`${panel}:${at}`) ?? [];
     const lit = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, marks(met.map((meeting) => meeting[part]))]));
     lit[panel] = marks([at]);
     cells.light(lit);
