@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -130,6 +131,16 @@ def test_several_boxes_blocks_and_parts(
 ) -> None:
     """Sizes that no tile, block, box or part divides."""
     check(family, make(shape, weight, **arguments), Target.host())
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_elements_that_nobody_reads_spoil_no_other_channel(mask: str, dtype: str) -> None:
+    """Several images and channels, whose panels lie one behind the other."""
+    with masked(mask) as target:
+        for height, width, batch in itertools.product((5, 6, 7), (5, 7, 8, 9), (2, 3, 5)):
+            shapes = (batch, 3, height, width), (1, 3, 2, 2)
+            check("groups", make(*shapes, dtype, padding=1, stride=3, dilation=2), target)
 
 
 @pytest.mark.parametrize("size", [5, 7, 9, 28])
