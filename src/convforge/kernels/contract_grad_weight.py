@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Columns, Emitted, Side
+from convforge.schedule.winograd import Tiling
 
 GRAD_WEIGHT_PARAMETERS = (
     *("batch", "channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
@@ -15,15 +16,24 @@ GRAD_WEIGHT_PARAMETERS = (
     *("slice_rows", "flat", "bands", "band_length", "depth", "height", "width"),
     *("taps", "distances", "w_out", "w_channel", "w_offsets", "g_packed", "g_plane", "mask", "sums"),
 )
-# Boxes of outputs, and how what they read is packed with channels side by side (interleave.py).
-_BOXES = (
+# Boxes of outputs, in order, dealt out to parts.
+_STEPS = (
     *("batch", "parts", "steps", "part_steps", "images", "depths", "heights", "widths"),
     *("depth", "height", "width", "depth_boxes", "height_boxes", "width_boxes"),
+)
+# How what a box reads of an array is packed with channels side by side (pack_box.py).
+_PACKED_BOX = (
     *("x_batch", "x_channel", "x_column", "row_residues", "column_residues", "row_table", "total_rows"),
     *("slice_rows", "column_table", "reach_d", "reach_h", "reach_w", "in_depths", "in_heights", "in_row"),
-    *("tile_channels", "plane", "panel", "g_batch", "g_channel", "g_column", "g_row", "g_slice", "g_panel"),
+    *("tile_channels", "plane", "panel"),
+)
+_BOXES = (
+    *_STEPS,
+    *_PACKED_BOX,
+    *("g_batch", "g_channel", "g_column", "g_row", "g_slice", "g_panel"),
     *("taps", "w_out", "y_part", "g_packed", "sums"),
 )
+_SCATTER = ("scatter_table", "place_table", "box_heights")
 GRAD_WEIGHT_OUTER_PARAMETERS = (
     *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
     *_BOXES,
@@ -31,8 +41,23 @@ GRAD_WEIGHT_OUTER_PARAMETERS = (
 )
 GRAD_WEIGHT_GROUPS_PARAMETERS = (
     *("groups", "x_group_channel", "g_group_channel", *_BOXES),
-    *("scatter_table", "place_table", "panels"),
+    *(*_SCATTER, "panels"),
 )
+# sides: the addresses of two records of what is transformed, x and grad-output. *_at: bytes into scratch.
+# sums_point, sums_tile: elements from the sums of a point, of a tile of grad-output channels, to the next's.
+# sums: elements of all.
+GRAD_WEIGHT_WINOGRAD_PARAMETERS = (
+    *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks", *_STEPS),
+    *("x_side", "g_side", "w_out", "y_part", "sums_at", "sums_point", "sums_tile", "sums"),
+    *("checks_at", "leaving_at", "lines_at"),
+)
+# distances: how far from a tile's first position in a panel each of its inputs lies. row: elements
+# from the values of a tile to the next's. tiles: of a step at most.
+WINOGRAD_SIDE_PARAMETERS = (
+    *(*_PACKED_BOX, *_SCATTER, "distances", "panel_at", "values_at", "energies_at", "row", "tiles"),
+)
+# Vectors of scratch for what its check adds up.
+WINOGRAD_CHECKED = 2
 # Of a box whose rows lie one behind the other: its first element in an image, how many there are, and the
 # first of their places in a panel.
 SCATTER_FIELDS = ("first", "count", "places")
@@ -154,3 +179,31 @@ class GradWeightGroupsKernel(Emitted):
     def name(self) -> str:
         """A short name: grad-weight groups 9 taps float32."""
         return f"grad-weight groups {len(self.taps)} taps {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightWinogradKernel(Emitted):
+    """What the machine code of Winograd's algorithm for the weight gradient depends on.
+
+    rows: input channels of a register tile, nv: its vectors of grad-output channels. tiling: F(taps of the
+    kernel, outputs of a tile). point: elements from the values of a point to the next's. x_side, g_side: what
+    lies side by side in the arrays. scatters: of which of them rows are read as one run, and each element
+    goes to a place of its own.
+    """
+
+    file: ClassVar[str] = "grad_weight_winograd"
+    element: Element
+    lanes: int
+    rows: int
+    nv: int
+    fused: bool
+    tiling: Tiling
+    point: int
+    x_side: Side
+    g_side: Side
+    scatters: tuple[bool, bool]
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight winograd F(3x3, 2x2) 6x2 float32."""
+        return f"grad-weight winograd {self.tiling.name} {self.rows}x{self.nv} {self.element.name}"

@@ -9,6 +9,8 @@ from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
 from convforge.schedule.winograd import Tiling
 
+# Vectors of a block that transforms keep in registers.
+IN_REGISTERS = 16
 # A task holds a band of up to band_length tiles of each of `images` images, one after the other in a run of
 # `run` elements, a channel's row. The sums of out_group tiles of channels and of
 # tile_group elements of the run are held before they leave. values, spread, sums, leaving, lines: where these
@@ -72,9 +74,7 @@ class WinogradKernel(Emitted):
     @property
     def name(self) -> str:
         """A short name: winograd F(2x2, 3x3) 6x4 float32."""
-        pairs = [(m, r) for m, r in zip(self.tiling.outputs, self.tiling.taps) if m + r > 2]
-        outputs, taps = ("x".join(map(str, sizes)) for sizes in zip(*pairs))
-        return f"winograd F({outputs}, {taps}) {self.mr}x{self.nv} {self.element.name}"
+        return f"winograd {self.tiling.name} {self.mr}x{self.nv} {self.element.name}"
 
 
 @dataclass(frozen=True, slots=True)

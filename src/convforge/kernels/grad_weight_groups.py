@@ -25,10 +25,10 @@ from convforge.ir.vector import Vectors
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_GROUPS_PARAMETERS,
-    SCATTER_FIELDS,
     GradWeightGroupsKernel,
 )
-from convforge.kernels.interleave import Box, Run, box_of, emit_pack_box, emit_run, emit_scatter
+from convforge.kernels.interleave import Run, emit_run
+from convforge.kernels.pack_box import Box, box_of, emit_pack_box, emit_scatter_box
 from convforge.kernels.parameters import Parameters
 
 
@@ -65,7 +65,9 @@ def emit_grad_weight_groups(kernel: GradWeightGroupsKernel, module: Module) -> N
             source = e.at(x_block, storage, e.mul(c.index, x_step))
             panel = e.at(x_panels, compute, e.mul(c.index, kernel.panel))
             if kernel.scatters:
-                _emit_scatter_box(e, v, kernel, p, box, source, groups, panel)
+                # Behind the panel's last plane there is room for vectors, whichever image writes there.
+                spare = kernel.panel - kernel.lanes * kernel.lanes
+                emit_scatter_box(e, v, p, box, source, groups, panel, spare)
             else:
                 emit_pack_box(e, v, kernel.x_side, kernel.lanes, p, box, source, groups, panel)
         with e.loop(0, kernel.outs, name="out") as m:
@@ -84,32 +86,6 @@ def emit_grad_weight_groups(kernel: GradWeightGroupsKernel, module: Module) -> N
         value = e.load(compute, sums, e.add(e.mul(i.index, kernel.lanes), group.index))
         e.store(value, compute, target, e.add(e.mul(group.index, weights), i.index))
     e.done()
-
-
-def _emit_scatter_box(
-    e: Emitter,
-    v: Vectors,
-    kernel: GradWeightGroupsKernel,
-    p: Parameters,
-    box: Box,
-    source: Value,
-    groups: Int,
-    panel: Value,
-) -> None:
-    """What the outputs of a box read of one channel of the groups, each element to its place."""
-    storage, compute = kernel.element.storage, kernel.element.compute
-    number = e.div(box.height, p.heights)
-    record = e.at(p.pointer("scatter_table"), "i64", e.mul(number, len(SCATTER_FIELDS)))
-    first, count, places = (e.load("i64", record, i) for i in range(len(SCATTER_FIELDS)))
-    table = e.at(p.pointer("place_table"), "i64", places)
-    with e.loop(0, box.images, name="image") as image:
-        at = e.add(e.mul(e.add(box.image, image.index), p.x_batch), first)
-        before = e.mul(image.index, p.in_heights, p.in_row)
-        to = e.at(panel, compute, before)
-        # Behind the panel's last plane there is room for vectors, whichever image writes there.
-        spare = e.sub(kernel.panel - kernel.lanes * kernel.lanes, before)
-        run = Run(e.at(source, storage, at), groups, p.x_channel, 1, 0, count, count)
-        emit_scatter(e, v, run, table, to, spare)
 
 
 def _emit_pack_gradient(

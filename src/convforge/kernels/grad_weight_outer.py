@@ -29,7 +29,8 @@ from convforge.kernels.contract_grad_weight import (
     OUTER_RUN_FIELDS,
     GradWeightOuterKernel,
 )
-from convforge.kernels.interleave import Box, Run, box_of, emit_pack_box, emit_run, interleave
+from convforge.kernels.interleave import Run, emit_run, emit_turn
+from convforge.kernels.pack_box import Box, box_of, emit_pack_box
 from convforge.kernels.parameters import Parameters
 
 
@@ -169,22 +170,14 @@ class _Outer:
                     v.store(total, sums, j * self.lanes)
 
     def _emit_write(self, e: Emitter, v: Vectors, p: Parameters, block: _Block, target: Value) -> None:
-        """sums[tile][channel, tap][m] -> target[m][channel, tap], a square of lanes by lanes at a time."""
+        """sums[tile][channel, tap][m] -> target[m][channel, tap]."""
         pairs = e.mul(block.channels, p.taps)
-        with (
-            e.loop(0, e.mul(block.out_tiles, self.nv), name="w_vector") as vector,
-            e.loop(0, pairs, step=self.lanes, name="w_pair") as pair,
-        ):
+        with e.loop(0, e.mul(block.out_tiles, self.nv), name="w_vector") as vector:
             tile, j = e.div(vector.index, self.nv), e.rem(vector.index, self.nv)
-            at = e.add(e.mul(tile, p.sums_tile), e.mul(j, self.lanes), e.mul(pair.index, self.mr))
-            source = e.at(block.sums, self.compute, at)
-            square = interleave(v, [v.load(source, i * self.mr) for i in range(self.lanes)])
+            source = e.at(block.sums, self.compute, e.add(e.mul(tile, p.sums_tile), e.mul(j, self.lanes)))
             first = e.mul(vector.index, self.lanes)
-            mask = v.first(e.sub(pairs, pair.index))
-            for i, value in enumerate(square):
-                row = e.add(first, i)
-                with e.when(e.less(row, block.outs)):
-                    v.store_computed(value, target, e.add(e.mul(row, p.w_out), pair.index), mask)
+            to = e.at(target, self.compute, e.mul(first, p.w_out))
+            emit_turn(e, v, source, pairs, self.mr, to, p.w_out, e.sub(block.outs, first))
 
 
 def _within(e: Emitter, first: Int, stop: Int, start: Int, size: Int) -> tuple[Int, Int]:

@@ -23,7 +23,8 @@ from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_POINTWISE_PARAMETERS,
     GradWeightPointwiseKernel,
 )
-from convforge.kernels.interleave import Box, Run, box_of, emit_run, interleave
+from convforge.kernels.interleave import Run, emit_run, emit_turn
+from convforge.kernels.pack_box import Box, box_of
 from convforge.kernels.parameters import Parameters
 
 
@@ -163,18 +164,11 @@ class _Pointwise:
     def _emit_write_squares(
         self, e: Emitter, v: Vectors, p: Parameters, sums: Value, outs: Int, channels: Int, target: Value
     ) -> None:
-        """sums[tile][c][m] -> target[m][c], a square of lanes by lanes at a time."""
-        with (
-            e.loop(0, outs, step=self.lanes, name="w_vector") as first,
-            e.loop(0, channels, step=self.lanes, name="w_channel") as c,
-        ):
-            source = e.at(self._held(e, p, sums, first.index), self.compute, e.mul(c.index, self.mr))
-            square = interleave(v, [v.load(source, i * self.mr) for i in range(self.lanes)])
-            mask = v.first(e.sub(channels, c.index))
-            for i, value in enumerate(square):
-                row = e.add(first.index, i)
-                with e.when(e.less(row, outs)):
-                    v.store_computed(value, target, e.add(e.mul(row, p.w_out), c.index), mask)
+        """sums[tile][c][m] -> target[m][c]."""
+        with e.loop(0, outs, step=self.lanes, name="w_vector") as first:
+            source = self._held(e, p, sums, first.index)
+            to = e.at(target, self.compute, e.mul(first.index, p.w_out))
+            emit_turn(e, v, source, channels, self.mr, to, p.w_out, e.sub(outs, first.index))
 
     def _emit_write_rows(
         self, e: Emitter, v: Vectors, p: Parameters, sums: Value, channels: Int, outs: Int, target: Value

@@ -1,13 +1,13 @@
-"""Writes a box of an array so that the channels of a position lie side by side.
+"""Writes a row of an array so that the channels of a position lie side by side.
 
-    box[tile of channels][residue][image][slice][row][column][ways]  =  x[channel][source row][source column]
+    row[column][ways]  =  x[channel][column]
 
 A vector of columns is read from each of `ways` channels, and log2(ways) rounds of pairwise interleaving
 turn them into vectors of positions: 0.25 shuffles an element at 16 ways. Arrays whose channels already lie
 side by side are copied. Channels that a tile has beyond the array's repeat its last one: their sums are
 never looked at.
 
-Contract: the box has room for `ways` vectors behind it; input is read only where it exists.
+Contract: there is room for `ways` vectors behind what is written; input is read only where it exists.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 from convforge.ir.emitter import TYPES, Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, Side
-from convforge.kernels.parameters import Parameters
+from convforge.kernels.contract import Side
 
 # AVX shuffles within 128 bits in one operation, and across them in as many as eight (vperm2f128 on Zen 1).
 _SHUFFLED_BYTES = 16
@@ -104,6 +103,28 @@ def emit_scatter(e: Emitter, v: Vectors, run: Run, table: Value, to: Value, spar
             v.store(value, to, e.select(e.less(at, 0), spare, at))
 
 
+def emit_turn(
+    e: Emitter,
+    v: Vectors,
+    source: Value,
+    rows: Int,
+    step: Int,
+    to: Value,
+    pitch: Int,
+    columns: Int,
+) -> None:
+    """to[column * pitch + row] = source[row * step + column], for as many columns as a vector has lanes.
+
+    A square at a time; what `source` has beyond the rows of the last square is read, but not written.
+    """
+    with e.loop(0, rows, step=v.lanes, name="turn") as row:
+        vectors = [v.load(source, e.mul(e.add(row.index, i), step)) for i in range(v.lanes)]
+        mask = v.first(e.sub(rows, row.index))
+        for i, value in enumerate(interleave(v, vectors)):
+            with e.when(e.less(i, columns)):
+                v.store_computed(value, to, e.add(e.mul(pitch, i), row.index), mask)
+
+
 def _emit_columns(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run: Run, to: Value) -> None:
     lines = _lines(e, v, ways, run)
     with e.loop(0, run.length, step=v.lanes, name="columns") as j:
@@ -181,121 +202,3 @@ def _emit_elements(e: Emitter, v: Vectors, ways: int, step: int, run: Run, to: V
         with e.loop(begin, stop, name="element") as j:
             value = e.load(v.element.storage, line, e.mul(e.sub(j.index, run.lead), run.column))
             e.store(v.widen(value), kind, out, e.mul(j.index, step))
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Outputs of one step: `images` from `image` on, and a stretch of each axis from depth, height, width."""
-
-    image: Int
-    images: Int
-    depth: Int
-    depths: Int
-    height: Int
-    heights: Int
-    width: Int
-    widths: Int
-
-
-def box_of(e: Emitter, p: Parameters, step: Int) -> Box:
-    """The box of a step: widths vary fastest, images slowest."""
-    w, rest = e.rem(step, p.width_boxes), e.div(step, p.width_boxes)
-    h, rest = e.rem(rest, p.height_boxes), e.div(rest, p.height_boxes)
-    d, n = e.rem(rest, p.depth_boxes), e.div(rest, p.depth_boxes)
-    image, depth, height, width = (
-        e.mul(n, p.images), e.mul(d, p.depths), e.mul(h, p.heights), e.mul(w, p.widths)
-    )  # fmt: skip
-    return Box(
-        image,
-        e.minimum(p.images, e.sub(p.batch, image)),
-        depth,
-        e.minimum(p.depths, e.sub(p.depth, depth)),
-        height,
-        e.minimum(p.heights, e.sub(p.height, height)),
-        width,
-        e.minimum(p.widths, e.sub(p.width, width)),
-    )
-
-
-def emit_pack_box(
-    e: Emitter,
-    v: Vectors,
-    side: Side,
-    ways: int,
-    p: Parameters,
-    box: Box,
-    source: Value,
-    channels: Int,
-    to: Value,
-) -> None:
-    """Pack what the outputs of a box read: `channels` channels from `source` on, which is image 0."""
-    storage, compute = v.element.storage, v.element.compute
-    tiles = e.div(e.add(channels, p.tile_channels, -1), p.tile_channels)
-    length = e.add(box.widths, p.reach_w)
-    rows, columns = p.pointer("row_table"), p.pointer("column_table")
-    with (
-        e.loop(0, box.images, name="pack_image") as image,
-        e.loop(0, tiles, name="pack_tile") as tile,
-        e.loop(0, p.row_residues, name="row_residue") as row_residue,
-        e.loop(0, p.column_residues, name="column_residue") as residue,
-        e.loop(0, e.add(box.depths, p.reach_d), name="pack_slice") as d,
-        e.loop(0, e.add(box.heights, p.reach_h), name="pack_row") as h,
-    ):
-        first = e.mul(tile.index, p.tile_channels)
-        at = e.add(e.mul(e.add(box.image, image.index), p.x_batch), e.mul(first, p.x_channel))
-        x = e.at(source, storage, at)
-        index = e.add(e.mul(row_residue.index, p.column_residues), residue.index)
-        line_at = e.add(
-            e.mul(
-                e.add(e.mul(e.add(e.mul(image.index, p.in_depths), d.index), p.in_heights), h.index), p.in_row
-            ),
-            e.mul(tile.index, p.panel),
-            e.mul(index, p.plane),
-        )
-        out = e.at(to, compute, line_at)
-        row = e.add(e.mul(e.add(box.depth, d.index), p.slice_rows), box.height, h.index)
-        offset = e.load("i64", rows, e.add(e.mul(row_residue.index, p.total_rows), row))
-        record = e.at(columns, "i64", e.mul(residue.index, len(COLUMN_FIELDS)))
-        lead, count, start, *margins = (e.load("i64", record, i) for i in range(len(COLUMN_FIELDS)))
-        # A row of zeros is a run of length 0; its offset is never used.
-        real = e.differ(offset, ZERO_ROW)
-        run = Run(
-            line=e.at(x, storage, e.select(real, e.add(offset, start), 0)),
-            channels=e.sub(channels, first),
-            channel=p.x_channel,
-            column=p.x_column,
-            lead=e.sub(lead, box.width),
-            count=e.select(real, count, 0),
-            length=length,
-        )
-        emit_run(e, v, side, ways, ways, run, out)
-        row_line = e.at(x, storage, e.select(real, offset, 0))
-        for i in range(0, len(margins), len(MARGIN_FIELDS)):
-            first_at, stop_at, offsets = margins[i : i + len(MARGIN_FIELDS)]
-            stop_at = e.select(real, stop_at, first_at)
-            margin = (first_at, stop_at, e.b.inttoptr(offsets, x.type))
-            _emit_margin(e, v, ways, run, margin, row_line, box.width, out)
-
-
-def _emit_margin(
-    e: Emitter,
-    v: Vectors,
-    ways: int,
-    run: Run,
-    margin: tuple[Int, Int, Value],
-    row: Value,
-    first_column: Int,
-    out: Value,
-) -> None:
-    """Columns beside the run that a padding mode fills from elsewhere in the row."""
-    first, stop, offsets = margin
-    begin = e.maximum(first, first_column)
-    end = e.minimum(stop, e.add(first_column, run.length))
-    with (
-        e.loop(begin, end, name="margin") as at,
-        e.loop(0, e.minimum(run.channels, ways), name="margin_way") as way,
-    ):
-        source = e.load("i64", offsets, e.sub(at.index, first))
-        value = e.load(v.element.storage, row, e.add(source, e.mul(way.index, run.channel)))
-        to = e.add(e.mul(e.sub(at.index, first_column), ways), way.index)
-        e.store(v.widen(value), v.element.compute, out, to)

@@ -14,9 +14,7 @@ from math import prod
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-
-# Vectors of a block that registers hold.
-IN_REGISTERS = 16
+from convforge.kernels.contract_winograd import IN_REGISTERS
 
 Read = Callable[[Int], Value]
 Write = Callable[[list[Int], list[Value]], None]

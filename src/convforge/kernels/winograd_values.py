@@ -8,11 +8,12 @@ from math import prod
 from convforge.ir.emitter import Int, Value
 from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_winograd import IN_REGISTERS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.pack_spaced import emit_pack_spaced
 from convforge.kernels.pack_tiles import emit_pack_tiles
-from convforge.kernels.separable import IN_REGISTERS, Pass, emit_separable
+from convforge.kernels.separable import Pass, emit_separable
 from convforge.kernels.spread import emit_uneven, window_passes
 from convforge.kernels.winograd_task import Channels, Task
 from convforge.schedule.winograd import transforms

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS, Element
-from convforge.kernels.contract import Side
+from convforge.kernels.contract import FLAG_BYTES, Side
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import element_steps
@@ -24,7 +24,7 @@ from convforge.runtime import address_of
 from convforge.schedule import Layout, layout_of
 
 # Tasks that keep any sensible number of threads busy to the end, and threads that a choice is judged by.
-_TASKS, _JUDGED_THREADS = 16, 8
+_TASKS, JUDGED_THREADS = 16, 8
 # Cycles for each weight of each part: its memory is new, and one thread adds it up while others wait.
 _PART_CYCLES = 3.0
 _COMPUTE = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
@@ -136,7 +136,7 @@ def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -
     def dealt(parts: int) -> float:
         tasks = blocks * parts
         adding = _PART_CYCLES * parts * weights / outputs if parts > 1 else 0.0
-        return cycles * (-(-tasks // _JUDGED_THREADS) * _JUDGED_THREADS / tasks) + adding
+        return cycles * (-(-tasks // JUDGED_THREADS) * JUDGED_THREADS / tasks) + adding
 
     choices = sorted({1, 2, 3, 4, 8, max(1, -(-_TASKS // blocks))})
     parts = min((n for n in choices if n == 1 or n <= steps), key=dealt)
@@ -147,11 +147,25 @@ def box_values(
     arrays: GradWeightArrays, box: Sizes, steps: Steps, ways: int, tables: InputTables
 ) -> dict[str, int]:
     """Parameters that say where boxes lie and how what they read is packed, `ways` channels side by side."""
-    layout = arrays.layout
+    g_steps = arrays.g_steps
+    own = step_values(arrays.layout, box, steps) | packed_values(
+        arrays.layout, box, ways, tables, arrays.x_steps
+    )
+    return own | {
+        "g_batch": g_steps[0],
+        "g_channel": g_steps[1],
+        "g_column": g_steps[4],
+        "g_row": g_steps[3],
+        "g_slice": g_steps[2],
+        "taps": prod(arrays.spec.kernel_size),
+    }
+
+
+def step_values(layout: Layout, box: Sizes, steps: Steps) -> dict[str, int]:
+    """Parameters that say where boxes of outputs lie."""
     gather = layout.gather
     d, h, w = gather.axes
     images, depths, heights, widths = box
-    x_steps, g_steps = arrays.x_steps, arrays.g_steps
     return {
         "batch": gather.batch,
         "parts": steps.parts,
@@ -167,6 +181,16 @@ def box_values(
         "depth_boxes": steps.counts[0],
         "height_boxes": steps.counts[1],
         "width_boxes": steps.counts[2],
+    }
+
+
+def packed_values(
+    layout: Layout, box: Sizes, ways: int, tables: InputTables, x_steps: tuple[int, ...]
+) -> dict[str, int]:
+    """Parameters that say how what boxes read of an array of these element steps is packed."""
+    d, h, w = layout.gather.axes
+    _, depths, heights, widths = box
+    return {
         "x_batch": x_steps[0],
         "x_channel": x_steps[1],
         "x_column": x_steps[4] * w.in_step,
@@ -182,12 +206,6 @@ def box_values(
         "in_depths": depths + d.reach,
         "in_heights": heights + h.reach,
         "in_row": (widths + w.reach) * ways,
-        "g_batch": g_steps[0],
-        "g_channel": g_steps[1],
-        "g_column": g_steps[4],
-        "g_row": g_steps[3],
-        "g_slice": g_steps[2],
-        "taps": prod(arrays.spec.kernel_size),
     }
 
 
@@ -219,8 +237,10 @@ def run_parts(
     x: Array,
     grad_output: Array,
     grad_weight: Array,
-) -> None:
-    """Have the parts of a weight gradient computed, and add them up."""
+) -> bool:
+    """Have the parts of a weight gradient computed, and add them up. False, and nothing added, where a task
+    has set its flag.
+    """
     if arrays.copies_x:
         x = np.ascontiguousarray(x)
     if arrays.copies_g:
@@ -229,7 +249,8 @@ def run_parts(
     alone = parts == 1 and element.storage == element.compute
     if not alone:
         to = np.empty((parts, *grad_weight.shape), _COMPUTE[element.compute])
-    job.run(
+    served = job.run_watched(
+        FLAG_BYTES,
         tasks,
         threads,
         scratch_bytes,
@@ -239,10 +260,11 @@ def run_parts(
         address_of(grad_output),
         address_of(to),
     )
-    if not alone:
+    if served and not alone:
         # Part after part, in the type that they were summed in: integers wrap around.
         total = np.add.reduce(to, axis=0, dtype=to.dtype)
         grad_weight[...] = total.astype(grad_weight.dtype, copy=False)
+    return served
 
 
 def _side(steps: tuple[int, ...], columns: int, in_step: int, ways: int) -> Side:

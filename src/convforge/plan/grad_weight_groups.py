@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, fill
@@ -24,12 +23,13 @@ from convforge.plan.grad_weight_boxes import (
     run_parts,
     steps_of,
 )
+from convforge.plan.grad_weight_scatter import scatter_tables, scatters
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables
 from convforge.problem import ConvSpec
-from convforge.problem.gather import Axis, gather_of
+from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
 
@@ -47,8 +47,9 @@ _PACK_CYCLES = 0.5
 _NONE = np.zeros(1, np.int64)
 
 
-def why_illegal(spec: ConvSpec, target: Target) -> str | None:
+def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a plain convolution, or None."""
+    spec = request.spec
     layout = layout_of(gather_of(flattened(spec)))
     gather = layout.gather
     lanes = _lanes(spec, target)
@@ -61,8 +62,9 @@ def why_illegal(spec: ConvSpec, target: Target) -> str | None:
     return None
 
 
-def cost_cycles(spec: ConvSpec, target: Target) -> float:
+def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
+    spec = request.spec
     gather = layout_of(gather_of(flattened(spec))).gather
     lanes = _lanes(spec, target)
     taps = len(gather.taps_by_phase[0])
@@ -72,6 +74,11 @@ def cost_cycles(spec: ConvSpec, target: Target) -> float:
     packing = _PACK_CYCLES * lanes * (gather.in_channels * 1.3 + gather.out_channels)
     outputs = gather.batch * prod(axis.columns for axis in gather.axes)
     return -(-gather.groups // lanes) * outputs * (position + packing)
+
+
+def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightGroupsPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return GradWeightGroupsPlan(request, target, threads)
 
 
 class GradWeightGroupsPlan:
@@ -90,8 +97,8 @@ class GradWeightGroupsPlan:
         taps = range(len(gather.taps_by_phase[0]))
         in_row = (box[3] + gather.axes[2].reach) * lanes
         x_side, g_side = arrays.sides(lanes, lanes, (channels, outs))
-        scatters = _scatters(arrays, box)
-        records, places = scatter_tables(layout, box, plane, lanes) if scatters else (_NONE, _NONE)
+        by_table = scatters(layout, arrays.x_steps, box)
+        records, places = scatter_tables(layout, box, plane, lanes) if by_table else (_NONE, _NONE)
         self.kernel = GradWeightGroupsKernel(
             element=element,
             lanes=lanes,
@@ -108,7 +115,7 @@ class GradWeightGroupsPlan:
             fused=target.fused,
             x_side=x_side,
             g_side=g_side,
-            scatters=scatters,
+            scatters=by_table,
         )
         self._job = Job(self.kernel, target)
         blocks = -(-gather.groups // lanes)
@@ -137,66 +144,17 @@ class GradWeightGroupsPlan:
             "scatter_table": records.ctypes.data,
             "place_table": places.ctypes.data,
             "panels": channels * panel,
+            "box_heights": box[2],
         }
         self._parameters = fill(GRAD_WEIGHT_GROUPS_PARAMETERS, values)
         self._keep = tables, records, places
 
-    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> None:
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
         """Fill grad_weight, which is contiguous."""
-        run_parts(
+        return run_parts(
             self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
             self._parameters, x, grad_output, grad_weight,
         )  # fmt: skip
-
-
-def _scatters(arrays: GradWeightArrays, box: Sizes) -> bool:
-    """Whether rows of x lie one behind the other, and a box holds whole ones of a map padded by zeros."""
-    d, h, w = arrays.layout.gather.axes
-    steps = arrays.x_steps
-    dense = (w.in_size == 1 or steps[4] == 1) and (h.in_size == 1 or steps[3] == w.in_size)
-    flat = d.in_size == 1 and d.columns == 1 and d.reach == 0
-    plain = all(axis.mode == "zeros" and not axis.planes_apart for axis in (h, w))
-    return dense and flat and plain and box[3] == w.columns
-
-
-def scatter_tables(
-    layout: Layout, box: Sizes, plane: int, lanes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(records of SCATTER_FIELDS, places): where in an image of a panel each element of a box's rows goes.
-
-    -1 for what no output reads, and for the lanes beyond the last element.
-    """
-    _, h, w = layout.gather.axes
-    heights, row = box[2], box[3] + w.reach
-    # Of every element of a side: its plane and its place there; -1 where none reads it.
-    column, column_plane = _places(w, row)
-    real_row, row_plane = _places(h, h.columns + h.reach)
-    records: list[tuple[int, int, int]] = []
-    tables: list[NDArray[np.int64]] = []
-    total = 0
-    for first in range(0, h.columns, heights):
-        inside = (real_row >= first) & (real_row < first + min(heights, h.columns - first) + h.reach)
-        rows = np.flatnonzero(inside)
-        begin, stop = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
-        planes = row_plane[begin:stop, None] * len(w.residues) + column_plane
-        at = planes * plane + ((real_row[begin:stop, None] - first) * row + column) * lanes
-        read = inside[begin:stop, None] & (column >= 0)
-        table = np.where(read, at, -1).ravel()
-        tables.append(np.append(table, np.full(lanes, -1)))
-        records.append((begin * w.in_size, table.size, total))
-        total += table.size + lanes
-    return np.array(records, np.int64), np.concatenate(tables).astype(np.int64)
-
-
-def _places(axis: Axis, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(position in a plane, plane) of every element of an axis; position -1 where no plane holds it."""
-    position = np.full(axis.in_size, -1, np.int64)
-    plane = np.zeros(axis.in_size, np.int64)
-    for residue in range(len(axis.residues)):
-        sources = axis.sources(residue, length)
-        held = np.flatnonzero(sources >= 0)
-        position[sources[held]], plane[sources[held]] = held, residue
-    return position, plane
 
 
 def _lanes(spec: ConvSpec, target: Target) -> int:

@@ -36,7 +36,6 @@ from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables
 from convforge.plan.tap_runs import TapRuns, tap_runs
-from convforge.problem import ConvSpec
 from convforge.problem.gather import Axis, Tap, gather_of
 from convforge.schedule import layout_of
 from convforge.target import Target
@@ -47,9 +46,9 @@ NAME = "outer"
 _SCRATCH_LIMIT = 12 << 20
 
 
-def why_illegal(spec: ConvSpec, target: Target) -> str | None:
+def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a plain convolution, or None."""
-    spec = flattened(spec)
+    spec = flattened(request.spec)
     layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
     if not layout.gather.taps_by_phase[0]:
         return "no tap reaches the input"
@@ -59,11 +58,16 @@ def why_illegal(spec: ConvSpec, target: Target) -> str | None:
     return f"{size} bytes of scratch are above {_SCRATCH_LIMIT}" if size > _SCRATCH_LIMIT else None
 
 
-def cost_cycles(spec: ConvSpec, target: Target) -> float:
+def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
-    spec = flattened(spec)
+    spec = flattened(request.spec)
     layout = layout_of(gather_of(spec))
     return outer_cycles(layout, prod(spec.kernel_size), ELEMENTS[spec.dtype.name], target)
+
+
+def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightOuterPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return GradWeightOuterPlan(request, target, threads)
 
 
 class GradWeightOuterPlan:
@@ -149,9 +153,9 @@ class GradWeightOuterPlan:
         assert table.shape[1] == len(OUTER_RUN_FIELDS)
         return table
 
-    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> None:
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
         """Fill grad_weight, which is contiguous."""
-        run_parts(
+        return run_parts(
             self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
             self._parameters, x, grad_output, grad_weight,
         )  # fmt: skip

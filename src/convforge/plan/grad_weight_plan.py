@@ -16,7 +16,6 @@ from convforge.plan.job import Job
 from convforge.plan.request import GradWeightRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
-from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.schedule import layout_of
@@ -32,8 +31,15 @@ NAME = "flat"
 _FLAT_FACTOR, _PACK_CYCLES = 2.0, 0.5
 
 
-def cost_cycles(spec: ConvSpec, target: Target) -> float:
+def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
+    """None: this family serves every plain convolution."""
+    del request, target
+    return None
+
+
+def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
+    spec = request.spec
     layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
     gather, tile = layout.gather, grad_weight_schedule(layout, element, target)
     pairs = gather.in_channels * max(len(gather.taps_by_phase[0]), 1)
@@ -42,6 +48,11 @@ def cost_cycles(spec: ConvSpec, target: Target) -> float:
     tiles = -(-gather.out_channels // mr) * -(-pairs // nk)
     packing = _PACK_CYCLES * (gather.in_channels * layout.planes + gather.out_channels)
     return (tiles * step / tile.lanes + packing) * layout.flat * gather.batch * gather.groups
+
+
+def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return GradWeightPlan(request, target, threads)
 
 
 class GradWeightPlan:
@@ -141,7 +152,7 @@ class GradWeightPlan:
         self._parameters = fill(GRAD_WEIGHT_PARAMETERS, values)
         self._keep = (tables, reach, w_offsets)
 
-    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> None:
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
         """Fill grad_weight, which must be zeros."""
         if self._total:
             self._job.run(
@@ -154,3 +165,4 @@ class GradWeightPlan:
                 address_of(grad_output),
                 address_of(grad_weight),
             )
+        return True

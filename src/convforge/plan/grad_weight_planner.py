@@ -5,43 +5,86 @@ The choice may not depend on strides or threads: another family adds up in anoth
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Protocol
 
-from convforge.plan import grad_weight_groups, grad_weight_outer, grad_weight_plan, grad_weight_pointwise
-from convforge.plan.grad_weight_groups import GradWeightGroupsPlan
-from convforge.plan.grad_weight_outer import GradWeightOuterPlan
-from convforge.plan.grad_weight_plan import GradWeightPlan
-from convforge.plan.grad_weight_pointwise import GradWeightPointwisePlan
+from convforge.plan import (
+    grad_weight_groups,
+    grad_weight_outer,
+    grad_weight_plan,
+    grad_weight_pointwise,
+    grad_weight_winograd,
+)
 from convforge.plan.request import Array, GradWeightRequest
-from convforge.problem import ConvSpec
 from convforge.target import Target
 
 
 class GradWeight(Protocol):
     """A weight gradient with all choices made."""
 
-    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> None:
-        """Fill grad_weight, which is contiguous and zeros."""
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
+        """Fill grad_weight, which is contiguous and zeros. False where the plan cannot be used for these
+        values: what grad_weight then holds is not of use.
+        """
         ...
 
 
-def grad_weight_costs(spec: ConvSpec, target: Target) -> dict[str, float]:
+class _Family(Protocol):
+    """What a module of a family gives."""
+
+    NAME: str
+
+    def why_illegal(self, request: GradWeightRequest, target: Target) -> str | None: ...
+    def cost_cycles(self, request: GradWeightRequest, target: Target) -> float: ...
+    def plan(self, request: GradWeightRequest, target: Target, threads: int) -> GradWeight: ...
+
+
+FAMILIES: dict[str, _Family] = {
+    family.NAME: family
+    for family in (
+        grad_weight_plan,
+        grad_weight_groups,
+        grad_weight_pointwise,
+        grad_weight_outer,
+        grad_weight_winograd,
+    )
+}
+
+
+def grad_weight_costs(request: GradWeightRequest, target: Target) -> dict[str, float]:
     """Cycles that each legal family should take for a plain convolution, by its name."""
-    costs = {grad_weight_plan.NAME: grad_weight_plan.cost_cycles(spec, target)}
-    for family in (grad_weight_groups, grad_weight_pointwise, grad_weight_outer):
-        if family.why_illegal(spec, target) is None:
-            costs[family.NAME] = family.cost_cycles(spec, target)
-    return costs
+    return {
+        name: family.cost_cycles(request, target)
+        for name, family in FAMILIES.items()
+        if family.why_illegal(request, target) is None
+    }
 
 
 def plan_grad_weight(request: GradWeightRequest, target: Target, threads: int) -> GradWeight:
-    """The plan of the cheapest legal family."""
-    costs = grad_weight_costs(request.spec, target)
-    name = min(costs, key=lambda family: costs[family])
-    if name == grad_weight_groups.NAME:
-        return GradWeightGroupsPlan(request, target, threads)
-    if name == grad_weight_pointwise.NAME:
-        return GradWeightPointwisePlan(request, target, threads)
-    if name == grad_weight_outer.NAME:
-        return GradWeightOuterPlan(request, target, threads)
-    return GradWeightPlan(request, target, threads)
+    """The plan of the cheapest legal family; where values are not for it, of the cheapest that serves all."""
+    return _Planned(request, target, threads)
+
+
+class _Planned:
+    """The plan of the cheapest family; the one that serves all values is made when it is first needed."""
+
+    def __init__(self, request: GradWeightRequest, target: Target, threads: int) -> None:
+        self._request, self._target, self._threads = request, target, threads
+        self._plan = self._cheapest(request)
+
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
+        """Fill grad_weight, which is contiguous and zeros."""
+        if self._plan(x, grad_output, grad_weight):
+            return True
+        grad_weight[...] = 0
+        return self._plain(x, grad_output, grad_weight)
+
+    @cached_property
+    def _plain(self) -> GradWeight:
+        return self._cheapest(replace(self._request, plain=True))
+
+    def _cheapest(self, request: GradWeightRequest) -> GradWeight:
+        costs = grad_weight_costs(request, self._target)
+        name = min(costs, key=lambda family: costs[family])
+        return FAMILIES[name].plan(request, self._target, self._threads)

@@ -60,8 +60,9 @@ class Blocking:
     cycles: float
 
 
-def why_illegal(spec: ConvSpec, target: Target) -> str | None:
+def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a plain convolution, or None."""
+    spec = request.spec
     del target
     gather = gather_of(flattened(spec))
     if prod(spec.kernel_size) != 1:
@@ -72,8 +73,9 @@ def why_illegal(spec: ConvSpec, target: Target) -> str | None:
     return None if element.storage == element.compute else f"{element.name} would be widened again and again"
 
 
-def cost_cycles(spec: ConvSpec, target: Target) -> float:
+def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
+    spec = request.spec
     gather = gather_of(flattened(spec))
     return _best(spec, target).cycles * gather.batch * gather.groups * prod(a.columns for a in gather.axes)
 
@@ -139,6 +141,11 @@ def _blockings(
             total = cycles + moved + count * per_tile / outputs
             parts, total = deal(layout, box, blocks, b * channels, total)
             yield Blocking(rows, nv, swapped, b_block, v_block, box, parts, total)
+
+
+def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightPointwisePlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return GradWeightPointwisePlan(request, target, threads)
 
 
 class GradWeightPointwisePlan:
@@ -221,9 +228,9 @@ class GradWeightPointwisePlan:
         }
         self._parameters = fill(GRAD_WEIGHT_POINTWISE_PARAMETERS, values)
 
-    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> None:
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
         """Fill grad_weight, which is contiguous."""
-        run_parts(
+        return run_parts(
             self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
             self._parameters, x, grad_output, grad_weight,
         )  # fmt: skip

@@ -50,13 +50,14 @@ def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]
 class GradWeightRequest:
     """A weight gradient of a plain convolution, of arrays of these strides (bytes).
 
-    precision: as in `OutputRequest`.
+    precision, plain: as in `OutputRequest`.
     """
 
     spec: ConvSpec
     x_strides: tuple[int, ...]
     g_strides: tuple[int, ...]
     precision: Precision = "highest"
+    plain: bool = False
 
 
 class PackedWeights(Protocol):

@@ -71,7 +71,7 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
         return f"{element.name} is not a floating-point type"
     gather = gather_of(request.spec)
     reason = why_no_tiles(gather)
-    if reason is None and not _tilings(gather, request.precision):
+    if reason is None and not tilings(gather, request.precision):
         reason = f"no tile of {gather.kernel_taps} taps keeps precision {request.precision!r}"
     return reason
 
@@ -207,7 +207,7 @@ class WinogradPlan(WatchedPlan[WinogradKernel]):
         self._keep = (tables, out_rows, distances)
 
 
-def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
+def tilings(gather: Gather, precision: Precision) -> list[Tiling]:
     """The ways to cut a gather into tiles that keep a precision and save products."""
     d, h, w = (len(axis.phases[0].taps) for axis in gather.axes)
     allowed = _OUTPUTS[precision]
@@ -217,7 +217,7 @@ def _tilings(gather: Gather, precision: Precision) -> list[Tiling]:
 
 
 def _best_tiling(request: OutputRequest, gather: Gather, target: Target, lanes: int) -> Tiling:
-    return min(_tilings(gather, request.precision), key=lambda t: _cycles(gather, t, target, lanes))
+    return min(tilings(gather, request.precision), key=lambda t: _cycles(gather, t, target, lanes))
 
 
 def _tile(gather: Gather, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
 # What the bits of an output depend on: schedules of equal order add up the same products in the same way.
@@ -105,6 +106,26 @@ class GradWeightOuterSchedule:
     ways: int
     nv: int
     lanes: int
+    channel_block: int
+    output_block: int
+    box: tuple[int, int, int, int]
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightWinogradSchedule:
+    """Blocking of grad-weight by Winograd's algorithm.
+
+    tiling: F(taps of the kernel, outputs of a tile). rows, nv: input channels and vectors of grad-output
+    channels of a register tile. point: elements from the values of a point to the next's. The others are
+    those of `GradWeightOuterSchedule`.
+    """
+
+    tiling: Tiling
+    rows: int
+    nv: int
+    lanes: int
+    point: int
     channel_block: int
     output_block: int
     box: tuple[int, int, int, int]

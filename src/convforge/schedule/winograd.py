@@ -96,6 +96,13 @@ class Tiling:
         """Products that a tile takes for each pair of channels."""
         return prod(self.sizes)
 
+    @property
+    def name(self) -> str:
+        """F(2x2, 3x3), axes of one output and one tap left out."""
+        pairs = [(m, r) for m, r in zip(self.outputs, self.taps) if m + r > 2]
+        outputs, taps = ("x".join(map(str, sizes)) for sizes in zip(*pairs))
+        return f"F({outputs}, {taps})"
+
 
 def why_no_tiles(gather: Gather) -> str | None:
     """The reason why a gather has no Winograd tiles, or None: it needs evenly spaced taps, stride 1."""
@@ -154,6 +161,28 @@ def tile_gather(gather: Gather, tiling: Tiling) -> Gather:
     d, h, w = axes
     taps = tuple(product(*(axis.phases[0].taps for axis in axes)))
     return replace(gather, axes=(d, h, w), taps_by_phase=(taps,))
+
+
+def gradient_gathers(gather: Gather, tiling: Tiling) -> tuple[Gather, Gather]:
+    """What tiles of a weight gradient read of the input and of grad-output.
+
+    Of a gradient the taps are the outputs of F(m, r), and grad-output takes the part of the weights: tiles of
+    r outputs, whole ones, for those that an axis lacks at its end are zeros.
+
+        F(3, 2), 5 outputs:   g0 g1 | g2 g3 | g4 0      each with 4 inputs, 2 further on than the tile before
+    """
+    inputs: list[Axis] = []
+    outputs: list[Axis] = []
+    for axis, r in zip(gather.axes, tiling.taps):
+        count = -(-axis.out_size // r) * r
+        inputs.append(replace(axis, out_size=count, phases=(replace(axis.phases[0], count=count),)))
+        outputs.append(Axis(axis.out_size, count, 1, 1, (Phase(0, count, (Tap(0, 0),)),), (0, 0), "zeros"))
+    x_axes, g_axes = (inputs[0], inputs[1], inputs[2]), (outputs[0], outputs[1], outputs[2])
+    one = tuple(axis.phases[0].taps[0] for axis in g_axes)
+    return (
+        replace(gather, axes=x_axes),
+        replace(gather, in_channels=gather.out_channels, axes=g_axes, taps_by_phase=((one,),)),
+    )
 
 
 def output_rows(

@@ -1,0 +1,181 @@
+"""The plan of a weight gradient by Winograd's algorithm (kernels/grad_weight_winograd.py)."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract import HEADER_BYTES, fill
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_WINOGRAD_PARAMETERS,
+    WINOGRAD_CHECKED,
+    WINOGRAD_SIDE_PARAMETERS,
+    GradWeightWinogradKernel,
+)
+from convforge.plan.grad_weight_boxes import GradWeightArrays, packed_values, run_parts, step_values, steps_of
+from convforge.plan.grad_weight_scatter import scatter_tables, scatters
+from convforge.plan.grad_weight_winograd_blocks import (
+    Room,
+    gradient_tilings,
+    rounded_layouts,
+    winograd_schedule,
+)
+from convforge.plan.job import Job
+from convforge.plan.request import Array, GradWeightRequest
+from convforge.plan.sizes import aligned
+from convforge.plan.tables import input_tables
+from convforge.problem.gather import gather_of
+from convforge.schedule.winograd import why_no_tiles
+from convforge.target import Target
+
+NAME = "winograd"
+
+_Places = tuple[int, int, int]
+_NONE = np.zeros(1, np.int64)
+
+
+def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a plain convolution, or None."""
+    del target
+    spec = request.spec
+    if request.plain:
+        return "the arrays are such that transforms overflow or drown what is small"
+    element, gather = ELEMENTS[spec.dtype.name], gather_of(spec)
+    if not element.is_float:
+        return f"{element.name} is not a floating-point type"
+    if len(gather.taps_by_phase[0]) < prod(spec.kernel_size):
+        return "taps that never meet the input"
+    if any(step > 1 for step in spec.dilation):
+        return f"dilation {spec.dilation}"
+    reason = why_no_tiles(gather)
+    if reason is None and not gradient_tilings(gather, request.precision):
+        reason = f"no tile of {gather.kernel_taps} taps keeps precision {request.precision!r}"
+    return reason
+
+
+def cost_cycles(request: GradWeightRequest, target: Target) -> float:
+    """Cycles of one core that the gradient should take."""
+    return winograd_schedule(request.spec, request.precision, target)[0]
+
+
+def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightWinogradPlan:
+    """Schedule a request and prepare all that its kernel reads."""
+    return GradWeightWinogradPlan(request, target, threads)
+
+
+class GradWeightWinogradPlan:
+    """How the weight gradient of one plain convolution is computed for arrays of these strides (bytes)."""
+
+    def __init__(self, request: GradWeightRequest, target: Target, threads: int) -> None:
+        self.spec, self.threads = request.spec, threads
+        self._arrays = arrays = GradWeightArrays(request)
+        self.schedule = schedule = winograd_schedule(request.spec, request.precision, target)[1]
+        self._layouts = rounded_layouts(arrays.layout.gather, schedule.tiling)
+        self._array_steps = arrays.x_steps, arrays.g_steps
+        lanes = schedule.lanes
+        x_side, g_side = arrays.sides(lanes, lanes)
+        by_table = [scatters(*side, schedule.box) for side in zip(self._layouts, self._array_steps)]
+        self.kernel = GradWeightWinogradKernel(
+            element=arrays.element,
+            lanes=lanes,
+            rows=schedule.rows,
+            nv=schedule.nv,
+            fused=target.fused,
+            tiling=schedule.tiling,
+            point=schedule.point,
+            x_side=x_side,
+            g_side=g_side,
+            scatters=(by_table[0], by_table[1]),
+        )
+        self._job = Job(self.kernel, target)
+        self._tables: list[Any] = []
+        self._fill()
+
+    def _fill(self) -> None:
+        arrays, schedule, size = self._arrays, self.schedule, self._arrays.element.compute_bytes
+        gather, tiling = arrays.layout.gather, schedule.tiling
+        steps = steps_of(self._layouts[0], schedule.box, schedule.parts)
+        self.parts = steps.parts
+        room = Room(self._layouts, schedule)
+        panels, energies = room.panels, room.tiles * schedule.lanes
+        at = [HEADER_BYTES]
+        for elements in (
+            *panels, *[tiling.points * schedule.point] * 2, tiling.points * room.sums_point, energies,
+            energies, WINOGRAD_CHECKED * schedule.lanes, room.leaving, room.lines,
+        ):  # fmt: skip
+            at.append(aligned(at[-1] + elements * size))
+        x_panel, g_panel, x_values, g_values, sums, x_energy, g_energy, checks, leaving, lines, end = at
+        self.scratch_bytes = end
+        sides = [
+            self._side(i, panels[i], room.rows[i], places)
+            for i, places in enumerate(((x_panel, x_values, x_energy), (g_panel, g_values, g_energy)))
+        ]
+        channel_blocks = -(-gather.in_channels // schedule.channel_block)
+        out_blocks = -(-gather.out_channels // schedule.output_block)
+        self._total = gather.groups * channel_blocks * out_blocks * steps.parts
+        taps = prod(self.spec.kernel_size)
+        values = step_values(self._layouts[0], schedule.box, steps) | {
+            "channels": gather.in_channels,
+            "out_channels": gather.out_channels,
+            "channel_block": schedule.channel_block,
+            "channel_blocks": channel_blocks,
+            "out_block": schedule.output_block,
+            "out_blocks": out_blocks,
+            "x_side": sides[0].ctypes.data,
+            "g_side": sides[1].ctypes.data,
+            "w_out": gather.in_channels * taps,
+            "y_part": gather.groups * gather.out_channels * gather.in_channels * taps,
+            "sums_at": sums,
+            "sums_point": room.sums_point,
+            "sums_tile": room.sums_tile,
+            "sums": tiling.points * room.sums_point,
+            "checks_at": checks,
+            "leaving_at": leaving,
+            "lines_at": lines,
+        }
+        self._parameters = fill(GRAD_WEIGHT_WINOGRAD_PARAMETERS, values)
+        self._keep = sides
+
+    def _side(self, which: int, panel: int, row: int, at: _Places) -> NDArray[np.int64]:
+        """The record of one array: WINOGRAD_SIDE_PARAMETERS. at: bytes of its panel, values and energies."""
+        layout, steps, schedule = self._layouts[which], self._array_steps[which], self.schedule
+        lanes, box = schedule.lanes, schedule.box
+        tables = input_tables(layout, (steps[2], steps[3], steps[4]))
+        by_table = self.kernel.scatters[which]
+        plane = panel - lanes * lanes
+        records, places = scatter_tables(layout, box, panel, lanes) if by_table else (_NONE, _NONE)
+        sizes = (schedule.tiling.sizes, schedule.tiling.taps)[which]
+        heights, widths = (size + axis.reach for size, axis in zip(box[2:], layout.gather.axes[1:]))
+        distances = np.array(
+            [((d * heights + h) * widths + w) * lanes for d, h, w in product(*map(range, sizes))], np.int64
+        )
+        self._tables.append((tables, records, places, distances))
+        values = packed_values(layout, box, lanes, tables, steps) | {
+            "tile_channels": lanes,
+            "plane": plane,
+            "panel": panel,
+            "scatter_table": records.ctypes.data,
+            "place_table": places.ctypes.data,
+            "box_heights": box[2],
+            "distances": distances.ctypes.data,
+            "panel_at": at[0],
+            "values_at": at[1],
+            "energies_at": at[2],
+            "row": row,
+            "tiles": prod(box) // prod(schedule.tiling.taps),
+        }
+        return fill(WINOGRAD_SIDE_PARAMETERS, values)
+
+    def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
+        """Fill grad_weight, which is contiguous; False where another family must, and what it holds is not
+        of use.
+        """
+        return run_parts(
+            self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
+            self._parameters, x, grad_output, grad_weight,
+        )  # fmt: skip
