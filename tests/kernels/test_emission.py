@@ -26,6 +26,7 @@ from convforge.kernels.contract_grad_weight import (
     GradWeightKernel,
     GradWeightOuterKernel,
     GradWeightPointwiseKernel,
+    GradWeightWinogradKernel,
 )
 from convforge.kernels.contract_spectrum import SpectrumKernel
 from convforge.kernels.contract_split import PRODUCTS, SplitKernel, SplitWeightPacker, TileCheckKernel
@@ -128,7 +129,9 @@ def winograd(
 
 def grad_weights(
     target: Target, dtype: str = "float32", rows: int = 4, nv: int = 2
-) -> list[GradWeightOuterKernel | GradWeightPointwiseKernel | GradWeightGroupsKernel]:
+) -> list[
+    GradWeightOuterKernel | GradWeightPointwiseKernel | GradWeightGroupsKernel | GradWeightWinogradKernel
+]:
     """One of each family that packs channels side by side, its tile rows x nv."""
     element = ELEMENTS[dtype]
     lanes = target.vector_bytes // element.compute_bytes
@@ -157,7 +160,27 @@ def grad_weights(
             )
             for scatters in (False, True)
         ),
+        *([winograd_grad_weight(target, dtype, rows, nv)] if element.is_float else []),
     ]
+
+
+def winograd_grad_weight(
+    target: Target, dtype: str = "float32", rows: int = 4, nv: int = 2, side: int = 2
+) -> GradWeightWinogradKernel:
+    """The kernel of F(3x3, side x side)."""
+    element = ELEMENTS[dtype]
+    return GradWeightWinogradKernel(
+        element=element,
+        lanes=target.vector_bytes // element.compute_bytes,
+        rows=rows,
+        nv=nv,
+        fused=target.fused,
+        tiling=Tiling((1, 3, 3), (1, side, side)),
+        point=4104,
+        x_side="unit",
+        g_side="pair",
+        scatters=(True, False),
+    )
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -355,9 +378,22 @@ def test_large_depthwise_tiles_do_not_spill() -> None:
 @pytest.mark.parametrize(("rows", "nv"), [(6, 4), (8, 3), (8, 2), (4, 4)])
 def test_grad_weight_tiles_do_not_spill(rows: int, nv: int) -> None:
     for kernel in grad_weights(X86, "float32", rows, nv):
-        loop = _innermost(assembly(kernel.emit(X86.triple), X86))
+        text = assembly(kernel.emit(X86.triple), X86)
+        loop = _innermost(text[text.index("products:") :] if "products:" in text else text)
         assert len(re.findall("vfmadd", loop)) == rows * nv
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"{kernel.name} spills:\n{loop}"
+
+
+@pytest.mark.parametrize("side", [2, 4, 6])
+@pytest.mark.parametrize(("rows", "nv"), [(6, 2), (5, 2), (4, 2), (3, 3)])
+def test_grad_weight_products_of_winograd_do_not_spill(rows: int, nv: int, side: int) -> None:
+    """With 16 registers too: in one function with the transforms all sums of F(3x3, 4x4) were spilled."""
+    target = TARGETS["avx2"]
+    text = assembly(winograd_grad_weight(target, "float32", rows, nv, side).emit(target.triple), target)
+    products = text[text.index("products:") : text.index("weights:")]
+    loop = _innermost(products)
+    assert len(re.findall("vfmadd", loop)) == rows * nv
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
 def test_a_tile_that_would_spill_is_refused_with_its_reason() -> None:

@@ -24,6 +24,8 @@ from support.convolutions import filled, numpy_dtype, with_layout
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
 
+BY_NAME = {family.NAME: family for family in FAMILIES}
+
 
 def make(
     shape: tuple[int, ...], weight: tuple[int, ...], dtype: str = "float32", **arguments: Any
@@ -52,7 +54,7 @@ def check(
         with_layout(filled(generator, s, dtype), layout) for s in (spec.input_shape, spec.output_shape)
     )
     request = GradWeightRequest(spec, x.strides, gradient.strides, precision)
-    plan = FAMILIES[family].plan(request, target, 2)
+    plan = BY_NAME[family].plan(request, target, 2)
     found = np.full(spec.weight_shape, 77, spec.dtype)
     served = plan(x, gradient, found)
     assert served or family == "winograd"
@@ -74,7 +76,7 @@ def check(
 
 
 @pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "flat"])
+@pytest.mark.parametrize("family", [name for name in BY_NAME if name != "flat"])
 @settings(max_examples=25)
 @given(
     channels=st.sampled_from((1, 2, 3, 4, 7, 8, 9, 33)),
@@ -122,7 +124,7 @@ def test_every_family(
             (batch, channels * groups, *sides), (outputs * groups, channels, *(kernel,) * rank), dtype,
             stride=stride, padding=pads, dilation=dilation, groups=groups, padding_mode=mode,
         )  # fmt: skip
-        assume(FAMILIES[family].why_illegal(request_of(spec, precision), target) is None)
+        assume(BY_NAME[family].why_illegal(request_of(spec, precision), target) is None)
         check(family, spec, target, layout, precision=precision)
 
 
@@ -209,7 +211,7 @@ def test_bits_know_neither_threads_nor_layout(family: str) -> None:
             arrays = with_layout(x, layout), with_layout(gradient, layout)
             request = GradWeightRequest(spec, arrays[0].strides, arrays[1].strides)
             found = np.empty(spec.weight_shape, np.float32)
-            FAMILIES[family].plan(request, Target.host(), threads)(*arrays, found)
+            BY_NAME[family].plan(request, Target.host(), threads)(*arrays, found)
             results.append(found)
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference
-from convforge.plan import winograd
+from convforge.plan import grad_weight_winograd, winograd
 from convforge.problem import ConvSpec, normalize_conv
 from support.convolutions import numpy_dtype
 from support.families import costing
@@ -90,7 +90,8 @@ def test_nothing_outside_the_arrays_is_touched(name: str, transforms: bool, mask
     )
     bias = guarded.array(generator.standard_normal(spec.out_channels).astype(np.float32), at_end=at_end)
     out = guarded.array(np.full(spec.output_shape, np.nan, np.float32), at_end=at_end)
-    with masked(mask), costing(winograd, 0.0 if transforms else float("inf")):
+    cycles = 0.0 if transforms else float("inf")
+    with masked(mask), costing(winograd, cycles), costing(grad_weight_winograd, cycles):
         plan.output(spec, x, weight, bias, out=out)
         check(out, reference.output, spec, x, weight, bias)
         back = guarded.array(np.full(spec.input_shape, np.nan, np.float32), at_end=at_end)

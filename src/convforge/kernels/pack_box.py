@@ -113,7 +113,7 @@ def emit_pack_box(
 
 
 def emit_scatter_box(
-    e: Emitter, v: Vectors, p: Parameters, box: Box, source: Value, channels: Int, to: Value, spare: int
+    e: Emitter, v: Vectors, p: Parameters, box: Box, source: Value, channels: Int, to: Value, spare: Int
 ) -> None:
     """Pack what the outputs of a box read of as many channels as a vector has lanes, as one run an image.
 

@@ -30,33 +30,41 @@ class GradWeight(Protocol):
         ...
 
 
-class _Family(Protocol):
-    """What a module of a family gives."""
+class GradWeightFamily(Protocol):
+    """What a family's file offers."""
 
-    NAME: str
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module's constant
+        """Its name."""
+        ...
 
-    def why_illegal(self, request: GradWeightRequest, target: Target) -> str | None: ...
-    def cost_cycles(self, request: GradWeightRequest, target: Target) -> float: ...
-    def plan(self, request: GradWeightRequest, target: Target, threads: int) -> GradWeight: ...
+    def why_illegal(self, request: GradWeightRequest, target: Target) -> str | None:
+        """The reason why it cannot serve a request on a processor, or None."""
+        ...
+
+    def cost_cycles(self, request: GradWeightRequest, target: Target) -> float:
+        """Cycles of one core that it should take."""
+        ...
+
+    def plan(self, request: GradWeightRequest, target: Target, threads: int) -> GradWeight:
+        """Schedule a legal request."""
+        ...
 
 
-FAMILIES: dict[str, _Family] = {
-    family.NAME: family
-    for family in (
-        grad_weight_plan,
-        grad_weight_groups,
-        grad_weight_pointwise,
-        grad_weight_outer,
-        grad_weight_winograd,
-    )
-}
+FAMILIES: tuple[GradWeightFamily, ...] = (
+    grad_weight_groups,
+    grad_weight_pointwise,
+    grad_weight_winograd,
+    grad_weight_outer,
+    grad_weight_plan,
+)
 
 
 def grad_weight_costs(request: GradWeightRequest, target: Target) -> dict[str, float]:
     """Cycles that each legal family should take for a plain convolution, by its name."""
     return {
-        name: family.cost_cycles(request, target)
-        for name, family in FAMILIES.items()
+        family.NAME: family.cost_cycles(request, target)
+        for family in FAMILIES
         if family.why_illegal(request, target) is None
     }
 
@@ -86,5 +94,6 @@ class _Planned:
 
     def _cheapest(self, request: GradWeightRequest) -> GradWeight:
         costs = grad_weight_costs(request, self._target)
-        name = min(costs, key=lambda family: costs[family])
-        return FAMILIES[name].plan(request, self._target, self._threads)
+        legal = [family for family in FAMILIES if family.NAME in costs]
+        cheapest = min(legal, key=lambda family: costs[family.NAME])
+        return cheapest.plan(request, self._target, self._threads)
