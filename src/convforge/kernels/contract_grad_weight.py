@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Columns, Emitted, Side
+from convforge.kernels.contract_box import PACKED_BOX, SCATTER, STEPS
 from convforge.schedule.winograd import Tiling
 
 GRAD_WEIGHT_PARAMETERS = (
@@ -16,24 +17,12 @@ GRAD_WEIGHT_PARAMETERS = (
     *("slice_rows", "flat", "bands", "band_length", "depth", "height", "width"),
     *("taps", "distances", "w_out", "w_channel", "w_offsets", "g_packed", "g_plane", "mask", "sums"),
 )
-# Boxes of outputs, in order, dealt out to parts.
-_STEPS = (
-    *("batch", "parts", "steps", "part_steps", "images", "depths", "heights", "widths"),
-    *("depth", "height", "width", "depth_boxes", "height_boxes", "width_boxes"),
-)
-# How what a box reads of an array is packed with channels side by side (pack_box.py).
-_PACKED_BOX = (
-    *("x_batch", "x_channel", "x_column", "row_residues", "column_residues", "row_table", "total_rows"),
-    *("slice_rows", "column_table", "reach_d", "reach_h", "reach_w", "in_depths", "in_heights", "in_row"),
-    *("tile_channels", "plane", "panel"),
-)
 _BOXES = (
-    *_STEPS,
-    *_PACKED_BOX,
+    *STEPS,
+    *PACKED_BOX,
     *("g_batch", "g_channel", "g_column", "g_row", "g_slice", "g_panel"),
     *("taps", "w_out", "y_part", "g_packed", "sums"),
 )
-_SCATTER = ("scatter_table", "place_table", "box_heights")
 GRAD_WEIGHT_OUTER_PARAMETERS = (
     *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
     *_BOXES,
@@ -41,26 +30,18 @@ GRAD_WEIGHT_OUTER_PARAMETERS = (
 )
 GRAD_WEIGHT_GROUPS_PARAMETERS = (
     *("groups", "x_group_channel", "g_group_channel", *_BOXES),
-    *(*_SCATTER, "panels"),
+    *(*SCATTER, "panels"),
 )
 # sides: the addresses of two records of what is transformed, x and grad-output. *_at: bytes into scratch.
 # sums_point, sums_tile: elements from the sums of a point, of a tile of grad-output channels, to the next's.
 # sums: elements of all.
 GRAD_WEIGHT_WINOGRAD_PARAMETERS = (
-    *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks", *_STEPS),
+    *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks", *STEPS),
     *("x_side", "g_side", "w_out", "y_part", "sums_at", "sums_point", "sums_tile", "sums"),
-    *("checks_at", "leaving_at", "lines_at"),
-)
-# distances: how far from a tile's first position in a panel each of its inputs lies. row: elements
-# from the values of a tile to the next's. tiles: of a step at most.
-WINOGRAD_SIDE_PARAMETERS = (
-    *(*_PACKED_BOX, *_SCATTER, "distances", "panel_at", "values_at", "energies_at", "row", "tiles"),
+    *("x_energies_at", "g_energies_at", "checks_at", "leaving_at", "lines_at"),
 )
 # Vectors of scratch for what its check adds up.
 WINOGRAD_CHECKED = 2
-# Of a box whose rows lie one behind the other: its first element in an image, how many there are, and the
-# first of their places in a panel.
-SCATTER_FIELDS = ("first", "count", "places")
 # v: the array that is packed as vectors, b: the one that is broadcast from where it lies.
 GRAD_WEIGHT_POINTWISE_PARAMETERS = (
     *("b_channels", "v_channels", "b_block", "b_blocks", "v_block", "v_blocks", "batch", "parts", "steps"),

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
+from convforge.kernels.contract_box import PACKED_BOX, SCATTER
 from convforge.schedule.winograd import Tiling
 
 # Vectors of a block that transforms keep in registers.
@@ -35,6 +36,12 @@ WINOGRAD_PARAMETERS = (
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "width", "out_rows", "out_row_table"),
     *PACKING,
     *("lowest", "in_width", "spacing", "reach", "weights_step"),
+)
+# Of an array that is transformed with vectors along channels (winograd_box.py). distances: how far from a
+# tile's first position in a panel each of its inputs lies. row: elements from the values of a tile to the
+# next's. tiles: of a box at most. *_at: bytes into scratch.
+WINOGRAD_SIDE_PARAMETERS = (
+    *(*PACKED_BOX, *SCATTER, "distances", "panel_at", "values_at", "lines_at", "row", "tiles"),
 )
 # offsets: the element offset of each tap in the weight array. lines: where one channel's taps lie in scratch.
 # tile_step: elements from the packed weights of a tile of output channels to the next one's.

@@ -28,35 +28,32 @@ output channels on their way out, lines of transforms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
-from functools import partial, reduce
+from collections.abc import Sequence
+from dataclasses import astuple
+from functools import partial
 from math import prod
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.combine import emit_product, emit_transposed_product
-from convforge.kernels.contract import Side
+from convforge.kernels.combine import emit_transposed_product
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_WINOGRAD_PARAMETERS,
     WINOGRAD_CHECKED,
-    WINOGRAD_SIDE_PARAMETERS,
     GradWeightWinogradKernel,
 )
-from convforge.kernels.contract_winograd import IN_REGISTERS
+from convforge.kernels.contract_winograd import WINOGRAD_SIDE_PARAMETERS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.interleave import emit_turn
-from convforge.kernels.pack_box import Box, box_of, emit_pack_box, emit_scatter_box
+from convforge.kernels.pack_box import Box, box_of
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
-from convforge.schedule.winograd import Matrix, transforms
+from convforge.kernels.winograd_box import Inputs, WinogradBox
+from convforge.schedule.winograd import transforms
 
 # The squared norm of what tiles bring to the products may be this many times that of the result, and as many
 # times as a tile has more inputs than taps, which is what it is for normal data (1.8 for F(3x3, 2x2)). Then
 # the error is 6 times theirs.
 UNEVEN = 32.0
-Fold = Callable[[Value, Value], Value]
-
 # Squared norms beyond which, or below which, squares and products might have left the range.
 _RANGE = {4: 2.0**100, 8: 2.0**800}
 # What is checked, vectors of scratch: the sum over tiles of the products of both energies, and the largest
@@ -94,9 +91,9 @@ def emit_grad_weight_winograd(kernel: GradWeightWinogradKernel, module: Module) 
             own = [block, count, e.select(fresh, 1, 0), *astuple(box)]
             inner, (source, channels_here, is_fresh, *bounds) = task.part(f"values{which}", own)
             first = inner.e.differ(is_fresh, 0)
-            _emit_values(inner, inner.sides[which], Box(*bounds), source, channels_here, first)
+            _emit_values(inner, which, Box(*bounds), source, channels_here, first)
             inner.e.done()
-        tiles = _tiles(task, box)
+        tiles = task.sides[0].tiles(box)
         _emit_energy(task, tiles)
         inner, given = task.part("products", [tiles, channels, outs])
         _emit_products(inner, *given)
@@ -118,11 +115,23 @@ class _Task:
         matrices = [transforms(r, m) for r, m in zip(kernel.tiling.outputs, kernel.tiling.taps)]
         x_matrices, g_matrices = [t.data for t in matrices], [t.weight for t in matrices]
         records = p.pointer("x_side"), p.pointer("g_side")
-        x_side, g_side = (Parameters(e, at, WINOGRAD_SIDE_PARAMETERS) for at in records)
-        self.sides = (
-            _Side(e, x_side, scratch, kernel.x_side, kernel.scatters[0], x_matrices, checked=False),
-            _Side(e, g_side, scratch, kernel.g_side, kernel.scatters[1], g_matrices, checked=True),
+        x_side, g_side = (
+            WinogradBox(
+                e=e,
+                v=self.v,
+                p=Parameters(e, at, WINOGRAD_SIDE_PARAMETERS),
+                scratch=scratch,
+                steps=kernel.tiling.taps,
+                matrices=matrix,
+                point=kernel.point,
+                side=side,
+                scatters=by_table,
+            )
+            for at, matrix, side, by_table in zip(
+                records, (x_matrices, g_matrices), (kernel.x_side, kernel.g_side), kernel.scatters
+            )
         )
+        self.sides = x_side, g_side
         self.out_matrices = [t.output for t in matrices]
         self.taps = prod(kernel.tiling.outputs)
 
@@ -139,51 +148,15 @@ class _Task:
         """What is checked at the end."""
         return self.e.at(self.scratch, "i8", self.p.checks_at)
 
+    def energies(self, which: int) -> Value:
+        """The sums of squares of each tile of the input or of grad-output, a vector each."""
+        at = self.p.g_energies_at if which else self.p.x_energies_at
+        return self.e.at(self.scratch, "i8", at)
+
     @property
     def sums(self) -> Value:
         """M."""
         return self.e.at(self.scratch, "i8", self.p.sums_at)
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One of the two arrays that are transformed: how it is packed, by which matrices, where its values lie.
-
-    checked: whether its largest magnitude is kept.
-    """
-
-    e: Emitter
-    p: Parameters
-    scratch: Value
-    side: Side
-    scatters: bool
-    matrices: list[Matrix]
-    checked: bool
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """Elements that a tile reads along each axis."""
-        d, h, w = (len(matrix[0]) for matrix in self.matrices)
-        return d, h, w
-
-    @property
-    def values(self) -> Value:
-        """V or U."""
-        return self.e.at(self.scratch, "i8", self.p.values_at)
-
-    @property
-    def energies(self) -> Value:
-        """The sums of squares of each tile, a vector each."""
-        return self.e.at(self.scratch, "i8", self.p.energies_at)
-
-
-def _tile_counts(task: _Task, box: Box) -> list[Int]:
-    sizes = zip((box.depths, box.heights, box.widths), task.kernel.tiling.taps)
-    return [task.e.div(size, m) for size, m in sizes]
-
-
-def _tiles(task: _Task, box: Box) -> Int:
-    return task.e.mul(box.images, *_tile_counts(task, box))
 
 
 def _emit_clear(task: _Task, channels: Int, outs: Int) -> None:
@@ -204,104 +177,31 @@ def _emit_clear(task: _Task, channels: Int, outs: Int) -> None:
             v.store(v.zero(), e.at(side.values, kernel.element.compute, at))
 
 
-def _emit_values(task: _Task, side: _Side, box: Box, source: Value, channels: Int, fresh: Value) -> None:
-    """V or U of a box: pack and transform a vector of channels at a time."""
-    e, v, p, compute, lanes = task.e, task.v, side.p, task.kernel.element.compute, task.kernel.lanes
-    panel = e.at(task.scratch, "i8", p.panel_at)
-    if side.scatters:
-        with e.loop(0, e.select(fresh, p.panel, 0), step=lanes, name="zero") as i:
-            v.store(v.zero(), panel, i.index)
-    with e.loop(0, _tiles(task, box), name="clear_energy") as t:
-        v.store(v.zero(), side.energies, e.mul(t.index, lanes))
-    with e.loop(0, channels, step=lanes, name="vector") as first:
-        here = e.at(source, task.kernel.element.storage, e.mul(first.index, p.x_channel))
-        count = e.minimum(e.sub(channels, first.index), lanes)
-        if side.scatters:
-            # Behind the panel's last element there is room for vectors, whichever image writes there.
-            emit_scatter_box(e, v, p, box, here, count, panel, e.sub(p.panel, lanes * lanes))
-        else:
-            emit_pack_box(e, v, side.side, lanes, p, box, here, count, panel)
-        _emit_transforms(task, side, box, panel, e.at(side.values, compute, first.index))
+def _emit_values(task: _Task, which: int, box: Box, source: Value, channels: Int, fresh: Value) -> None:
+    """V (0) or U (1) of a box; the sum of squares of each tile; the largest magnitude of grad-output."""
+    e, v, lanes = task.e, task.v, task.kernel.lanes
+    side, energies = task.sides[which], task.energies(which)
 
+    def on_tile(inputs: Inputs, t: Int) -> None:
+        at = e.mul(t, lanes)
+        squares = inputs.fold(
+            v.load(energies, at), v.zero(), lambda total, x: v.multiply_add(x, x, total), v.add
+        )
+        v.store(squares, energies, at)
+        if which:
+            before = v.load_bits(task.checks, _LARGEST * lanes)
+            found = inputs.fold(before, before, lambda most, x: v.larger(most, v.magnitude(x)), v.larger)
+            v.store_bits(found, task.checks, _LARGEST * lanes)
 
-def _emit_transforms(task: _Task, side: _Side, box: Box, panel: Value, values: Value) -> None:
-    """Transform all tiles of a vector of channels."""
-    e, p, compute, lanes = task.e, side.p, task.kernel.element.compute, task.kernel.lanes
-    md, mh, mw = task.kernel.tiling.taps
-    depths, heights, widths = _tile_counts(task, box)
-    with (
-        e.loop(0, box.images, name="image") as n,
-        e.loop(0, depths, name="tile_slice") as d,
-        e.loop(0, heights, name="tile_row") as h,
-    ):
-        slice_at = e.add(e.mul(n.index, p.in_depths), e.mul(d.index, md))
-        row_at = e.mul(e.add(e.mul(slice_at, p.in_heights), e.mul(h.index, mh)), p.in_row)
-        row = e.mul(e.add(e.mul(e.add(e.mul(n.index, depths), d.index), heights), h.index), widths)
-        origin, to = e.at(panel, compute, row_at), e.at(values, compute, e.mul(row, p.row))
-        energies = e.at(side.energies, compute, e.mul(row, lanes))
-        if task.kernel.tiling.points <= IN_REGISTERS:
-            # What differs between a tile's inputs are constants, but for the rows: 64x64 blocks 12 % faster.
-            rows = [
-                e.at(origin, compute, e.mul(e.add(e.mul(p.in_heights, kd), kh), p.in_row))
-                for kd in range(side.sizes[0])
-                for kh in range(side.sizes[1])
-            ]
-        else:
-            rows = [origin]
-        with e.loop(0, widths, name="tile") as w:
-            here = [e.at(line, compute, e.mul(w.index, mw * lanes)) for line in rows]
-            place = e.settled(to, compute, e.mul(w.index, p.row))
-            _emit_transform(task, side, here, place, e.at(energies, compute, e.mul(w.index, lanes)))
-
-
-def _emit_transform(task: _Task, side: _Side, rows: list[Value], to: Value, energy: Value) -> None:
-    """The points of one tile, and its sum of squares so far. rows: of all that it reads, or the first one."""
-    e, v, p, sizes = task.e, task.v, side.p, side.sizes
-    distances, inputs = p.pointer("distances"), prod(sizes)
-
-    def load(place: Int) -> Value:
-        if isinstance(place, int) and len(rows) > 1:
-            return v.load(rows[place // sizes[2]], place % sizes[2] * v.lanes)
-        return v.load(rows[0], e.load("i64", distances, place))
-
-    def store(places: list[Int], values: list[Value]) -> None:
-        for place, value in zip(places, values):
-            v.store(value, to, e.mul(task.kernel.point, place))
-
-    held = [load(i) for i in range(inputs if task.kernel.tiling.points <= IN_REGISTERS else 0)]
-
-    def read(place: Int) -> Value:
-        return held[place] if held and isinstance(place, int) else load(place)
-
-    def over(start: Value, zero: Value, fold: Fold, join: Fold) -> Value:
-        """All inputs folded, in as many chains as a row has: one chain takes longer than all the rest."""
-        chains = [start, *[zero] * (sizes[2] - 1)]
-        if held:
-            return reduce(join, [reduce(fold, held[k :: sizes[2]], chain) for k, chain in enumerate(chains)])
-        with e.loop(0, inputs, step=sizes[2], carried=chains, name="fold") as i:
-            i.next = [fold(chain, load(e.add(i.index, k))) for k, chain in enumerate(i.carried)]
-        return reduce(join, i.results)
-
-    squares = over(v.load(energy), v.zero(), lambda total, x: v.multiply_add(x, x, total), v.add)
-    v.store(squares, energy)
-    if side.checked:
-        at = _LARGEST * v.lanes
-        before = v.load_bits(task.checks, at)
-        found = over(before, before, lambda most, x: v.larger(most, v.magnitude(x)), v.larger)
-        v.store_bits(found, task.checks, at)
-    passes = [
-        Pass(axis, len(side.matrices[axis]), partial(emit_product, v, side.matrices[axis]))
-        for axis in (2, 1, 0)
-        if len(side.matrices[axis]) > 1
-    ]
-    lines = e.at(task.scratch, "i8", task.p.lines_at)
-    emit_separable(e, v, sizes, passes, read=read, write=store, scratch=lines)
+    with e.loop(0, side.tiles(box), name="clear_energy") as t:
+        v.store(v.zero(), energies, e.mul(t.index, lanes))
+    side.emit(box, source, channels, fresh, on_tile=on_tile)
 
 
 def _emit_energy(task: _Task, tiles: Int) -> None:
     """Add up, over the tiles of a box, the product of what both arrays have in a tile: sums of squares."""
     e, v, lanes = task.e, task.v, task.kernel.lanes
-    x, gradient = (side.energies for side in task.sides)
+    x, gradient = task.energies(0), task.energies(1)
     with e.loop(0, tiles, carried=[v.load(task.checks, _ENERGY * lanes)], name="energy") as t:
         at = e.mul(t.index, lanes)
         squares = v.broadcast(v.sum(v.load(gradient, at)))

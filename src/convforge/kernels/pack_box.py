@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, Side
-from convforge.kernels.contract_grad_weight import SCATTER_FIELDS
+from convforge.kernels.contract_box import SCATTER_FIELDS
 from convforge.kernels.interleave import Run, emit_run, emit_scatter
 from convforge.kernels.parameters import Parameters
 

@@ -14,9 +14,9 @@ from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_WINOGRAD_PARAMETERS,
     WINOGRAD_CHECKED,
-    WINOGRAD_SIDE_PARAMETERS,
     GradWeightWinogradKernel,
 )
+from convforge.kernels.contract_winograd import WINOGRAD_SIDE_PARAMETERS
 from convforge.plan.grad_weight_boxes import GradWeightArrays, packed_values, run_parts, step_values, steps_of
 from convforge.plan.grad_weight_scatter import scatter_tables, scatters
 from convforge.plan.grad_weight_winograd_blocks import (
@@ -113,7 +113,7 @@ class GradWeightWinogradPlan:
         self.scratch_bytes = end
         sides = [
             self._side(i, panels[i], room.rows[i], places)
-            for i, places in enumerate(((x_panel, x_values, x_energy), (g_panel, g_values, g_energy)))
+            for i, places in enumerate(((x_panel, x_values, lines), (g_panel, g_values, lines)))
         ]
         channel_blocks = -(-gather.in_channels // schedule.channel_block)
         out_blocks = -(-gather.out_channels // schedule.output_block)
@@ -134,6 +134,8 @@ class GradWeightWinogradPlan:
             "sums_point": room.sums_point,
             "sums_tile": room.sums_tile,
             "sums": tiling.points * room.sums_point,
+            "x_energies_at": x_energy,
+            "g_energies_at": g_energy,
             "checks_at": checks,
             "leaving_at": leaving,
             "lines_at": lines,
@@ -142,7 +144,7 @@ class GradWeightWinogradPlan:
         self._keep = sides
 
     def _side(self, which: int, panel: int, row: int, at: _Places) -> NDArray[np.int64]:
-        """The record of one array: WINOGRAD_SIDE_PARAMETERS. at: bytes of its panel, values and energies."""
+        """The record of one array: WINOGRAD_SIDE_PARAMETERS. at: bytes of its panel, values and lines."""
         layout, steps, schedule = self._layouts[which], self._array_steps[which], self.schedule
         lanes, box = schedule.lanes, schedule.box
         tables = input_tables(layout, (steps[2], steps[3], steps[4]))
@@ -165,7 +167,7 @@ class GradWeightWinogradPlan:
             "distances": distances.ctypes.data,
             "panel_at": at[0],
             "values_at": at[1],
-            "energies_at": at[2],
+            "lines_at": at[2],
             "row": row,
             "tiles": prod(box) // prod(schedule.tiling.taps),
         }

@@ -1,0 +1,187 @@
+"""Winograd's values with vectors along channels: a box of an array, packed and transformed.
+
+    V[point][t][c] = B^T d B       d: what tile t reads of channel c
+
+One vector of channels at a time is packed with its channels side by side (pack_box.py), and transformed from
+the first-level cache. A lane is a channel, so transforms shuffle nothing, and narrow maps waste no lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from math import prod
+
+from convforge.ir.emitter import Emitter, Int, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.combine import emit_product
+from convforge.kernels.contract import Side
+from convforge.kernels.contract_winograd import IN_REGISTERS
+from convforge.kernels.pack_box import Box, emit_pack_box, emit_scatter_box
+from convforge.kernels.parameters import Parameters
+from convforge.kernels.separable import Pass, emit_separable
+from convforge.schedule.winograd import Matrix
+
+Fold = Callable[[Value, Value], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one tile reads of a vector of channels; `held` in registers, or to be loaded one by one."""
+
+    e: Emitter
+    sizes: tuple[int, int, int]
+    held: Sequence[Value]
+    load: Callable[[Int], Value]
+
+    def read(self, place: Int) -> Value:
+        """One of them."""
+        return self.held[place] if self.held and isinstance(place, int) else self.load(place)
+
+    def fold(self, start: Value, zero: Value, fold: Fold, join: Fold) -> Value:
+        """All folded, in as many chains as a row has: one chain takes longer than all the rest."""
+        width = self.sizes[2]
+        chains = [start, *[zero] * (width - 1)]
+        if self.held:
+            folded = [reduce(fold, self.held[k::width], chain) for k, chain in enumerate(chains)]
+            return reduce(join, folded)
+        with self.e.loop(0, prod(self.sizes), step=width, carried=chains, name="fold") as i:
+            i.next = [fold(chain, self.load(self.e.add(i.index, k))) for k, chain in enumerate(i.carried)]
+        return reduce(join, i.results)
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradBox:
+    """How an array is packed, by which matrices it is transformed, and where its values lie.
+
+    p: WINOGRAD_SIDE_PARAMETERS. steps: from a tile to the next along each axis. point: elements from the
+    values of a point to the next's. side, scatters: how it is packed.
+    """
+
+    e: Emitter
+    v: Vectors
+    p: Parameters
+    scratch: Value
+    steps: tuple[int, int, int]
+    matrices: Sequence[Matrix]
+    point: int
+    side: Side
+    scatters: bool
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Elements that a tile reads along each axis."""
+        d, h, w = (len(matrix[0]) for matrix in self.matrices)
+        return d, h, w
+
+    @property
+    def points(self) -> int:
+        """Values of a tile."""
+        return prod(map(len, self.matrices))
+
+    @property
+    def values(self) -> Value:
+        """V."""
+        return self.e.at(self.scratch, "i8", self.p.values_at)
+
+    def tile_counts(self, box: Box) -> tuple[Int, Int, Int]:
+        """Tiles of a box along each axis."""
+        d, h, w = (self.e.div(n, m) for n, m in zip((box.depths, box.heights, box.widths), self.steps))
+        return d, h, w
+
+    def tiles(self, box: Box) -> Int:
+        """Tiles of a box."""
+        return self.e.mul(box.images, *self.tile_counts(box))
+
+    def emit(
+        self,
+        box: Box,
+        source: Value,
+        channels: Int,
+        fresh: Value,
+        *,
+        on_panel: Callable[[Value], None] | None = None,
+        on_tile: Callable[[Inputs, Int], None] | None = None,
+    ) -> None:
+        """V of a box of `channels` channels from `source` on.
+
+        fresh: whether the box has its padding elsewhere than the one before. on_panel: is shown each vector
+        of channels, packed; on_tile: what each tile reads of it, and the tile's number.
+        """
+        e, v, p, lanes = self.e, self.v, self.p, self.v.lanes
+        compute = v.element.compute
+        panel = e.at(self.scratch, "i8", p.panel_at)
+        if self.scatters:
+            with e.loop(0, e.select(fresh, p.panel, 0), step=lanes, name="zero") as i:
+                v.store(v.zero(), panel, i.index)
+        with e.loop(0, channels, step=lanes, name="vector") as first:
+            here = e.at(source, v.element.storage, e.mul(first.index, p.x_channel))
+            count = e.minimum(e.sub(channels, first.index), lanes)
+            if self.scatters:
+                # Behind the panel's last element there is room for vectors, whichever image writes there.
+                emit_scatter_box(e, v, p, box, here, count, panel, e.sub(p.panel, lanes * lanes))
+            else:
+                emit_pack_box(e, v, self.side, lanes, p, box, here, count, panel)
+            if on_panel is not None:
+                on_panel(panel)
+            self._emit_transforms(box, panel, e.at(self.values, compute, first.index), on_tile)
+
+    def emit_over_tiles(self, box: Box, panel: Value, visit: Callable[[Inputs, Int], None]) -> None:
+        """Show what each tile of the box reads of a panel, and the tile's number."""
+        e, p, lanes = self.e, self.p, self.v.lanes
+        compute = self.v.element.compute
+        md, mh, mw = self.steps
+        depths, heights, widths = self.tile_counts(box)
+        with (
+            e.loop(0, box.images, name="image") as n,
+            e.loop(0, depths, name="tile_slice") as d,
+            e.loop(0, heights, name="tile_row") as h,
+        ):
+            slice_at = e.add(e.mul(n.index, p.in_depths), e.mul(d.index, md))
+            row_at = e.mul(e.add(e.mul(slice_at, p.in_heights), e.mul(h.index, mh)), p.in_row)
+            row = e.mul(e.add(e.mul(e.add(e.mul(n.index, depths), d.index), heights), h.index), widths)
+            origin, rows = e.at(panel, compute, row_at), list[Value]()
+            if self.points <= IN_REGISTERS:
+                # What differs between a tile's inputs are constants, but for the rows: 12 % of a layer.
+                rows = [
+                    e.at(origin, compute, e.mul(e.add(e.mul(p.in_heights, kd), kh), p.in_row))
+                    for kd in range(self.sizes[0])
+                    for kh in range(self.sizes[1])
+                ]
+            with e.loop(0, widths, name="tile") as w:
+                along = e.mul(w.index, mw * lanes)
+                here = [e.at(line, compute, along) for line in rows]
+                visit(self._inputs(e.settled(origin, compute, along), here), e.add(row, w.index))
+
+    def _inputs(self, origin: Value, rows: Sequence[Value]) -> Inputs:
+        e, v, sizes = self.e, self.v, self.sizes
+        if not rows:
+            distances = self.p.pointer("distances")
+            return Inputs(e, sizes, (), lambda place: v.load(origin, e.load("i64", distances, place)))
+        held = [v.load(row, k * v.lanes) for row in rows for k in range(sizes[2])]
+        return Inputs(e, sizes, held, held.__getitem__)
+
+    def _emit_transforms(
+        self, box: Box, panel: Value, values: Value, on_tile: Callable[[Inputs, Int], None] | None
+    ) -> None:
+        e, v, p = self.e, self.v, self.p
+        passes = [
+            Pass(axis, len(self.matrices[axis]), partial(emit_product, v, self.matrices[axis]))
+            for axis in (2, 1, 0)
+            if len(self.matrices[axis]) > 1
+        ]
+        lines = e.at(self.scratch, "i8", p.lines_at)
+
+        def transform(inputs: Inputs, t: Int) -> None:
+            to = e.settled(values, v.element.compute, e.mul(t, p.row))
+
+            def store(places: list[Int], data: list[Value]) -> None:
+                for place, value in zip(places, data):
+                    v.store(value, to, e.mul(self.point, place))
+
+            if on_tile is not None:
+                on_tile(inputs, t)
+            emit_separable(e, v, self.sizes, passes, read=inputs.read, write=store, scratch=lines)
+
+        self.emit_over_tiles(box, panel, transform)
