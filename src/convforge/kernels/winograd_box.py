@@ -156,11 +156,13 @@ class WinogradBox:
 
     def _inputs(self, origin: Value, rows: Sequence[Value]) -> Inputs:
         e, v, sizes = self.e, self.v, self.sizes
-        if not rows:
-            distances = self.p.pointer("distances")
-            return Inputs(e, sizes, (), lambda place: v.load(origin, e.load("i64", distances, place)))
+        distances = self.p.pointer("distances")
+
+        def load(place: Int) -> Value:
+            return v.load(origin, e.load("i64", distances, place))
+
         held = [v.load(row, k * v.lanes) for row in rows for k in range(sizes[2])]
-        return Inputs(e, sizes, held, held.__getitem__)
+        return Inputs(e, sizes, held, load)
 
     def _emit_transforms(
         self, box: Box, panel: Value, values: Value, on_tile: Callable[[Inputs, Int], None] | None
