@@ -139,6 +139,15 @@ class Vectors(Lanes):
         """The larger of unsigned integers, lane by lane."""
         return self.e.b.select(self.e.b.icmp_unsigned(">", a, b), a, b)
 
+    def largest(self, bits: Value) -> Value:
+        """The largest of all lanes of unsigned integers, in every lane."""
+        width = self.lanes
+        while width > 1:
+            width //= 2
+            turned = [(lane + width) % self.lanes for lane in range(self.lanes)]
+            bits = self.larger(bits, self.shuffle(bits, bits, turned))
+        return bits
+
     def as_float(self, bits: Value) -> Value:
         """Integers as wide as the compute type, read as floats."""
         return self.e.b.bitcast(bits, self.type)
@@ -271,12 +280,12 @@ class Vectors(Lanes):
         function = self.e.module.declare(name, VOID, arguments)
         self.e.b.call(function, [value, self.e.at(pointer, kind, offset), I32(width), mask])
 
-    def store_computed(self, value: Value, pointer: Value, offset: Int, mask: Value) -> None:
-        """Store the compute type where the mask is set. Unset lanes touch no memory."""
-        kind, width = self.element.compute, self.element.compute_bytes
-        name = f"llvm.masked.store.v{self.lanes}{kind}.p0"
-        function = self.e.module.declare(name, VOID, [self.type, POINTER, I32, self._mask_type()])
-        self.e.b.call(function, [value, self.e.at(pointer, kind, offset), I32(width), mask])
+    def store_computed(self, value: Value, pointer: Value, offset: Int, mask: Value | None = None) -> None:
+        """Store the compute type where the mask is set; no mask: all lanes. Unset lanes touch no memory."""
+        if mask is None:
+            self.store(value, pointer, offset)
+        else:
+            self.store_masked(value, pointer, offset, mask)
 
     # Conversion; works on scalars and vectors alike.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
-from convforge.kernels.contract_box import PACKED_BOX, SCATTER
+from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, Side, WayOut
+from convforge.kernels.contract_box import BOX, PACKED_BOX, SCATTER
 from convforge.schedule.winograd import Tiling
 
 # Vectors of a block that transforms keep in registers.
@@ -42,6 +42,15 @@ WINOGRAD_PARAMETERS = (
 # next's. tiles: of a box at most. *_at: bytes into scratch.
 WINOGRAD_SIDE_PARAMETERS = (
     *(*PACKED_BOX, *SCATTER, "distances", "panel_at", "values_at", "lines_at", "row", "tiles"),
+)
+# Boxes of outputs, of tasks of task_tiles tiles of output channels, out_group of them summed together. y_*:
+# strides of the output; joined: whether its rows lie one behind the other and a box has whole ones.
+# sums_point, sums_tile: elements from the sums of a point, of a tile of channels, to the next's.
+WINOGRAD_CHANNELS_PARAMETERS = (
+    *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "out_group", "boxes"),
+    *("channel_block", "weights_step", *BOX, "x_side", "out_depth", "out_height", "out_width"),
+    *("y_batch", "y_channel", "y_slice", "y_row", "y_column", "joined", "sums_point", "sums_tile"),
+    *("magnitudes_at", "windows_at", "sums_at", "leaving_at", "lines_at"),
 )
 # offsets: the element offset of each tap in the weight array. lines: where one channel's taps lie in scratch.
 # tile_step: elements from the packed weights of a tile of output channels to the next one's.
@@ -97,3 +106,37 @@ class WinogradWeightPacker(Emitted):
     def name(self) -> str:
         """A short name."""
         return f"winograd weights {self.mr} {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradChannelsKernel(Emitted):
+    """What the machine code of Winograd's algorithm with vectors along channels depends on.
+
+    rows: tiles of a register tile, nv: its vectors of output channels. point: elements from the values of a
+    point to the next's. side, scatters: how the input is packed. way: whether columns or channels of the
+    output lie side by side.
+    """
+
+    file: ClassVar[str] = "winograd_channels"
+    element: Element
+    lanes: int
+    rows: int
+    nv: int
+    fused: bool
+    tiling: Tiling
+    point: int
+    side: Side
+    scatters: bool
+    way: Literal["unit", "channels"]
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def mr(self) -> int:
+        """Output channels of a tile."""
+        return self.nv * self.lanes
+
+    @property
+    def name(self) -> str:
+        """A short name: winograd F(2x2, 3x3) along channels 6x2 float32."""
+        return f"winograd {self.tiling.name} along channels {self.rows}x{self.nv} {self.element.name}"

@@ -177,7 +177,7 @@ class _Outer:
             source = e.at(block.sums, self.compute, e.add(e.mul(tile, p.sums_tile), e.mul(j, self.lanes)))
             first = e.mul(vector.index, self.lanes)
             to = e.at(target, self.compute, e.mul(first, p.w_out))
-            emit_turn(e, v, source, pairs, self.mr, to, p.w_out, e.sub(block.outs, first))
+            emit_turn(e, v, source, pairs, self.mr, to, p.w_out, e.sub(block.outs, first), v.store_computed)
 
 
 def _within(e: Emitter, first: Int, stop: Int, start: Int, size: Int) -> tuple[Int, Int]:

@@ -168,7 +168,9 @@ class _Pointwise:
         with e.loop(0, outs, step=self.lanes, name="w_vector") as first:
             source = self._held(e, p, sums, first.index)
             to = e.at(target, self.compute, e.mul(first.index, p.w_out))
-            emit_turn(e, v, source, channels, self.mr, to, p.w_out, e.sub(outs, first.index))
+            emit_turn(
+                e, v, source, channels, self.mr, to, p.w_out, e.sub(outs, first.index), v.store_computed
+            )
 
     def _emit_write_rows(
         self, e: Emitter, v: Vectors, p: Parameters, sums: Value, channels: Int, outs: Int, target: Value

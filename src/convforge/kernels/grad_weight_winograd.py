@@ -195,7 +195,7 @@ def _emit_values(task: _Task, which: int, box: Box, source: Value, channels: Int
 
     with e.loop(0, side.tiles(box), name="clear_energy") as t:
         v.store(v.zero(), energies, e.mul(t.index, lanes))
-    side.emit(box, source, channels, fresh, on_tile=on_tile)
+    side.emit(box, source, channels, fresh=fresh, on_tile=on_tile)
 
 
 def _emit_energy(task: _Task, tiles: Int) -> None:
@@ -265,7 +265,7 @@ def _emit_weights(task: _Task, channels: Int, outs: Int, target: Value) -> Value
             i.next = [v.multiply_add(value, value, i.carried[0])]
         first.next = i.results
         to = e.at(target, compute, e.mul(first.index, p.w_out))
-        emit_turn(e, v, leaving, pairs, lanes, to, p.w_out, e.sub(outs, first.index))
+        emit_turn(e, v, leaving, pairs, lanes, to, p.w_out, e.sub(outs, first.index), v.store_computed)
     return first.results[0]
 
 

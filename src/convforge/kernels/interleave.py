@@ -12,6 +12,7 @@ Contract: there is room for `ways` vectors behind what is written; input is read
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from convforge.ir.emitter import TYPES, Emitter, Int, Value
@@ -63,6 +64,9 @@ def _rounds(v: Vectors, streams: list[Value], low: list[int], high: list[int]) -
     return runs[0]
 
 
+Store = Callable[[Value, Value, Int, Value | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Columns of one row of a tile of channels.
@@ -112,17 +116,26 @@ def emit_turn(
     to: Value,
     pitch: Int,
     columns: Int,
+    store: Store,
 ) -> None:
     """to[column * pitch + row] = source[row * step + column], for as many columns as a vector has lanes.
 
     A square at a time; what `source` has beyond the rows of the last square is read, but not written.
+    store(value, pointer, offset, mask): v.store_stored or v.store_computed, the type of `to`. Whole squares
+    are stored without a mask, which takes AMD's processors 20 cycles or more with AVX2.
     """
+    kind = v.element.storage if store == v.store_stored else v.element.compute
     with e.loop(0, rows, step=v.lanes, name="turn") as row:
         vectors = [v.load(source, e.mul(e.add(row.index, i), step)) for i in range(v.lanes)]
-        mask = v.first(e.sub(rows, row.index))
-        for i, value in enumerate(interleave(v, vectors)):
-            with e.when(e.less(i, columns)):
-                v.store_computed(value, to, e.add(e.mul(pitch, i), row.index), mask)
+        square, left = interleave(v, vectors), e.sub(rows, row.index)
+        at = e.at(to, kind, row.index)
+        with e.b.if_else(e.no_less(left, v.lanes)) as (whole, partly):
+            for branch, is_whole in ((whole, True), (partly, False)):
+                with branch:
+                    mask = None if is_whole else v.first(left)
+                    for i, value in enumerate(square):
+                        with e.when(e.less(i, columns)):
+                            store(value, at, e.mul(pitch, i), mask)
 
 
 def _emit_columns(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run: Run, to: Value) -> None:

@@ -99,21 +99,23 @@ class WinogradBox:
         box: Box,
         source: Value,
         channels: Int,
-        fresh: Value,
         *,
+        fresh: Value | None = None,
         on_panel: Callable[[Value], None] | None = None,
         on_tile: Callable[[Inputs, Int], None] | None = None,
     ) -> None:
         """V of a box of `channels` channels from `source` on.
 
-        fresh: whether the box has its padding elsewhere than the one before. on_panel: is shown each vector
-        of channels, packed; on_tile: what each tile reads of it, and the tile's number.
+        fresh: whether the box has its padding elsewhere than the one before; None: it has. on_panel: is shown
+        each vector of channels, packed; on_tile: what each tile reads of it, and the tile's number.
         """
         e, v, p, lanes = self.e, self.v, self.p, self.v.lanes
         compute = v.element.compute
         panel = e.at(self.scratch, "i8", p.panel_at)
         if self.scatters:
-            with e.loop(0, e.select(fresh, p.panel, 0), step=lanes, name="zero") as i:
+            with e.loop(
+                0, p.panel if fresh is None else e.select(fresh, p.panel, 0), step=lanes, name="zero"
+            ) as i:
                 v.store(v.zero(), panel, i.index)
         with e.loop(0, channels, step=lanes, name="vector") as first:
             here = e.at(source, v.element.storage, e.mul(first.index, p.x_channel))

@@ -11,7 +11,8 @@ from functools import lru_cache
 from math import prod
 
 from convforge.ir.element import Element
-from convforge.plan.grad_weight_boxes import block_counts, box_of_outputs, deal
+from convforge.plan.boxes import block_counts, box_of_outputs
+from convforge.plan.grad_weight_boxes import deal
 from convforge.plan.tap_runs import tap_runs
 from convforge.schedule import GradWeightOuterSchedule, Layout, why_tile_illegal
 from convforge.target import Target

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import FLAG_BYTES, Side
+from convforge.plan.boxes import Sizes, box_counts, packed_values, place_values, side_of
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import element_steps
@@ -28,8 +29,6 @@ _TASKS, JUDGED_THREADS = 16, 8
 # Cycles for each weight of each part: its memory is new, and one thread adds it up while others wait.
 _PART_CYCLES = 3.0
 _COMPUTE = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
-
-Sizes = tuple[int, int, int, int]
 
 
 def flattened(spec: ConvSpec) -> ConvSpec:
@@ -78,8 +77,8 @@ class GradWeightArrays:
         width = self.layout.gather.axes[2]
         x, g = self.x_steps, self.g_steps
         return (
-            _side((*x[:1], x[1] * channels[0], *x[2:]), width.in_size, width.in_step, x_ways),
-            _side((*g[:1], g[1] * channels[1], *g[2:]), prod(self.spec.output_size), 1, g_ways),
+            side_of((*x[:1], x[1] * channels[0], *x[2:]), width.in_size, width.in_step, x_ways),
+            side_of((*g[:1], g[1] * channels[1], *g[2:]), prod(self.spec.output_size), 1, g_ways),
         )
 
 
@@ -95,33 +94,10 @@ class Steps:
 
 def steps_of(layout: Layout, box: Sizes, parts: int) -> Steps:
     """The boxes of a layer, for at most `parts` parts."""
-    gather = layout.gather
-    d, h, w = (-(-axis.columns // size) for axis, size in zip(gather.axes, box[1:]))
-    steps = -(-gather.batch // box[0]) * d * h * w
+    d, h, w = box_counts(layout, box)
+    steps = -(-layout.gather.batch // box[0]) * d * h * w
     part_steps = -(-steps // parts)
     return Steps((d, h, w), steps, part_steps, -(-steps // part_steps))
-
-
-def box_of_outputs(batch: int, sizes: tuple[int, ...], length: int) -> Sizes:
-    """(images, slices, rows, columns) of about `length` outputs: one run of every image's outputs."""
-    pieces = [1, 1, 1, 1]
-    inner = 1
-    for axis, size in reversed(list(enumerate((batch, *sizes)))):
-        fits = max(1, length // inner)
-        if size <= fits:
-            pieces[axis] = size
-            inner *= size
-            continue
-        # Boxes of equal size.
-        count = -(-size // fits)
-        pieces[axis] = -(-size // count)
-        break
-    return pieces[0], pieces[1], pieces[2], pieces[3]
-
-
-def block_counts(tiles: int) -> list[int]:
-    """Numbers of blocks worth a look, for so many tiles of channels."""
-    return [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128) if n < tiles] + [tiles]
 
 
 def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -> tuple[int, float]:
@@ -162,50 +138,11 @@ def box_values(
 
 
 def step_values(layout: Layout, box: Sizes, steps: Steps) -> dict[str, int]:
-    """Parameters that say where boxes of outputs lie."""
-    gather = layout.gather
-    d, h, w = gather.axes
-    images, depths, heights, widths = box
-    return {
-        "batch": gather.batch,
+    """Parameters that say where boxes of outputs lie, and which parts they are of."""
+    return place_values(layout, box) | {
         "parts": steps.parts,
         "steps": steps.steps,
         "part_steps": steps.part_steps,
-        "images": images,
-        "depths": depths,
-        "heights": heights,
-        "widths": widths,
-        "depth": d.columns,
-        "height": h.columns,
-        "width": w.columns,
-        "depth_boxes": steps.counts[0],
-        "height_boxes": steps.counts[1],
-        "width_boxes": steps.counts[2],
-    }
-
-
-def packed_values(
-    layout: Layout, box: Sizes, ways: int, tables: InputTables, x_steps: tuple[int, ...]
-) -> dict[str, int]:
-    """Parameters that say how what boxes read of an array of these element steps is packed."""
-    d, h, w = layout.gather.axes
-    _, depths, heights, widths = box
-    return {
-        "x_batch": x_steps[0],
-        "x_channel": x_steps[1],
-        "x_column": x_steps[4] * w.in_step,
-        "row_residues": layout.row_residues,
-        "column_residues": len(w.residues),
-        "row_table": tables.rows.ctypes.data,
-        "total_rows": layout.total_rows,
-        "slice_rows": layout.slice_rows,
-        "column_table": tables.columns.ctypes.data,
-        "reach_d": d.reach,
-        "reach_h": h.reach,
-        "reach_w": w.reach,
-        "in_depths": depths + d.reach,
-        "in_heights": heights + h.reach,
-        "in_row": (widths + w.reach) * ways,
     }
 
 
@@ -265,14 +202,6 @@ def run_parts(
         total = np.add.reduce(to, axis=0, dtype=to.dtype)
         grad_weight[...] = total.astype(grad_weight.dtype, copy=False)
     return served
-
-
-def _side(steps: tuple[int, ...], columns: int, in_step: int, ways: int) -> Side:
-    """What lies side by side in an array of these element steps."""
-    if (steps[4] == 1 or columns == 1) and in_step <= 2:
-        return "unit" if in_step == 1 else "pair"
-    # Vectors of one or two lanes are not worth a kernel of their own.
-    return "channels" if steps[1] == 1 and ways >= 4 else "strided"
 
 
 def _run_step(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:

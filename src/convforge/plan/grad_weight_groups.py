@@ -12,10 +12,10 @@ from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_GROUPS_PARAMETERS,
     GradWeightGroupsKernel,
 )
+from convforge.plan.box_scatter import scatter_tables, scatters
+from convforge.plan.boxes import Sizes, box_of_outputs
 from convforge.plan.grad_weight_boxes import (
     GradWeightArrays,
-    Sizes,
-    box_of_outputs,
     box_values,
     distance_in_box,
     flattened,
@@ -23,7 +23,6 @@ from convforge.plan.grad_weight_boxes import (
     run_parts,
     steps_of,
 )
-from convforge.plan.grad_weight_scatter import scatter_tables, scatters
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned

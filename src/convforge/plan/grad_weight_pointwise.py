@@ -13,16 +13,8 @@ from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_POINTWISE_PARAMETERS,
     GradWeightPointwiseKernel,
 )
-from convforge.plan.grad_weight_boxes import (
-    GradWeightArrays,
-    Sizes,
-    block_counts,
-    box_of_outputs,
-    deal,
-    flattened,
-    run_parts,
-    steps_of,
-)
+from convforge.plan.boxes import Sizes, block_counts, box_of_outputs
+from convforge.plan.grad_weight_boxes import GradWeightArrays, deal, flattened, run_parts, steps_of
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned

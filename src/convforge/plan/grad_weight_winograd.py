@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
 from math import prod
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, fill
@@ -16,9 +11,7 @@ from convforge.kernels.contract_grad_weight import (
     WINOGRAD_CHECKED,
     GradWeightWinogradKernel,
 )
-from convforge.kernels.contract_winograd import WINOGRAD_SIDE_PARAMETERS
-from convforge.plan.grad_weight_boxes import GradWeightArrays, packed_values, run_parts, step_values, steps_of
-from convforge.plan.grad_weight_scatter import scatter_tables, scatters
+from convforge.plan.grad_weight_boxes import GradWeightArrays, run_parts, step_values, steps_of
 from convforge.plan.grad_weight_winograd_blocks import (
     Room,
     gradient_tilings,
@@ -28,15 +21,12 @@ from convforge.plan.grad_weight_winograd_blocks import (
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
-from convforge.plan.tables import input_tables
+from convforge.plan.winograd_box import WinogradArray
 from convforge.problem.gather import gather_of
 from convforge.schedule.winograd import why_no_tiles
 from convforge.target import Target
 
 NAME = "winograd"
-
-_Places = tuple[int, int, int]
-_NONE = np.zeros(1, np.int64)
 
 
 def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
@@ -75,11 +65,15 @@ class GradWeightWinogradPlan:
         self.spec, self.threads = request.spec, threads
         self._arrays = arrays = GradWeightArrays(request)
         self.schedule = schedule = winograd_schedule(request.spec, request.precision, target)[1]
-        self._layouts = rounded_layouts(arrays.layout.gather, schedule.tiling)
-        self._array_steps = arrays.x_steps, arrays.g_steps
-        lanes = schedule.lanes
+        self._layouts = layouts = rounded_layouts(arrays.layout.gather, schedule.tiling)
+        lanes, tiling = schedule.lanes, schedule.tiling
+        self._sides = [
+            WinogradArray(layout, strides, schedule.box, lanes, sizes, tiling.taps)
+            for layout, strides, sizes in zip(
+                layouts, (arrays.x_steps, arrays.g_steps), (tiling.sizes, tiling.taps)
+            )
+        ]
         x_side, g_side = arrays.sides(lanes, lanes)
-        by_table = [scatters(*side, schedule.box) for side in zip(self._layouts, self._array_steps)]
         self.kernel = GradWeightWinogradKernel(
             element=arrays.element,
             lanes=lanes,
@@ -90,10 +84,9 @@ class GradWeightWinogradPlan:
             point=schedule.point,
             x_side=x_side,
             g_side=g_side,
-            scatters=(by_table[0], by_table[1]),
+            scatters=(self._sides[0].scatters, self._sides[1].scatters),
         )
         self._job = Job(self.kernel, target)
-        self._tables: list[Any] = []
         self._fill()
 
     def _fill(self) -> None:
@@ -112,8 +105,10 @@ class GradWeightWinogradPlan:
         x_panel, g_panel, x_values, g_values, sums, x_energy, g_energy, checks, leaving, lines, end = at
         self.scratch_bytes = end
         sides = [
-            self._side(i, panels[i], room.rows[i], places)
-            for i, places in enumerate(((x_panel, x_values, lines), (g_panel, g_values, lines)))
+            array.record(row=row, panel_at=panel, values_at=values, lines_at=lines)
+            for array, row, panel, values in zip(
+                self._sides, room.rows, (x_panel, g_panel), (x_values, g_values)
+            )
         ]
         channel_blocks = -(-gather.in_channels // schedule.channel_block)
         out_blocks = -(-gather.out_channels // schedule.output_block)
@@ -126,8 +121,8 @@ class GradWeightWinogradPlan:
             "channel_blocks": channel_blocks,
             "out_block": schedule.output_block,
             "out_blocks": out_blocks,
-            "x_side": sides[0].ctypes.data,
-            "g_side": sides[1].ctypes.data,
+            "x_side": sides[0].address,
+            "g_side": sides[1].address,
             "w_out": gather.in_channels * taps,
             "y_part": gather.groups * gather.out_channels * gather.in_channels * taps,
             "sums_at": sums,
@@ -142,36 +137,6 @@ class GradWeightWinogradPlan:
         }
         self._parameters = fill(GRAD_WEIGHT_WINOGRAD_PARAMETERS, values)
         self._keep = sides
-
-    def _side(self, which: int, panel: int, row: int, at: _Places) -> NDArray[np.int64]:
-        """The record of one array: WINOGRAD_SIDE_PARAMETERS. at: bytes of its panel, values and lines."""
-        layout, steps, schedule = self._layouts[which], self._array_steps[which], self.schedule
-        lanes, box = schedule.lanes, schedule.box
-        tables = input_tables(layout, (steps[2], steps[3], steps[4]))
-        by_table = self.kernel.scatters[which]
-        plane = panel - lanes * lanes
-        records, places = scatter_tables(layout, box, panel, lanes) if by_table else (_NONE, _NONE)
-        sizes = (schedule.tiling.sizes, schedule.tiling.taps)[which]
-        heights, widths = (size + axis.reach for size, axis in zip(box[2:], layout.gather.axes[1:]))
-        distances = np.array(
-            [((d * heights + h) * widths + w) * lanes for d, h, w in product(*map(range, sizes))], np.int64
-        )
-        self._tables.append((tables, records, places, distances))
-        values = packed_values(layout, box, lanes, tables, steps) | {
-            "tile_channels": lanes,
-            "plane": plane,
-            "panel": panel,
-            "scatter_table": records.ctypes.data,
-            "place_table": places.ctypes.data,
-            "box_heights": box[2],
-            "distances": distances.ctypes.data,
-            "panel_at": at[0],
-            "values_at": at[1],
-            "lines_at": at[2],
-            "row": row,
-            "tiles": prod(box) // prod(schedule.tiling.taps),
-        }
-        return fill(WINOGRAD_SIDE_PARAMETERS, values)
 
     def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
         """Fill grad_weight, which is contiguous; False where another family must, and what it holds is not

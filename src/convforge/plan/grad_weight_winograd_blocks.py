@@ -12,8 +12,10 @@ from math import prod
 
 from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract_winograd import IN_REGISTERS
-from convforge.plan.grad_weight_boxes import JUDGED_THREADS, Sizes, block_counts, box_of_outputs, deal
+from convforge.plan.boxes import block_counts, box_of_outputs
+from convforge.plan.grad_weight_boxes import JUDGED_THREADS, deal
 from convforge.plan.winograd import tilings
+from convforge.plan.winograd_box import panel_elements
 from convforge.problem import ConvSpec, Precision
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GradWeightWinogradSchedule, Layout, layout_of, why_tile_illegal
@@ -64,7 +66,7 @@ class Room:
         self.rows = (-(-channels // lanes) * lanes, out_tiles * mr)
         self.sums_tile = channels * mr
         self.sums_point = out_tiles * self.sums_tile + lanes
-        self.panels = (_panel(layouts[0], box, lanes), _panel(layouts[1], box, lanes))
+        self.panels = (panel_elements(layouts[0], box, lanes), panel_elements(layouts[1], box, lanes))
         self.leaving = (schedule.channel_block * prod(tiling.outputs) + lanes) * lanes
         self.lines = 2 * tiling.points * lanes
 
@@ -74,12 +76,6 @@ def winograd_schedule(
 ) -> tuple[float, GradWeightWinogradSchedule]:
     """(cycles of one core, the blocking with the fewest)."""
     return _best(gather_of(spec), ELEMENTS[spec.dtype.name], precision, target)
-
-
-def _panel(layout: Layout, box: Sizes, lanes: int) -> int:
-    """Elements of a packed box of one vector of channels, and of the vectors written beyond."""
-    sizes = zip(box[1:], layout.gather.axes)
-    return (box[0] * prod(size + axis.reach for size, axis in sizes) + 2 * lanes) * lanes
 
 
 @lru_cache(maxsize=256)

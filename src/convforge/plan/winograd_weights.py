@@ -97,8 +97,10 @@ class WinogradWeights:
         return packed
 
     def pack_bias(self, bias: Array) -> Array:
-        """The bias in the compute type."""
-        return bias.astype(self._dtype)
+        """The bias in the compute type, with room for the tile that ends beyond it."""
+        padded = np.zeros(bias.size + self._mr, self._dtype)
+        padded[: bias.size] = bias
+        return padded
 
     def _offsets(self, steps: list[int]) -> Int64s:
         """Element offset in the weight array of each tap, in the order of the inputs that they read."""

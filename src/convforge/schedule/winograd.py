@@ -171,18 +171,24 @@ def gradient_gathers(gather: Gather, tiling: Tiling) -> tuple[Gather, Gather]:
 
         F(3, 2), 5 outputs:   g0 g1 | g2 g3 | g4 0      each with 4 inputs, 2 further on than the tile before
     """
-    inputs: list[Axis] = []
-    outputs: list[Axis] = []
-    for axis, r in zip(gather.axes, tiling.taps):
-        count = -(-axis.out_size // r) * r
-        inputs.append(replace(axis, out_size=count, phases=(replace(axis.phases[0], count=count),)))
-        outputs.append(Axis(axis.out_size, count, 1, 1, (Phase(0, count, (Tap(0, 0),)),), (0, 0), "zeros"))
-    x_axes, g_axes = (inputs[0], inputs[1], inputs[2]), (outputs[0], outputs[1], outputs[2])
-    one = tuple(axis.phases[0].taps[0] for axis in g_axes)
-    return (
-        replace(gather, axes=x_axes),
-        replace(gather, in_channels=gather.out_channels, axes=g_axes, taps_by_phase=((one,),)),
-    )
+    x = rounded_gather(gather, tiling.taps)
+    axes = [
+        Axis(axis.out_size, up.out_size, 1, 1, (Phase(0, up.out_size, (Tap(0, 0),)),), (0, 0), "zeros")
+        for axis, up in zip(gather.axes, x.axes)
+    ]
+    d, h, w = axes
+    one = (d.phases[0].taps[0], h.phases[0].taps[0], w.phases[0].taps[0])
+    return x, replace(gather, in_channels=gather.out_channels, axes=(d, h, w), taps_by_phase=((one,),))
+
+
+def rounded_gather(gather: Gather, multiples: tuple[int, int, int]) -> Gather:
+    """A gather of stride 1 with as many outputs more along each axis as make a multiple."""
+    axes: list[Axis] = []
+    for axis, m in zip(gather.axes, multiples):
+        count = -(-axis.out_size // m) * m
+        axes.append(replace(axis, out_size=count, phases=(replace(axis.phases[0], count=count),)))
+    d, h, w = axes
+    return replace(gather, axes=(d, h, w))
 
 
 def output_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.plan.grad_weight_boxes import Sizes
+from convforge.plan.boxes import Sizes
 from convforge.problem.gather import Axis
 from convforge.schedule import Layout
 

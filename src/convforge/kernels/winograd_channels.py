@@ -1,0 +1,288 @@
+"""Winograd's algorithm with vectors along output channels: the sums of winograd.py, bit for bit.
+
+    M[point][t][k] = sum over c of V[point][t][c] * U[point][c][k]
+
+There a vector is neighbouring tiles: 14x14 outputs are 49 of them, in 7 vectors of 8, by twos 8. Here any
+number of tiles shares registers with vectors of k, the inputs broadcast; transforms shuffle nothing, for a
+lane of theirs is a channel (winograd_box.py). What costs more: inputs are packed, and outputs turned round.
+
+A task is one group, a box of outputs (rows of tiles of an image, or several images), some tiles of output
+channels:
+
+    for vector of c: pack, transform                               unless the task before it did
+    for group of tiles of k
+        for point, block of channels, tile of k, tile of t         sums in registers, then added to M
+        for vector of k: for t: transform, bias, activation        then turned round, and written
+
+Packed weights are winograd.py's: [group][tile of output channels][point][channel][mr]. Scratch: header,
+panel, V, magnitudes of what the panel has held, windows, M, outputs of one vector of channels on their way
+out, lines of transforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from functools import partial
+from math import prod
+
+from convforge.ir.emitter import Emitter, Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.combine import emit_transposed_product
+from convforge.kernels.contract_winograd import (
+    WINOGRAD_CHANNELS_PARAMETERS,
+    WINOGRAD_SIDE_PARAMETERS,
+    WinogradChannelsKernel,
+)
+from convforge.kernels.epilogue import emit_activation
+from convforge.kernels.flag import emit_flag
+from convforge.kernels.interleave import emit_turn
+from convforge.kernels.pack_box import Box, box_of
+from convforge.kernels.parameters import Parameters
+from convforge.kernels.separable import Pass, emit_separable
+from convforge.kernels.spread import emit_largest, emit_uneven, emit_unfit, window_passes
+from convforge.kernels.winograd_box import Inputs, WinogradBox
+from convforge.schedule.winograd import transforms
+
+
+def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> None:
+    """Emit the task of a kernel: `task(call, index, scratch)`."""
+    e = module.function("task", "pip")
+    call, index, scratch = e.arguments
+    task = _Task(e, kernel, e.load_pointer(call, 0), scratch)
+    p, storage, compute = task.p, kernel.element.storage, kernel.element.compute
+    x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
+
+    out_block, key = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
+    step, group = e.rem(key, p.boxes), e.div(key, p.boxes)
+    box = box_of(e, p, step)
+    bounds = astuple(box)
+    with e.when(e.differ(e.load("i64", scratch), e.add(key, 1))):
+        e.store(e.i64(e.add(key, 1)), "i64", scratch)
+        source = e.at(x, storage, e.mul(group, p.channels, task.x.p.x_channel))
+        inner, (source, *given) = task.part("values", [source, *bounds])
+        _emit_values(inner, Box(*given), source)
+        inner.e.done()
+    first_out = e.mul(out_block, p.task_tiles)
+    stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
+    with e.loop(first_out, stop_out, step=p.out_group, name="out_group") as out:
+        outs = e.minimum(p.out_group, e.sub(stop_out, out.index))
+        at = e.mul(e.add(e.mul(group, p.out_tiles), out.index), p.weights_step)
+        inner, given = task.part("products", [e.at(weights, compute, at), outs, task.x.tiles(box)])
+        _emit_products(inner, *given)
+        inner.e.done()
+        first = e.mul(out.index, kernel.mr)
+        channel = e.add(e.mul(group, p.out_channels), first)
+        own = [
+            e.at(y, storage, e.mul(channel, p.y_channel)),
+            e.at(bias, compute, channel) if kernel.has_bias else bias,
+            e.minimum(e.sub(p.out_channels, first), e.mul(outs, kernel.mr)),
+        ]
+        inner, (target, added, channels, *given) = task.part("outputs", [*own, *bounds])
+        _emit_outputs(inner, Box(*given), target, added, channels)
+        inner.e.done()
+    e.done()
+
+
+class _Task:
+    """What the parts of the loop nest share."""
+
+    def __init__(self, e: Emitter, kernel: WinogradChannelsKernel, record: Value, scratch: Value) -> None:
+        self.e, self.kernel, self.scratch = e, kernel, scratch
+        self.p = p = Parameters(e, record, WINOGRAD_CHANNELS_PARAMETERS)
+        self.v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
+        matrices = [transforms(m, r) for m, r in zip(kernel.tiling.outputs, kernel.tiling.taps)]
+        self.out_matrices = [t.output for t in matrices]
+        self.x = WinogradBox(
+            e=e,
+            v=self.v,
+            p=Parameters(e, p.pointer("x_side"), WINOGRAD_SIDE_PARAMETERS),
+            scratch=scratch,
+            steps=kernel.tiling.outputs,
+            matrices=[t.data for t in matrices],
+            point=kernel.point,
+            side=kernel.side,
+            scatters=kernel.scatters,
+        )
+
+    def part(self, name: str, values: Sequence[Int]) -> tuple[_Task, list[Value]]:
+        """The same task in a function of its own, called here with more values: `Emitter.part`."""
+        e, (record, scratch, *given) = self.e.part(name, [self.p.record, self.scratch, *values])
+        return _Task(e, self.kernel, record, scratch), given
+
+    def scratch_at(self, name: str) -> Value:
+        """What lies at the parameter `name` of scratch."""
+        at: Int = getattr(self.p, name)
+        return self.e.at(self.scratch, "i8", at)
+
+
+def _emit_values(task: _Task, box: Box, source: Value) -> None:
+    """V of a box; the flag where a tile's windows are too uneven."""
+    e, v, p, x, lanes = task.e, task.v, task.p, task.x, task.kernel.lanes
+    magnitudes, windows = task.scratch_at("magnitudes_at"), task.scratch_at("windows_at")
+    size = e.mul(box.images, x.p.in_depths, x.p.in_heights, x.p.in_row)
+
+    def keep_largest(panel: Value) -> None:
+        with e.loop(0, size, step=lanes, name="magnitude") as i:
+            here = v.magnitude(v.load(panel, i.index))
+            v.store_bits(v.larger(here, v.load_bits(magnitudes, i.index)), magnitudes, i.index)
+
+    def check(inputs: Inputs, _: Int) -> None:
+        def write(places: list[Int], found: list[Value]) -> None:
+            for place, value in zip(places, found):
+                v.store_bits(v.largest(value), windows, e.mul(place, lanes))
+
+        passes = window_passes(v, task.kernel.tiling)
+        emit_separable(
+            e, v, x.sizes, passes, read=inputs.read, write=write, scratch=task.scratch_at("lines_at")
+        )
+        found = [v.load_bits(windows, i * lanes) for i in range(prod(task.kernel.tiling.outputs))]
+        emit_flag(e, task.scratch, emit_uneven(v, found, v.first(lanes)))
+
+    with e.loop(0, size, step=lanes, name="clear") as i:
+        v.clear_bits(magnitudes, i.index)
+    x.emit(box, source, p.channels, on_panel=keep_largest)
+    x.emit_over_tiles(box, magnitudes, check)
+
+
+def _emit_products(task: _Task, weights: Value, outs: Int, tiles: Int) -> None:
+    """M of `outs` tiles of output channels and all tiles of the box."""
+    e, p, kernel = task.e, task.p, task.kernel
+    compute, rows, mr = kernel.element.compute, kernel.rows, kernel.mr
+    values, sums, row = task.x.values, task.scratch_at("sums_at"), task.x.p.row
+    with (
+        e.loop(0, kernel.tiling.points, name="point") as point,
+        e.loop(0, p.channels, step=p.channel_block, name="block") as block,
+        e.loop(0, outs, name="out_tile") as out,
+        e.loop(0, tiles, step=rows, name="tile") as t,
+    ):
+        at = e.add(
+            e.mul(out.index, p.weights_step), e.mul(e.add(e.mul(point.index, p.channels), block.index), mr)
+        )
+        u = e.at(weights, compute, at)
+        x = e.at(values, compute, e.add(e.mul(point.index, kernel.point), block.index))
+        # Rows beyond the last tile are its own again: what lies there might be slow to multiply.
+        lines = [
+            e.at(x, compute, e.mul(e.minimum(e.add(t.index, i), e.sub(tiles, 1)), row)) for i in range(rows)
+        ]
+        at = e.add(e.mul(point.index, p.sums_point), e.mul(out.index, p.sums_tile), e.mul(t.index, mr))
+        count = e.minimum(p.channel_block, e.sub(p.channels, block.index))
+        _emit_product(task, u, lines, count, e.at(sums, compute, at), e.equal(block.index, 0))
+
+
+def _emit_product(
+    task: _Task, weights: Value, lines: Sequence[Value], count: Int, held: Value, fresh: Value
+) -> None:
+    """The sums of `count` channels, rows x nv vectors in registers; added to those held unless fresh."""
+    e, v, nv = task.e, task.v, task.kernel.nv
+    compute, mr = task.kernel.element.compute, task.kernel.mr
+    sums = len(lines) * nv
+    with e.loop(0, count, carried=[weights, *[v.zero()] * sums], name="c") as c:
+        u, *acc = c.carried
+        c.next = [e.at(u, compute, mr)]
+        here = [v.load(u, j * v.lanes) for j in range(nv)]
+        for i, line in enumerate(lines):
+            value = v.load_broadcast(line, c.index)
+            c.next += [v.multiply_add(value, here[j], acc[i * nv + j]) for j in range(nv)]
+    with e.loop(0, e.select(fresh, 0, 1), carried=c.results[1:], name="resume") as resume:
+        before = [v.load(held, i * v.lanes) for i in range(sums)]
+        resume.next = [v.add(b, a) for b, a in zip(before, resume.carried)]
+    for i, value in enumerate(resume.results):
+        v.store(value, held, i * v.lanes)
+
+
+def _emit_outputs(task: _Task, box: Box, target: Value, bias: Value, channels: Int) -> None:
+    """The outputs of `channels` output channels from `target` on, a vector of them at a time."""
+    e, v, p, kernel = task.e, task.v, task.p, task.kernel
+    compute, storage, nv, lanes = kernel.element.compute, kernel.element.storage, kernel.nv, kernel.lanes
+    leaving, sums, watched = (task.scratch_at(f"{name}_at") for name in ("leaving", "sums", "windows"))
+    v.clear_bits(watched, 0)
+    with e.loop(0, channels, step=lanes, name="out_vector") as first:
+        vector, left = e.div(first.index, lanes), e.sub(channels, first.index)
+        at = e.add(e.mul(e.div(vector, nv), p.sums_tile), e.mul(e.rem(vector, nv), lanes))
+        added = v.load(bias, first.index) if kernel.has_bias else None
+        _emit_transforms(task, box, e.at(sums, compute, at), added, v.first(left), leaving)
+        _emit_write(task, box, leaving, e.at(target, storage, e.mul(first.index, p.y_channel)), left)
+    emit_flag(e, task.scratch, emit_unfit(v, v.load_bits(watched, 0)))
+
+
+def _emit_transforms(
+    task: _Task, box: Box, sums: Value, added: Value | None, real: Value, leaving: Value
+) -> None:
+    """From M to leaving[image][slice][row][column][lanes]."""
+    e, v, p, kernel, lanes = task.e, task.v, task.p, task.kernel, task.kernel.lanes
+    compute, outputs = kernel.element.compute, kernel.tiling.outputs
+    md, mh, mw = outputs
+    depths, heights, widths = task.x.tile_counts(box)
+    watched, lines = task.scratch_at("windows_at"), task.scratch_at("lines_at")
+    passes = [
+        Pass(axis, results, partial(emit_transposed_product, v, task.out_matrices[axis]))
+        for axis, results in enumerate(outputs)
+        if kernel.tiling.sizes[axis] > 1 or axis == 2
+    ]
+    with (
+        e.loop(0, box.images, name="image") as n,
+        e.loop(0, depths, name="tile_slice") as d,
+        e.loop(0, heights, name="tile_row") as h,
+        e.loop(0, widths, name="tile") as w,
+    ):
+        t = e.add(
+            e.mul(e.add(e.mul(e.add(e.mul(n.index, depths), d.index), heights), h.index), widths), w.index
+        )
+        source = e.settled(sums, compute, e.mul(t, kernel.mr))
+        slices = e.add(e.mul(n.index, box.depths), e.mul(d.index, md))
+        row_at = e.add(e.mul(slices, box.heights), e.mul(h.index, mh))
+        at = e.mul(e.add(e.mul(row_at, box.widths), e.mul(w.index, mw)), lanes)
+        to = e.settled(leaving, compute, at)
+
+        def read(point: Int, source: Value = source) -> Value:
+            return v.load(source, e.mul(point, p.sums_point))
+
+        def finish(places: list[Int], row: list[Value], to: Value = to) -> None:
+            if added is not None:
+                row = [v.add(value, added) for value in row]
+            v.store_bits(emit_largest(v, v.load_bits(watched, 0), row, real), watched, 0)
+            kd, kh = e.div(places[0], mh * mw), e.rem(e.div(places[0], mw), mh)
+            line = e.at(to, compute, e.mul(e.add(e.mul(kd, box.heights), kh), box.widths, lanes))
+            for k, value in enumerate(row):
+                v.store(emit_activation(v, kernel.activation, value), line, k * lanes)
+
+        emit_separable(e, v, kernel.tiling.sizes, passes, read=read, write=finish, scratch=lines)
+
+
+def _emit_write(task: _Task, box: Box, leaving: Value, target: Value, channels: Int) -> None:
+    """leaving[image][slice][row][column][lanes] to the output array: what is beyond the map is left out."""
+    e, v, p, lanes = task.e, task.v, task.p, task.kernel.lanes
+    compute, storage = v.element.compute, v.element.storage
+    depths, heights, widths = (
+        e.minimum(size, e.sub(real, first))
+        for size, real, first in (
+            (box.depths, p.out_depth, box.depth),
+            (box.heights, p.out_height, box.height),
+            (box.widths, p.out_width, box.width),
+        )
+    )
+    # Rows of the box that lie one behind the other, here and there, are one.
+    joined = e.differ(p.joined, 0)
+    rows = e.select(joined, 1, heights)
+    columns = e.select(joined, e.mul(heights, widths), widths)
+    with (
+        e.loop(0, box.images, name="y_image") as n,
+        e.loop(0, depths, name="y_slice") as d,
+        e.loop(0, rows, name="y_row") as h,
+    ):
+        row = e.add(e.mul(e.add(e.mul(n.index, box.depths), d.index), box.heights), h.index)
+        source = e.at(leaving, compute, e.mul(row, box.widths, lanes))
+        at = e.add(
+            e.mul(e.add(box.image, n.index), p.y_batch),
+            e.mul(e.add(box.depth, d.index), p.y_slice),
+            e.mul(e.add(box.height, h.index), p.y_row),
+            e.mul(box.width, p.y_column),
+        )
+        to = e.at(target, storage, at)
+        if task.kernel.way == "unit":
+            emit_turn(e, v, source, columns, lanes, to, p.y_channel, channels, v.store_stored)
+        else:
+            with e.loop(0, columns, name="y_column") as w:
+                value = v.load(source, e.mul(w.index, lanes))
+                v.store_stored(value, to, e.mul(w.index, p.y_column), v.first(channels))

@@ -1,0 +1,95 @@
+"""What kernels/winograd_box.py reads of one array: WINOGRAD_SIDE_PARAMETERS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.kernels.contract import fill
+from convforge.kernels.contract_winograd import WINOGRAD_SIDE_PARAMETERS
+from convforge.plan.box_scatter import scatter_tables, scatters
+from convforge.plan.boxes import Sizes, packed_values
+from convforge.plan.tables import input_tables
+from convforge.schedule import Layout
+
+_NONE = np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradArray:
+    """An array whose boxes are transformed: its layout for whole tiles, its strides in elements.
+
+    sizes: elements that a tile reads along each axis. steps: from a tile to the next.
+    """
+
+    layout: Layout
+    strides: tuple[int, ...]
+    box: Sizes
+    lanes: int
+    sizes: tuple[int, int, int]
+    steps: tuple[int, int, int]
+
+    @property
+    def panel(self) -> int:
+        """Elements of a packed box of one vector of channels, and of the vectors written beyond."""
+        return panel_elements(self.layout, self.box, self.lanes)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a box."""
+        return prod(self.box) // prod(self.steps)
+
+    @property
+    def scatters(self) -> bool:
+        """Whether rows are read as one run, each element to the place that a table says."""
+        return scatters(self.layout, self.strides, self.box)
+
+    def record(self, *, row: int, panel_at: int, values_at: int, lines_at: int) -> Record:
+        """What the kernel reads. row: elements from the values of a tile to the next's; *_at: in scratch."""
+        layout, box, lanes = self.layout, self.box, self.lanes
+        tables = input_tables(layout, (self.strides[2], self.strides[3], self.strides[4]))
+        records, places = scatter_tables(layout, box, self.panel, lanes) if self.scatters else (_NONE, _NONE)
+        heights, widths = (size + axis.reach for size, axis in zip(box[2:], layout.gather.axes[1:]))
+        distances = np.array(
+            [((d * heights + h) * widths + w) * lanes for d, h, w in product(*map(range, self.sizes))],
+            np.int64,
+        )
+        values = packed_values(layout, box, lanes, tables, self.strides) | {
+            "tile_channels": lanes,
+            "plane": self.panel - lanes * lanes,
+            "panel": self.panel,
+            "scatter_table": records.ctypes.data,
+            "place_table": places.ctypes.data,
+            "box_heights": box[2],
+            "distances": distances.ctypes.data,
+            "panel_at": panel_at,
+            "values_at": values_at,
+            "lines_at": lines_at,
+            "row": row,
+            "tiles": self.tiles,
+        }
+        return Record(fill(WINOGRAD_SIDE_PARAMETERS, values), (tables, records, places, distances))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Parameters, and what they point at."""
+
+    values: NDArray[np.int64]
+    keep: tuple[Any, ...]
+
+    @property
+    def address(self) -> int:
+        """Where the parameters lie."""
+        return self.values.ctypes.data
+
+
+def panel_elements(layout: Layout, box: Sizes, lanes: int) -> int:
+    """Elements of a packed box of one vector of channels, and of the vectors written beyond."""
+    sizes = zip(box[1:], layout.gather.axes)
+    return (box[0] * prod(size + axis.reach for size, axis in sizes) + 2 * lanes) * lanes

@@ -1,0 +1,194 @@
+"""How Winograd's work with vectors along channels is cut, and what it costs (kernels/winograd_channels.py).
+
+Without a clock, and without a bit of the result changing: sums have the order of plan/winograd.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+from convforge.kernels.contract_winograd import IN_REGISTERS
+from convforge.plan.boxes import Sizes, block_counts
+from convforge.plan.cut import TASKS_PER_THREAD
+from convforge.problem.gather import Gather
+from convforge.schedule import why_tile_illegal
+from convforge.schedule.winograd import Tiling, rounded_gather
+from convforge.target import Target
+
+# Cycles to write one element into a panel, or out of scratch into the output; of each point of a vector to
+# transform on the way in, in registers and by way of scratch; and on the way out.
+PACK_CYCLES, POINT_CYCLES, OUT_CYCLES = 0.6, (2.6, 6.0), 3.0
+# Cycles of a register tile besides its multiply-adds, and for each operand that they do not hide.
+_TILE_CYCLES, _ACCUMULATOR_CYCLES, LOAD_CYCLES = 12.0, 1.5, 0.15
+# Cycles of an input vector's magnitudes, of a tile's check, of a task.
+_MAGNITUDE_CYCLES, _CHECK_CYCLES, _TASK_CYCLES = 3.0, 60.0, 3000.0
+# Cycles for each weight fetched anew: from the second-level cache, the last one, memory.
+_FETCH_CYCLES = (0.03, 0.15, 0.5)
+# Bytes of weights that the last-level cache does not hold between tasks.
+_FAR_BYTES = 24 << 20
+# A thread's share of the last-level cache that values may take; of the second-level cache, sums.
+_VALUE_BYTES, _VALUE_SHARE, _SUMS_SHARE = 8 << 20, 0.7, 0.5
+_IMAGES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsTile:
+    """A register tile: rows of Winograd tiles by nv vectors of output channels."""
+
+    rows: int
+    nv: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsCut:
+    """The tasks: boxes (images, slices, rows, columns of outputs) by out_blocks blocks of task_tiles tiles of
+    output channels, out_group of which are summed together.
+    """
+
+    box: Sizes
+    boxes: int
+    task_tiles: int
+    out_blocks: int
+    out_group: int
+
+
+def step_cycles(rows: int, nv: int) -> float:
+    """Cycles of a register tile for each channel: multiply-adds at two a cycle, loads, all at five."""
+    step = max(rows * nv / 2, (nv + rows) / 2, (rows * nv + nv + rows + 4) / 5, 4.0)
+    return step + LOAD_CYCLES * (rows + nv)
+
+
+@lru_cache(maxsize=256)
+def channels_tile(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> ChannelsTile:
+    """The register tile for one image's tiles."""
+    tiles, vectors = _tiles(gather, tiling), -(-gather.out_channels // lanes)
+    legal = [
+        ChannelsTile(rows, nv)
+        for nv in range(1, min(vectors, 6) + 1)
+        for rows in range(1, 10)
+        if why_tile_illegal(target, rows * nv, nv + 1) is None
+    ]
+    return min(legal, key=lambda tile: _product_cycles(gather, tiles, gather.out_channels, tile, lanes))
+
+
+def channels_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
+    """Cycles of one core for the whole layer, image by image."""
+    tile = channels_tile(gather, tiling, target, lanes)
+    tiles = _tiles(gather, tiling)
+    box = (1, *(axis.columns for axis in rounded_gather(gather, tiling.outputs).axes))
+    one = (
+        tiling.points * _product_cycles(gather, tiles, gather.out_channels, tile, lanes)
+        + _in_cycles(gather, tiling, box, lanes)
+        + _out_cycles(tiling, tiles, gather.out_channels, lanes)
+    )
+    return one * gather.batch * gather.groups
+
+
+def _tiles(gather: Gather, tiling: Tiling) -> int:
+    return prod(-(-axis.out_size // m) for axis, m in zip(gather.axes, tiling.outputs))
+
+
+def _product_cycles(gather: Gather, tiles: int, outs: int, tile: ChannelsTile, lanes: int) -> float:
+    """Cycles of one point of so many tiles and output channels."""
+    one = gather.in_channels * step_cycles(tile.rows, tile.nv) + _TILE_CYCLES
+    one += _ACCUMULATOR_CYCLES * tile.rows * tile.nv
+    return -(-tiles // tile.rows) * -(-outs // (tile.nv * lanes)) * one
+
+
+def _in_cycles(gather: Gather, tiling: Tiling, box: tuple[int, ...], lanes: int) -> float:
+    """Cycles to pack and transform a box of one group."""
+    tiles = prod(box) // prod(tiling.outputs)
+    panel = box[0] * prod(size + r - 1 for size, r in zip(box[1:], tiling.taps))
+    vectors = -(-gather.in_channels // lanes)
+    point = POINT_CYCLES[tiling.points > IN_REGISTERS]
+    each = panel * (PACK_CYCLES * lanes + _MAGNITUDE_CYCLES) + tiles * tiling.points * point
+    return vectors * each + tiles * _CHECK_CYCLES
+
+
+def _out_cycles(tiling: Tiling, tiles: int, outs: int, lanes: int) -> float:
+    """Cycles to transform and write so many tiles and output channels."""
+    outputs = prod(tiling.outputs)
+    return -(-outs // lanes) * tiles * (tiling.points * OUT_CYCLES + outputs * lanes * PACK_CYCLES)
+
+
+def cut_channels(
+    gather: Gather, tiling: Tiling, tile: ChannelsTile, target: Target, lanes: int, size: int, threads: int
+) -> ChannelsCut:
+    """The cut by which the busiest thread is done first. size: bytes of an element."""
+    cutter = _Cutter(gather, tiling, tile, target, lanes, size, threads)
+    return min(cutter.candidates(), key=cutter.cost)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cutter:
+    gather: Gather
+    tiling: Tiling
+    tile: ChannelsTile
+    target: Target
+    lanes: int
+    size: int
+    threads: int
+
+    def candidates(self) -> Iterator[ChannelsCut]:
+        out_tiles = -(-self.gather.out_channels // (self.tile.nv * self.lanes))
+        most = self.threads * TASKS_PER_THREAD
+        blocks = [n for n in block_counts(out_tiles) if n <= most] if self.threads > 1 else [1]
+        for box, boxes in self._boxes():
+            for out_blocks in blocks:
+                task_tiles = -(-out_tiles // out_blocks)
+                sums = self.tiling.points * self.tiles(box) * self.tile.nv * self.lanes * self.size
+                group = max(1, min(task_tiles, int(_SUMS_SHARE * self.target.l2_bytes / sums)))
+                yield ChannelsCut(box, boxes, task_tiles, -(-out_tiles // task_tiles), group)
+
+    def tiles(self, box: Sizes) -> int:
+        """Winograd tiles of a box."""
+        return prod(box) // prod(self.tiling.outputs)
+
+    def _boxes(self) -> Iterator[tuple[Sizes, int]]:
+        """(box, how many): some images, an image, slices of it, rows of a slice, parts of a row."""
+        gather, outputs = self.gather, self.tiling.outputs
+        counts = [-(-axis.out_size // m) for axis, m in zip(gather.axes, outputs)]
+        room = min(_VALUE_BYTES, int(_VALUE_SHARE * self.target.l3_share(self.threads)))
+        tile_bytes = self.tiling.points * gather.in_channels * self.size
+        most = max(1, room // tile_bytes)
+        one = prod(counts)
+        smallest = True
+        for images in range(min(gather.batch, _IMAGES, max(1, most // one)), 0, -1):
+            if images > 1 or one <= most:
+                yield self._box(images, counts)
+                smallest = False
+        for axis in range(3):
+            inner = prod(counts[axis + 1 :])
+            for pieces in block_counts(counts[axis])[1:]:
+                length = -(-counts[axis] // pieces)
+                if length * inner <= most or (axis == 2 and length == 1):
+                    yield self._box(1, [1] * axis + [length] + counts[axis + 1 :])
+                    smallest = False
+        if smallest:
+            yield self._box(1, [1, 1, 1])
+
+    def _box(self, images: int, tiles: list[int]) -> tuple[Sizes, int]:
+        d, h, w = (n * m for n, m in zip(tiles, self.tiling.outputs))
+        sizes = rounded_gather(self.gather, self.tiling.outputs).axes
+        boxes = prod(-(-axis.columns // n) for axis, n in zip(sizes, (d, h, w)))
+        return (images, d, h, w), -(-self.gather.batch // images) * boxes
+
+    def cost(self, cut: ChannelsCut) -> float:
+        """When the busiest thread is done, in cycles; it packs and transforms each box that it meets."""
+        gather, tiling, mr = self.gather, self.tiling, self.tile.nv * self.lanes
+        tiles, outs = self.tiles(cut.box), min(cut.task_tiles * mr, gather.out_channels)
+        weights = tiling.points * gather.in_channels * outs
+        level = 0 if weights * self.size < self.target.l2_bytes / 2 else 1
+        whole = tiling.points * gather.in_channels * gather.out_channels * gather.groups * self.size
+        fetch = weights * _FETCH_CYCLES[2 if whole > _FAR_BYTES else level]
+        task = tiling.points * _product_cycles(gather, tiles, outs, self.tile, self.lanes) + fetch
+        task += _out_cycles(tiling, tiles, outs, self.lanes) + _TASK_CYCLES
+        total = cut.boxes * gather.groups
+        tasks = total * cut.out_blocks
+        rounds = -(-tasks // self.threads)
+        met = min(rounds, -(-rounds // cut.out_blocks) + (cut.out_blocks > 1))
+        # Several short tasks even out what the system takes from a thread.
+        return task * (rounds + 0.05) + met * _in_cycles(gather, tiling, cut.box, self.lanes)
