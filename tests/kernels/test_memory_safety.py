@@ -79,9 +79,12 @@ def check(actual: np.ndarray[Any, Any], product: Any, spec: ConvSpec, *arrays: n
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
 @pytest.mark.parametrize("at_end", [True, False])
 @pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("transforms", [True, False], ids=["winograd", "plain"])
+@pytest.mark.parametrize("way", ["along tiles", "along channels", "plain"])
 @pytest.mark.parametrize("name", CASES)
-def test_nothing_outside_the_arrays_is_touched(name: str, transforms: bool, mask: str, at_end: bool) -> None:
+def test_nothing_outside_the_arrays_is_touched(
+    name: str, way: str, mask: str, at_end: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "channels_are_cheaper", lambda *_: way == "along channels")
     spec = _spec(**CASES[name])
     generator, guarded = np.random.default_rng(0), Guarded()
     x, weight, gradient = (
@@ -90,7 +93,7 @@ def test_nothing_outside_the_arrays_is_touched(name: str, transforms: bool, mask
     )
     bias = guarded.array(generator.standard_normal(spec.out_channels).astype(np.float32), at_end=at_end)
     out = guarded.array(np.full(spec.output_shape, np.nan, np.float32), at_end=at_end)
-    cycles = 0.0 if transforms else float("inf")
+    cycles = float("inf") if way == "plain" else 0.0
     with masked(mask), costing(winograd, cycles), costing(grad_weight_winograd, cycles):
         plan.output(spec, x, weight, bias, out=out)
         check(out, reference.output, spec, x, weight, bias)
@@ -143,9 +146,12 @@ def test_bytes_outside_the_arrays_are_not_touched(name: str, mask: str, at_end: 
                 np.testing.assert_array_equal(out, expected)
 
 
-@pytest.mark.parametrize("transforms", [True, False], ids=["winograd", "plain"])
+@pytest.mark.parametrize("way", ["along tiles", "along channels", "plain"])
 @pytest.mark.parametrize("name", CASES)
-def test_gaps_of_strided_arrays_are_neither_read_nor_written(name: str, transforms: bool) -> None:
+def test_gaps_of_strided_arrays_are_neither_read_nor_written(
+    name: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "channels_are_cheaper", lambda *_: way == "along channels")
     spec = _spec(**CASES[name])
     generator = np.random.default_rng(0)
 
@@ -157,7 +163,7 @@ def test_gaps_of_strided_arrays_are_neither_read_nor_written(name: str, transfor
     x, out = gapped(spec.input_shape), gapped(spec.output_shape)
     x[...] = generator.standard_normal(spec.input_shape)
     weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
-    with costing(winograd, 0.0 if transforms else float("inf")):
+    with costing(winograd, float("inf") if way == "plain" else 0.0):
         plan.output(spec, x, weight, out=out)
     check(out, reference.output, spec, x, weight)
     assert out.base is not None

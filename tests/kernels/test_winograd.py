@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import winograd, winograd_cut
+from convforge.plan import winograd, winograd_channels, winograd_channels_cut, winograd_cut
 from convforge.plan.describe import plan_of
-from convforge.problem import ConvSpec, normalize_conv
+from convforge.plan.request import OutputRequest
+from convforge.problem import ConvSpec, Precision, normalize_conv
 from convforge.schedule.winograd import transforms
 from support.families import costing
 from support.targets import MASKS, masked
@@ -22,25 +23,25 @@ Array = Any
 RNG = np.random.default_rng(11)
 
 CASES: dict[str, dict[str, Any]] = {
-    "whole tiles": {"shape": (1, 4, 12, 12), "weight": (8, 4, 3, 3), "padding": 1},
-    "odd sizes, batch": {"shape": (2, 5, 13, 17), "weight": (7, 5, 3, 3), "padding": 1},
-    "no padding": {"shape": (1, 5, 13, 18), "weight": (7, 5, 3, 3)},
-    "uneven padding": {"shape": (1, 5, 9, 8), "weight": (7, 5, 3, 3), "padding": (2, 0)},
-    "one output": {"shape": (1, 3, 3, 3), "weight": (2, 3, 3, 3)},
+    "whole tiles": {"shape": (1, 4, 12, 12), "weight": (24, 4, 3, 3), "padding": 1},
+    "odd sizes, batch": {"shape": (2, 5, 13, 17), "weight": (17, 5, 3, 3), "padding": 1},
+    "no padding": {"shape": (1, 5, 13, 18), "weight": (33, 5, 3, 3)},
+    "uneven padding": {"shape": (1, 5, 9, 8), "weight": (17, 5, 3, 3), "padding": (2, 0)},
+    "one output": {"shape": (1, 3, 3, 3), "weight": (20, 3, 3, 3)},
     "many channels": {"shape": (1, 150, 6, 7), "weight": (40, 150, 3, 3), "padding": 1},
-    "wide": {"shape": (1, 3, 5, 300), "weight": (9, 3, 3, 3), "padding": 1},
-    "groups": {"shape": (3, 6, 9, 10), "weight": (8, 3, 3, 3), "padding": 1, "groups": 2},
-    "2x3": {"shape": (1, 4, 9, 9), "weight": (5, 4, 2, 3), "padding": 1},
-    "3x1": {"shape": (1, 4, 9, 9), "weight": (5, 4, 3, 1)},
-    "1x3": {"shape": (1, 4, 9, 40), "weight": (5, 4, 1, 3)},
-    "signal": {"shape": (2, 4, 1000), "weight": (5, 4, 3), "padding": 1},
-    "volume": {"shape": (1, 4, 5, 6, 7), "weight": (5, 4, 3, 3, 3), "padding": 1},
-    "flat volume": {"shape": (1, 4, 5, 6, 7), "weight": (5, 4, 1, 3, 3), "padding": (0, 1, 1)},
-    "transposed": {"shape": (1, 4, 9, 11), "weight": (4, 5, 3, 3), "transposed": True},
-    "transposed, padded": {"shape": (2, 4, 9, 11), "weight": (4, 5, 3, 3), "transposed": True, "padding": 1},
-    "reflect": {"shape": (1, 3, 9, 33), "weight": (4, 3, 3, 3), "padding": 2, "padding_mode": "reflect"},
-    "circular": {"shape": (1, 3, 9, 33), "weight": (4, 3, 3, 3), "padding": 3, "padding_mode": "circular"},
-    "replicate": {"shape": (1, 3, 9, 33), "weight": (4, 3, 3, 3), "padding": 9, "padding_mode": "replicate"},
+    "wide": {"shape": (1, 3, 5, 300), "weight": (19, 3, 3, 3), "padding": 1},
+    "groups": {"shape": (3, 6, 9, 10), "weight": (40, 3, 3, 3), "padding": 1, "groups": 2},
+    "2x3": {"shape": (1, 4, 9, 9), "weight": (18, 4, 2, 3), "padding": 1},
+    "3x1": {"shape": (1, 4, 9, 9), "weight": (20, 4, 3, 1)},
+    "1x3": {"shape": (1, 4, 9, 40), "weight": (16, 4, 1, 3)},
+    "signal": {"shape": (2, 4, 1000), "weight": (20, 4, 3), "padding": 1},
+    "volume": {"shape": (1, 4, 5, 6, 7), "weight": (20, 4, 3, 3, 3), "padding": 1},
+    "flat volume": {"shape": (1, 4, 5, 6, 7), "weight": (17, 4, 1, 3, 3), "padding": (0, 1, 1)},
+    "transposed": {"shape": (1, 4, 9, 11), "weight": (4, 21, 3, 3), "transposed": True},
+    "transposed, padded": {"shape": (2, 4, 9, 11), "weight": (4, 17, 3, 3), "transposed": True, "padding": 1},
+    "reflect": {"shape": (1, 3, 9, 33), "weight": (17, 3, 3, 3), "padding": 2, "padding_mode": "reflect"},
+    "circular": {"shape": (1, 3, 9, 33), "weight": (16, 3, 3, 3), "padding": 3, "padding_mode": "circular"},
+    "replicate": {"shape": (1, 3, 9, 33), "weight": (20, 3, 3, 3), "padding": 9, "padding_mode": "replicate"},
     "dilated": {"shape": (1, 5, 20, 22), "weight": (7, 5, 3, 3), "padding": 2, "dilation": 2},
     "far dilated": {"shape": (2, 5, 20, 23), "weight": (7, 5, 3, 3), "padding": (6, 3), "dilation": (6, 3)},
     "aspp": {"shape": (1, 20, 33, 33), "weight": (9, 20, 3, 3), "padding": 6, "dilation": 6},
@@ -52,13 +53,20 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def chosen() -> Iterator[None]:
-    """Winograd wherever it is legal."""
+@pytest.fixture(autouse=True, params=["tiles", "channels"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Winograd wherever it is legal, with vectors along tiles; or along channels, where that is legal."""
     threads = runtime.get_num_threads()
+    take(request.param, monkeypatch)
     with costing(winograd, 0.0):
-        yield
+        yield request.param
     runtime.set_num_threads(threads)
+
+
+def take(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have plans take a way from now on."""
+    monkeypatch.setattr(winograd, "channels_are_cheaper", lambda *_: way == "channels")
+    plan.clear_plans()
 
 
 def make(name: str, dtype: Any = np.float32) -> tuple[ConvSpec, Array, Array, Array]:
@@ -70,7 +78,11 @@ def make(name: str, dtype: Any = np.float32) -> tuple[ConvSpec, Array, Array, Ar
     spec, _ = normalize_conv(
         shape, kernel, (out_channels,), rank=len(shape) - 2, dtype=np.dtype(dtype), **case
     )
-    x, weight, bias = (RNG.standard_normal(s).astype(spec.dtype) for s in (shape, kernel, (out_channels,)))
+    # Its own numbers, whichever tests ran before.
+    numbers = np.random.default_rng(list(name.encode()))
+    x, weight, bias = (
+        numbers.standard_normal(s).astype(spec.dtype) for s in (shape, kernel, (out_channels,))
+    )
     return spec, x, weight, bias
 
 
@@ -79,6 +91,11 @@ def error(y: Array, spec: ConvSpec, x: Array, weight: Array, bias: Array | None)
     wide = [None if a is None else a.astype(np.float64) for a in (x, weight, bias)]
     exact = reference.output(replace(spec, dtype=np.dtype(np.float64)), *wide)
     return float(np.linalg.norm(y.astype(np.float64) - exact) / np.linalg.norm(exact))
+
+
+def request_of(spec: ConvSpec, bias: Array) -> OutputRequest:
+    """The request for contiguous arrays."""
+    return OutputRequest(spec, (), (), bias is not None, "none").without_gaps
 
 
 def serves(spec: ConvSpec, precision: str = "highest") -> bool:
@@ -248,10 +265,36 @@ def test_images_that_share_a_task_have_the_bits_that_each_has_alone(
         np.testing.assert_array_equal(output(x, threads), alone)
 
 
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("mask", MASKS)
+def test_both_ways_have_the_same_bits(
+    name: str, mask: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of values that a tile drowns too; and the way that is asked for is taken, where it is legal."""
+    with masked(mask) as target:
+        precisions: tuple[Precision, ...] = ("highest", "high")
+        for precision in precisions:
+            spec, x, weight, bias = make(name)
+            drowned = x.copy()
+            drowned.flat[x.size // 2] = 1e9
+            results: list[list[Array]] = []
+            for other in (way, "tiles"):
+                take(other, monkeypatch)
+                legal = winograd_channels.why_illegal(request_of(spec, bias), target) is None
+                taken = "along channels" in plan_of(spec, precision=precision).describe()
+                assert taken == (legal and other == "channels")
+                results.append(
+                    [plan.output(spec, each, weight, bias, precision=precision) for each in (x, drowned)]
+                )
+            for found, expected in zip(*results, strict=True):
+                np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("blocked", [False, True], ids=["values of all channels", "of some"])
 @pytest.mark.parametrize("images", [1, 2, 3])
 def test_cuts_do_not_change_a_bit(blocked: bool, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bands, images of a task, blocks of channels held together: every way to cut has the same bits."""
+    take("tiles", monkeypatch)
     spec, x, weight, bias = make("images")
     expected = plan.output(spec, x, weight, bias)
 
@@ -264,3 +307,28 @@ def test_cuts_do_not_change_a_bit(blocked: bool, images: int, monkeypatch: pytes
     monkeypatch.setattr(winograd, "cut_tasks", cut)
     plan.clear_plans()
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias), expected)
+
+
+@pytest.mark.parametrize("name", ["images", "small maps", "volume", "odd sizes, batch", "wide", "groups"])
+def test_cuts_along_channels_do_not_change_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boxes of some images, an image, slices, rows, parts of rows; blocks and groups of output channels."""
+    spec, x, weight, bias = make(name)
+    take("tiles", monkeypatch)
+    expected = plan.output(spec, x, weight, bias)
+    cuts: dict[Any, winograd_channels_cut.ChannelsCut] = {}
+
+    def cut(*arguments: Any) -> winograd_channels_cut.ChannelsCut:
+        cutter = winograd_channels_cut.Cutter(*arguments)
+        cuts.update(
+            {(each.box, each.out_blocks > 1, each.out_group > 1): each for each in cutter.candidates()}
+        )
+        return next(iter(cuts.values()))
+
+    monkeypatch.setattr(winograd_channels, "cut_channels", cut)
+    take("channels", monkeypatch)
+    plan_of(spec)
+    assert len(cuts) > 1
+    for chosen in list(cuts.values()):
+        monkeypatch.setattr(winograd_channels, "cut_channels", lambda *_, chosen=chosen: chosen)
+        plan.clear_plans()
+        np.testing.assert_array_equal(plan.output(spec, x, weight, bias), expected)

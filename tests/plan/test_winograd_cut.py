@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 import pytest
 
-from convforge.plan import winograd, winograd_cut
+from convforge.plan import winograd, winograd_channels, winograd_cut
 from convforge.plan.request import OutputRequest
 from convforge.problem import normalize_conv
+from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
 
@@ -28,6 +30,7 @@ def cut_of(
         return chosen
 
     monkeypatch.setattr(winograd, "cut_tasks", cut)
+    monkeypatch.setattr(winograd, "channels_are_cheaper", lambda *_: False)
     shapes = (batch, channels, size, size), (channels, channels, 3, 3)
     spec, _ = normalize_conv(*shapes, None, 1, 1, 1, 1, rank=2, dtype=np.float32)
     request = OutputRequest(spec, (), (), has_bias=False, activation="none").without_gaps
@@ -45,3 +48,30 @@ def test_values_stay_in_a_threads_share_of_the_last_level_cache(
         target = replace(target, l3_bytes=megabytes << 20, l3_sharers=4)
         cut, values, is_least = cut_of(monkeypatch, target, *layer, threads=4)
         assert values <= target.l3_share(4) or is_least, (cut, values)
+
+
+@pytest.mark.parametrize("megabytes", [2, 8, 32])
+@pytest.mark.parametrize(
+    "layer",
+    [(128, 28, 16), (256, 14, 16), (512, 32, 1), (512, 14, 8), (64, 56, 8), (16, 900, 1), (2048, 9, 3)],
+)
+def test_so_do_values_and_sums_along_channels(megabytes: int, layer: tuple[int, int, int]) -> None:
+    """And a task's whole scratch stays below 16 MB."""
+    channels, size, batch = layer
+    shapes = (batch, channels, size, size), (channels, channels, 3, 3)
+    spec, _ = normalize_conv(*shapes, None, 1, 1, 1, 1, rank=2, dtype=np.float32)
+    request = OutputRequest(spec, (), (), has_bias=False, activation="none").without_gaps
+    for features in ((), ("avx512f",)):
+        target = replace(Target.host().without(*features), l2_bytes=512 << 10)
+        target = replace(target, l3_bytes=megabytes << 20, l3_sharers=4)
+        for threads in (1, 4):
+            for outputs in (2, 4):
+                tiling = Tiling((1, outputs, outputs), (1, 3, 3))
+                found = winograd_channels.WinogradChannelsPlan(request, target, threads, tiling)
+                cut, lanes = found.cut, found.kernel.lanes
+                tiles = prod(cut.box) // outputs**2
+                values = tiling.points * tiles * channels * 4
+                sums = tiling.points * tiles * cut.out_group * found.kernel.mr * 4
+                one_tile = tiling.points * channels * 4 * lanes
+                assert max(values, sums) <= max(target.l3_share(threads), one_tile), cut
+                assert found.workspace_bytes <= 16 << 20

@@ -19,6 +19,7 @@ from convforge.kernels.contract_winograd import (
     WINOGRAD_PARAMETERS,
     WinogradKernel,
 )
+from convforge.plan import winograd_channels
 from convforge.plan.bands import Band, band_of
 from convforge.plan.cut import ROW_CYCLES
 from convforge.plan.job import Job
@@ -27,12 +28,14 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import input_tables
 from convforge.plan.tiles import tiled_length
+from convforge.plan.winograd_channels import WinogradChannelsPlan
+from convforge.plan.winograd_channels_cut import channels_cycles, fetch_cycles
 from convforge.plan.winograd_cut import channel_block, cut_tasks
 from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import Layout, layout_of, why_tile_illegal
-from convforge.schedule.winograd import Tiling, output_rows, tile_gather, why_no_tiles
+from convforge.schedule.winograd import Tiling, is_dilated, output_rows, tile_gather, why_no_tiles
 from convforge.target import Target
 
 Array = NDArray[Any]
@@ -84,23 +87,38 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     """
     gather = gather_of(request.spec)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    return _cycles(gather, _best_tiling(request, gather, target, lanes), target, lanes)
+    return _least_cycles(gather, _best_tiling(request, gather, target, lanes), target, lanes)
 
 
-def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan:
-    """Schedule a request and prepare all that its kernel reads."""
-    return WinogradPlan(request, target, threads)
+def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan | WinogradChannelsPlan:
+    """Schedule a request and prepare all that its kernel reads: with vectors along tiles or along channels.
+
+    Both have the same bits, so that may depend on batch and strides.
+    """
+    gather = gather_of(request.spec)
+    lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
+    tiling = _best_tiling(request, gather, target, lanes)
+    if winograd_channels.why_illegal(request, target) is None and channels_are_cheaper(
+        gather, tiling, target, lanes
+    ):
+        return WinogradChannelsPlan(request, target, threads, tiling)
+    return WinogradPlan(request, target, threads, tiling)
+
+
+def channels_are_cheaper(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> bool:
+    """Whether vectors along channels take less time than along tiles."""
+    along_channels = channels_cycles(gather, tiling, target, lanes) + fetch_cycles(gather, tiling, target)
+    return along_channels < _cycles(gather, tiling, target, lanes)
 
 
 class WinogradPlan(WatchedPlan[WinogradKernel]):
     """How one convolution is computed for inputs of one shape and one set of strides."""
 
-    def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
+    def __init__(self, request: OutputRequest, target: Target, threads: int, tiling: Tiling) -> None:
         spec = request.spec
         self.threads = threads
         self.element = element = ELEMENTS[spec.dtype.name]
         gather, lanes = gather_of(spec), target.vector_bytes // element.compute_bytes
-        tiling = _best_tiling(request, gather, target, lanes)
         layout = layout_of(tile_gather(gather, tiling))
         mr, nv = _tile(gather, layout, target, lanes)
         x_steps = element_steps(request.x_strides, spec)
@@ -217,7 +235,7 @@ def tilings(gather: Gather, precision: Precision) -> list[Tiling]:
 
 
 def _best_tiling(request: OutputRequest, gather: Gather, target: Target, lanes: int) -> Tiling:
-    return min(tilings(gather, request.precision), key=lambda t: _cycles(gather, t, target, lanes))
+    return min(tilings(gather, request.precision), key=lambda t: _least_cycles(gather, t, target, lanes))
 
 
 def _tile(gather: Gather, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
@@ -247,6 +265,14 @@ def _point_cycles(tiling: Tiling, target: Target) -> float:
     if target.vector_registers > 16 or longest == tiling.points:
         return _POINT_CYCLES
     return next(cycles for most, cycles in _NARROW_POINT_CYCLES if longest <= most)
+
+
+def _least_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
+    """Those of the cheaper way: what is chosen by them may not depend on batch or strides."""
+    along_tiles = _cycles(gather, tiling, target, lanes)
+    if is_dilated(gather) or gather.out_channels < lanes:
+        return along_tiles
+    return min(along_tiles, channels_cycles(gather, tiling, target, lanes))
 
 
 def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:

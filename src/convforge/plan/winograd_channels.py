@@ -22,15 +22,14 @@ from convforge.plan.winograd_cut import channel_block
 from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
-from convforge.schedule.winograd import Tiling, rounded_gather
+from convforge.schedule.winograd import Tiling, is_dilated, rounded_gather
 from convforge.target import Target
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why outputs cannot be computed this way, of a request that is legal for the family."""
     gather = gather_of(request.spec)
-    taps = [sorted(tap.offset for tap in axis.phases[0].taps) for axis in gather.axes]
-    if any(b - a > 1 for offsets in taps for a, b in zip(offsets, offsets[1:])):
+    if is_dilated(gather):
         return "dilation"
     if gather.out_channels * ELEMENTS[request.spec.dtype.name].compute_bytes < target.vector_bytes:
         return f"{gather.out_channels} output channels do not fill a vector"
@@ -54,7 +53,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         gather, size = gather_of(spec), self.element.compute_bytes
         lanes = target.vector_bytes // size
         tile = channels_tile(gather, tiling, target, lanes)
-        cut = cut_channels(gather, tiling, tile, target, lanes, size, threads)
+        self.cut = cut = cut_channels(gather, tiling, tile, target, lanes, size, threads)
         layout = layout_of(rounded_gather(gather, tiling.outputs))
         x_steps, self._y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)

@@ -128,6 +128,11 @@ def _spacing(axis: Axis) -> int:
     return offsets[1] - offsets[0] if len(offsets) > 1 else 1
 
 
+def is_dilated(gather: Gather) -> bool:
+    """Whether neighbouring taps do not read neighbours."""
+    return any(_spacing(axis) > 1 for axis in gather.axes)
+
+
 def tile_gather(gather: Gather, tiling: Tiling) -> Gather:
     """The gather whose outputs are tiles, and whose taps are the inputs of a tile.
 
