@@ -30,7 +30,7 @@ from convforge.kernels.contract_grad_weight import (
 )
 from convforge.kernels.contract_spectrum import SpectrumKernel
 from convforge.kernels.contract_split import PRODUCTS, SplitKernel, SplitWeightPacker, TileCheckKernel
-from convforge.kernels.contract_winograd import WinogradKernel
+from convforge.kernels.contract_winograd import WinogradChannelsKernel, WinogradKernel
 from convforge.plan.split_bf16_cost import loads
 from convforge.plan.tiles import gather_tile
 from convforge.problem import normalize_conv
@@ -204,6 +204,9 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         winograd(target, dtype, (1, 2, 2)) if element.is_float else None,
         winograd(target, dtype, (1, 4, 4), spaced=True) if element.is_float else None,
     ]
+    if element.is_float:
+        tilings = Tiling((1, 2, 2), (1, 3, 3)), Tiling((2, 2, 2), (3, 3, 3))
+        kernels += [winograd_channels(target, dtype, t, rows) for rows, t in enumerate(tilings, start=3)]
     for kernel in kernels:
         if kernel is not None:
             assert compile_object(kernel.emit(target.triple), target)
@@ -382,6 +385,36 @@ def test_grad_weight_tiles_do_not_spill(rows: int, nv: int) -> None:
         loop = _innermost(text[text.index("products:") :] if "products:" in text else text)
         assert len(re.findall("vfmadd", loop)) == rows * nv
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"{kernel.name} spills:\n{loop}"
+
+
+def winograd_channels(
+    target: Target, dtype: str, tiling: Tiling, rows: int = 4, nv: int = 2
+) -> WinogradChannelsKernel:
+    element = ELEMENTS[dtype]
+    return WinogradChannelsKernel(
+        element=element,
+        lanes=target.vector_bytes // element.compute_bytes,
+        rows=rows,
+        nv=nv,
+        fused=target.fused,
+        tiling=tiling,
+        point=4104,
+        side="unit",
+        scatters=tiling.outputs[0] == 1,
+        way="unit" if rows % 2 else "channels",
+        has_bias=True,
+        activation="hardswish",
+    )
+
+
+@pytest.mark.parametrize("side", [2, 4, 6])
+@pytest.mark.parametrize(("name", "rows", "nv"), [("avx2", 6, 2), ("avx2", 5, 2), ("avx512", 9, 3)])
+def test_products_of_winograd_along_channels_do_not_spill(name: str, rows: int, nv: int, side: int) -> None:
+    target, tiling = TARGETS[name], Tiling((1, side, side), (1, 3, 3))
+    text = assembly(winograd_channels(target, "float32", tiling, rows, nv).emit(target.triple), target)
+    loop = _innermost(text[text.index("products:") : text.index("outputs:")])
+    assert len(re.findall("vfmadd", loop)) == rows * nv
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
 @pytest.mark.parametrize("side", [2, 4, 6])

@@ -42,6 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
     "reflect": {"shape": (1, 3, 9, 33), "weight": (17, 3, 3, 3), "padding": 2, "padding_mode": "reflect"},
     "circular": {"shape": (1, 3, 9, 33), "weight": (16, 3, 3, 3), "padding": 3, "padding_mode": "circular"},
     "replicate": {"shape": (1, 3, 9, 33), "weight": (20, 3, 3, 3), "padding": 9, "padding_mode": "replicate"},
+    "one column": {"shape": (2, 5, 28, 1), "weight": (17, 5, 3, 3), "padding": 1},
     "dilated": {"shape": (1, 5, 20, 22), "weight": (7, 5, 3, 3), "padding": 2, "dilation": 2},
     "far dilated": {"shape": (2, 5, 20, 23), "weight": (7, 5, 3, 3), "padding": (6, 3), "dilation": (6, 3)},
     "aspp": {"shape": (1, 20, 33, 33), "weight": (9, 20, 3, 3), "padding": 6, "dilation": 6},
@@ -143,7 +144,7 @@ def test_half_types_are_computed_in_float32(dtype: str) -> None:
     assert error(y, spec, x, weight, bias) < (5e-4 if dtype == "float16" else 4e-3)
 
 
-@pytest.mark.parametrize("name", ["odd sizes, batch", "dilated", "volume", "reflect"])
+@pytest.mark.parametrize("name", ["odd sizes, batch", "dilated", "volume", "reflect", "one column"])
 def test_strides_of_the_arrays_do_not_change_a_bit(name: str) -> None:
     spec, x, weight, bias = make(name)
     expected = plan.output(spec, x, weight, bias)
@@ -288,6 +289,24 @@ def test_both_ways_have_the_same_bits(
                 )
             for found, expected in zip(*results, strict=True):
                 np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("height", range(5))
+def test_slices_of_a_volume_know_nothing_of_each_other(
+    height: int, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies between two slices in the run is no tile: both ways take the same values for hard."""
+    spec, _ = normalize_conv(
+        (1, 2, 5, 5, 57), (16, 2, 1, 3, 1), None, 1, (2, 0, 2), 1, 1, rank=3, dtype=np.dtype(np.float32),
+        padding_mode="replicate",
+    )  # fmt: skip
+    x, weight = (RNG.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.weight_shape))
+    x[0, 1, 2, height, 20] = 1e6
+    found = plan.output(spec, x, weight)
+    take("tiles", monkeypatch)
+    np.testing.assert_array_equal(found, plan.output(spec, x, weight))
+    # Of 1 and 4 every window of their tiles has them.
+    np.testing.assert_array_equal(np.array_equal(found, plainly(spec, x, weight, None)), height not in (1, 4))
 
 
 @pytest.mark.parametrize("blocked", [False, True], ids=["values of all channels", "of some"])

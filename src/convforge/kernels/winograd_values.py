@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from math import prod
 
-from convforge.ir.emitter import Int, Value
+from convforge.ir.emitter import TYPES, Int, Value
 from convforge.kernels.combine import emit_product
-from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract import HEADER_BYTES, ZERO_ROW
 from convforge.kernels.contract_winograd import IN_REGISTERS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack
@@ -54,11 +54,30 @@ class WinogradValues:
     def _emit_check(self, magnitudes: Value) -> None:
         """Set the flag where a tile's windows are too uneven."""
         task, e, v, p = self.task, self.task.e, self.task.v, self.task.p
+        self._emit_clear_gaps(magnitudes)
         with e.loop(task.first, task.stop, step=task.kernel.lanes, name="some_windows") as tiles:
             at = e.sub(tiles.index, task.first)
             windows = range(prod(self.tiling.outputs))
             largest = [v.load_bits(magnitudes, e.add(e.mul(p.band_length, i), at)) for i in windows]
             emit_flag(e, task.scratch, emit_uneven(v, largest, v.first(e.sub(p.flat, tiles.index))))
+
+    def _emit_clear_gaps(self, magnitudes: Value) -> None:
+        """Rows of the run that lie between two slices are no tiles: theirs would be windows of both."""
+        task, e, p = self.task, self.task.e, self.task.p
+        rows = p.pointer("out_row_table")
+        last = e.div(e.sub(task.stop, 1), p.pitch)
+        with (
+            e.loop(e.div(task.first, p.pitch), e.add(last, 1), name="gap") as row,
+            e.when(e.equal(e.load("i64", rows, row.index), ZERO_ROW)),
+        ):
+            begin = e.maximum(e.mul(row.index, p.pitch), task.first)
+            end = e.minimum(e.mul(e.add(row.index, 1), p.pitch), task.stop)
+            with (
+                e.loop(0, prod(self.tiling.outputs), name="gap_window") as window,
+                e.loop(e.sub(begin, task.first), e.sub(end, task.first), name="gap_tile") as i,
+            ):
+                at = e.add(e.mul(p.band_length, window.index), i.index)
+                e.store(TYPES[task.v.bits](0), task.v.bits, magnitudes, at)
 
     def _emit_image(self, x: Value, values: Value, magnitudes: Value, channels: Channels) -> None:
         """V of one image, whose first tile's place in it is `values`."""

@@ -100,7 +100,9 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         self.tasks = cut.boxes * gather.groups * cut.out_blocks
         d, h, w = gather.axes
         y = self._y_steps
-        rows_follow = cut.box[3] == w.out_size and (h.out_size == 1 or y[3] == w.out_size * y[4])
+        # Of one column y[4] may be anything.
+        column = 1 if kernel.way == "unit" else y[4]
+        rows_follow = cut.box[3] == w.out_size and (h.out_size == 1 or y[3] == w.out_size * column)
         values_of = place_values(array.layout, cut.box) | {
             "groups": gather.groups,
             "channels": gather.in_channels,
@@ -120,7 +122,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
             "y_channel": y[1],
             "y_slice": y[2],
             "y_row": y[3],
-            "y_column": y[4],
+            "y_column": column,
             "joined": int(rows_follow),
             "sums_point": sums_point,
             "sums_tile": sums_tile,
