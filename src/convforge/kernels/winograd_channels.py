@@ -44,6 +44,9 @@ from convforge.kernels.spread import emit_largest, emit_uneven, emit_unfit, wind
 from convforge.kernels.winograd_box import Inputs, WinogradBox
 from convforge.schedule.winograd import transforms
 
+# Bytes of a cache's line.
+_LINE = 64
+
 
 def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> None:
     """Emit the task of a kernel: `task(call, index, scratch)`."""
@@ -62,6 +65,9 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
         source = e.at(x, storage, e.mul(group, p.channels, task.x.p.x_channel))
         inner, (source, *given) = task.part("values", [source, *bounds])
         _emit_values(inner, Box(*given), source)
+        inner.e.done()
+        inner, given = task.part("check", bounds)
+        _emit_check(inner, Box(*given))
         inner.e.done()
     first_out = e.mul(out_block, p.task_tiles)
     stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
@@ -117,15 +123,25 @@ class _Task:
 
 
 def _emit_values(task: _Task, box: Box, source: Value) -> None:
-    """V of a box; the flag where a tile's windows are too uneven."""
-    e, v, p, x, lanes = task.e, task.v, task.p, task.x, task.kernel.lanes
-    magnitudes, windows = task.scratch_at("magnitudes_at"), task.scratch_at("windows_at")
+    """V of a box, and the largest magnitude, lane by lane, at each position of the panel."""
+    e, v, x, lanes = task.e, task.v, task.x, task.kernel.lanes
+    magnitudes = task.scratch_at("magnitudes_at")
     size = e.mul(box.images, x.p.in_depths, x.p.in_heights, x.p.in_row)
 
     def keep_largest(panel: Value) -> None:
         with e.loop(0, size, step=lanes, name="magnitude") as i:
             here = v.magnitude(v.load(panel, i.index))
             v.store_bits(v.larger(here, v.load_bits(magnitudes, i.index)), magnitudes, i.index)
+
+    with e.loop(0, size, step=lanes, name="clear") as i:
+        v.clear_bits(magnitudes, i.index)
+    x.emit(box, source, task.p.channels, on_panel=keep_largest)
+
+
+def _emit_check(task: _Task, box: Box) -> None:
+    """Set the flag where a tile's windows are too uneven."""
+    e, v, x, lanes = task.e, task.v, task.x, task.kernel.lanes
+    windows = task.scratch_at("windows_at")
 
     def check(inputs: Inputs, _: Int) -> None:
         def write(places: list[Int], found: list[Value]) -> None:
@@ -139,10 +155,7 @@ def _emit_values(task: _Task, box: Box, source: Value) -> None:
         found = [v.load_bits(windows, i * lanes) for i in range(prod(task.kernel.tiling.outputs))]
         emit_flag(e, task.scratch, emit_uneven(v, found, v.first(lanes)))
 
-    with e.loop(0, size, step=lanes, name="clear") as i:
-        v.clear_bits(magnitudes, i.index)
-    x.emit(box, source, p.channels, on_panel=keep_largest)
-    x.emit_over_tiles(box, magnitudes, check)
+    x.emit_over_tiles(box, task.scratch_at("magnitudes_at"), check)
 
 
 def _emit_products(task: _Task, weights: Value, outs: Int, tiles: Int) -> None:
@@ -167,19 +180,28 @@ def _emit_products(task: _Task, weights: Value, outs: Int, tiles: Int) -> None:
         ]
         at = e.add(e.mul(point.index, p.sums_point), e.mul(out.index, p.sums_tile), e.mul(t.index, mr))
         count = e.minimum(p.channel_block, e.sub(p.channels, block.index))
-        _emit_product(task, u, lines, count, e.at(sums, compute, at), e.equal(block.index, 0))
+        # Where the next tile's weights, or the next block's, lie from these.
+        back = e.sub(e.mul(p.channel_block, mr), e.mul(out.index, p.weights_step))
+        ahead = e.select(e.less(e.add(out.index, 1), outs), p.weights_step, back)
+        _emit_product(task, u, lines, count, ahead, e.at(sums, compute, at), e.equal(block.index, 0))
 
 
 def _emit_product(
-    task: _Task, weights: Value, lines: Sequence[Value], count: Int, held: Value, fresh: Value
+    task: _Task, weights: Value, lines: Sequence[Value], count: Int, ahead: Int, held: Value, fresh: Value
 ) -> None:
-    """The sums of `count` channels, rows x nv vectors in registers; added to those held unless fresh."""
-    e, v, nv = task.e, task.v, task.kernel.nv
-    compute, mr = task.kernel.element.compute, task.kernel.mr
+    """The sums of `count` channels, rows x nv vectors in registers; added to those held unless fresh.
+
+    Weights that come from memory are waited for by the first tile of t alone, unless they are fetched while
+    the tiles before are multiplied: 512 channels of 7x7 4.6 -> 4.2 ms, by F(4x4) 3.9 -> 2.8.
+    """
+    e, v, kernel = task.e, task.v, task.kernel
+    compute, mr, nv = kernel.element.compute, kernel.mr, kernel.nv
     sums = len(lines) * nv
     with e.loop(0, count, carried=[weights, *[v.zero()] * sums], name="c") as c:
         u, *acc = c.carried
         c.next = [e.at(u, compute, mr)]
+        for at in range(0, mr, _LINE // kernel.element.compute_bytes):
+            e.prefetch(u, compute, e.add(ahead, at))
         here = [v.load(u, j * v.lanes) for j in range(nv)]
         for i, line in enumerate(lines):
             value = v.load_broadcast(line, c.index)

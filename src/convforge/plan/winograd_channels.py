@@ -53,7 +53,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         gather, size = gather_of(spec), self.element.compute_bytes
         lanes = target.vector_bytes // size
         tile = channels_tile(gather, tiling, target, lanes)
-        self.cut = cut = cut_channels(gather, tiling, tile, target, lanes, size, threads)
+        self.cut = cut = cut_channels(gather, tiling, tile.nv, target, lanes, size, threads)
         layout = layout_of(rounded_gather(gather, tiling.outputs))
         x_steps, self._y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
@@ -65,7 +65,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         self.kernel = WinogradChannelsKernel(
             element=self.element,
             lanes=lanes,
-            rows=tile.rows,
+            rows=cut.rows,
             nv=tile.nv,
             fused=target.fused,
             tiling=tiling,

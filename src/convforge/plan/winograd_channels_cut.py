@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 
 from convforge.kernels.contract_winograd import IN_REGISTERS
@@ -42,6 +42,8 @@ _AGAIN = ((0.6, 0.03), (3.0, 0.12), (float("inf"), 0.45))
 # Tiles of output channels summed together.
 _GROUPS = (1, 2, 4, 8)
 _IMAGES = 16
+# Winograd tiles of a register tile: each has an address of its own.
+_MOST_ROWS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,12 @@ class ChannelsTile:
 @dataclass(frozen=True, slots=True)
 class ChannelsCut:
     """The tasks: boxes (images, slices, rows, columns of outputs) by out_blocks blocks of task_tiles tiles of
-    output channels, out_group of which are summed together.
+    output channels, out_group of which are summed together. rows: Winograd tiles of a register tile.
     """
 
     box: Sizes
     boxes: int
+    rows: int
     task_tiles: int
     out_blocks: int
     out_group: int
@@ -78,7 +81,7 @@ def channels_tile(gather: Gather, tiling: Tiling, target: Target, lanes: int) ->
     legal = [
         ChannelsTile(rows, nv)
         for nv in range(1, min(vectors, 6) + 1)
-        for rows in range(1, 10)
+        for rows in range(1, _MOST_ROWS + 1)
         if why_tile_illegal(target, rows * nv, nv + 1) is None
     ]
     return min(legal, key=lambda tile: _product_cycles(gather, tiles, gather.out_channels, tile, lanes))
@@ -130,93 +133,115 @@ def _out_cycles(tiling: Tiling, tiles: int, outs: int, lanes: int) -> float:
 
 
 def cut_channels(
-    gather: Gather, tiling: Tiling, tile: ChannelsTile, target: Target, lanes: int, size: int, threads: int
+    gather: Gather, tiling: Tiling, nv: int, target: Target, lanes: int, size: int, threads: int
 ) -> ChannelsCut:
-    """The cut by which the busiest thread is done first. size: bytes of an element."""
-    cutter = Cutter(gather, tiling, tile, target, lanes, size, threads)
+    """The cut by which the busiest thread is done first. nv: vectors of output channels of a register tile.
+    size: bytes of an element.
+    """
+    cutter = Cutter(gather, tiling, nv, target, lanes, size, threads)
     return min(cutter.candidates(), key=cutter.cost)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cutter:
-    """The ways to cut one plan's work; arguments as of `cut_channels`."""
+    """The ways to cut one plan's work; arguments as of `cut_channels`.
+
+    Without slots, for what all of a hundred cuts share is computed once: 8 ms of a first call.
+    """
 
     gather: Gather
     tiling: Tiling
-    tile: ChannelsTile
+    nv: int
     target: Target
     lanes: int
     size: int
     threads: int
 
+    @cached_property
+    def _points(self) -> int:
+        return self.tiling.points
+
+    @cached_property
+    def _room(self) -> int:
+        """Elements of values, or of sums."""
+        room = min(_VALUE_BYTES, int(_VALUE_SHARE * self.target.l3_share(self.threads)))
+        return room // self.size
+
+    @cached_property
+    def _counts(self) -> tuple[int, ...]:
+        """Winograd tiles along each axis."""
+        return tuple(-(-axis.out_size // m) for axis, m in zip(self.gather.axes, self.tiling.outputs))
+
+    @cached_property
+    def _out_tiles(self) -> int:
+        return -(-self.gather.out_channels // (self.nv * self.lanes))
+
+    @cached_property
+    def _fetch(self) -> tuple[float, float]:
+        """Cycles for each weight of a task that does not fit the second-level cache, and of one that does."""
+        gather = self.gather
+        whole = self._points * gather.in_channels * gather.out_channels * gather.groups * self.size
+        near, last, far = _FETCH_CYCLES
+        return (far, far) if whole > _FAR_BYTES else (last, near)
+
     def candidates(self) -> Iterator[ChannelsCut]:
         """Cuts whose values and sums stay in the last-level cache."""
-        out_tiles = -(-self.gather.out_channels // (self.tile.nv * self.lanes))
         most = self.threads * TASKS_PER_THREAD
-        blocks = [n for n in block_counts(out_tiles) if n <= most] if self.threads > 1 else [1]
-        for box, boxes in self._boxes():
+        blocks = [n for n in block_counts(self._out_tiles) if n <= most] if self.threads > 1 else [1]
+        for images, counts in self._boxes():
+            tiles = images * prod(counts)
+            rows = _rows(tiles, self.nv, self.target)
+            d, h, w = (n * m for n, m in zip(counts, self.tiling.outputs))
+            boxes = prod(-(-n // k) for n, k in zip(self._counts, counts))
+            boxes *= -(-self.gather.batch // images)
             for out_blocks in blocks:
-                task_tiles = -(-out_tiles // out_blocks)
-                for group in {min(task_tiles, n) for n in (*_GROUPS, task_tiles)}:
-                    sums = self.tiling.points * self.tiles(box) * group * self.tile.nv * self.lanes
-                    if group == 1 or sums * self.size <= self._room:
-                        yield ChannelsCut(box, boxes, task_tiles, -(-out_tiles // task_tiles), group)
+                task_tiles = -(-self._out_tiles // out_blocks)
+                real_blocks = -(-self._out_tiles // task_tiles)
+                for group in sorted({min(task_tiles, n) for n in (*_GROUPS, task_tiles)}):
+                    if group == 1 or self._points * tiles * group * self.nv * self.lanes <= self._room:
+                        yield ChannelsCut((images, d, h, w), boxes, rows, task_tiles, real_blocks, group)
 
-    @property
-    def _room(self) -> int:
-        """Bytes of values, or of sums."""
-        return min(_VALUE_BYTES, int(_VALUE_SHARE * self.target.l3_share(self.threads)))
-
-    def tiles(self, box: Sizes) -> int:
-        """Winograd tiles of a box."""
-        return prod(box) // prod(self.tiling.outputs)
-
-    def _boxes(self) -> Iterator[tuple[Sizes, int]]:
-        """(box, how many): some images, an image, slices of it, rows of a slice, parts of a row."""
-        gather, outputs = self.gather, self.tiling.outputs
-        counts = [-(-axis.out_size // m) for axis, m in zip(gather.axes, outputs)]
-        most = max(1, self._room // (self.tiling.points * gather.in_channels * self.size))
+    def _boxes(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """(images, Winograd tiles along each axis) of boxes: images, slices of one, rows, parts of a row."""
+        counts = self._counts
+        most = max(1, self._room // (self._points * self.gather.in_channels))
         one = prod(counts)
-        smallest = True
-        for images in range(min(gather.batch, _IMAGES, max(1, most // one)), 0, -1):
-            if images > 1 or one <= most:
-                yield self._box(images, counts)
-                smallest = False
+        for images in range(min(self.gather.batch, _IMAGES, most // one), 0, -1):
+            yield images, counts
         for axis in range(3):
             inner = prod(counts[axis + 1 :])
             for pieces in block_counts(counts[axis])[1:]:
                 length = -(-counts[axis] // pieces)
-                if length * inner <= most or (axis == 2 and length == 1):
-                    yield self._box(1, [1] * axis + [length] + counts[axis + 1 :])
-                    smallest = False
-        if smallest:
-            yield self._box(1, [1, 1, 1])
-
-    def _box(self, images: int, tiles: list[int]) -> tuple[Sizes, int]:
-        d, h, w = (n * m for n, m in zip(tiles, self.tiling.outputs))
-        sizes = rounded_gather(self.gather, self.tiling.outputs).axes
-        boxes = prod(-(-axis.columns // n) for axis, n in zip(sizes, (d, h, w)))
-        return (images, d, h, w), -(-self.gather.batch // images) * boxes
+                if length * inner <= most:
+                    yield 1, ((1,) * axis + (length,) + counts[axis + 1 :])
+        if most == 1 or one == 1:
+            yield 1, (1, 1, 1)
 
     def cost(self, cut: ChannelsCut) -> float:
         """When the busiest thread is done, in cycles; it packs and transforms each box that it meets."""
-        gather, tiling, mr = self.gather, self.tiling, self.tile.nv * self.lanes
-        tiles, outs = self.tiles(cut.box), min(cut.task_tiles * mr, gather.out_channels)
-        weights = tiling.points * gather.in_channels * outs
-        level = 0 if weights * self.size < self.target.l2_bytes / 2 else 1
-        whole = tiling.points * gather.in_channels * gather.out_channels * gather.groups * self.size
-        fetch = weights * _FETCH_CYCLES[2 if whole > _FAR_BYTES else level]
-        values, sums = tiling.points * tiles * gather.in_channels, tiling.points * tiles * mr
+        gather, tiling, mr, points = self.gather, self.tiling, self.nv * self.lanes, self._points
+        tiles = prod(cut.box) // prod(tiling.outputs)
+        outs = min(cut.task_tiles * mr, gather.out_channels)
+        weights, values, sums = (
+            points * gather.in_channels * outs,
+            points * tiles * gather.in_channels,
+            points * tiles * mr,
+        )
         filled = (values + sums * cut.out_group) * self.size / self.target.l2_bytes
         again = next(cycles for times, cycles in _AGAIN if filled <= times)
         passes = -(-gather.in_channels // channel_block(gather))
         moved = values * -(-cut.task_tiles // cut.out_group) + sums * cut.task_tiles * (2 * passes - 1) / 4
-        task = tiling.points * _product_cycles(gather, tiles, outs, self.tile, self.lanes) + fetch
-        task += moved * again
+        tile = ChannelsTile(cut.rows, self.nv)
+        task = points * _product_cycles(gather, tiles, outs, tile, self.lanes) + moved * again
+        task += weights * self._fetch[weights * self.size < self.target.l2_bytes / 2]
         task += _out_cycles(tiling, tiles, outs, self.lanes) + _TASK_CYCLES
-        total = cut.boxes * gather.groups
-        tasks = total * cut.out_blocks
-        rounds = -(-tasks // self.threads)
+        rounds = -(-cut.boxes * gather.groups * cut.out_blocks // self.threads)
         met = min(rounds, -(-rounds // cut.out_blocks) + (cut.out_blocks > 1))
         # Several short tasks even out what the system takes from a thread.
         return task * (rounds + 0.05) + met * _in_cycles(gather, tiling, cut.box, self.lanes)
+
+
+def _rows(tiles: int, nv: int, target: Target) -> int:
+    """Winograd tiles of a register tile, for so many of them."""
+    legal = [rows for rows in range(1, _MOST_ROWS + 1) if why_tile_illegal(target, rows * nv, nv + 1) is None]
+    return min(legal, key=lambda rows: (-(-tiles // rows) * step_cycles(rows, nv), -rows))
