@@ -172,10 +172,11 @@ class _Outer:
     def _emit_write(self, e: Emitter, v: Vectors, p: Parameters, block: _Block, target: Value) -> None:
         """sums[tile][channel, tap][m] -> target[m][channel, tap]."""
         pairs = e.mul(block.channels, p.taps)
-        with e.loop(0, e.mul(block.out_tiles, self.nv), name="w_vector") as vector:
-            tile, j = e.div(vector.index, self.nv), e.rem(vector.index, self.nv)
+        with e.loop(0, block.outs, step=self.lanes, name="w_vector") as first_out:
+            first = first_out.index
+            vector = e.div(first, self.lanes)
+            tile, j = e.div(vector, self.nv), e.rem(vector, self.nv)
             source = e.at(block.sums, self.compute, e.add(e.mul(tile, p.sums_tile), e.mul(j, self.lanes)))
-            first = e.mul(vector.index, self.lanes)
             to = e.at(target, self.compute, e.mul(first, p.w_out))
             emit_turn(e, v, source, pairs, self.mr, to, p.w_out, e.sub(block.outs, first), v.store_computed)
 

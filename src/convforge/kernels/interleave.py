@@ -119,9 +119,9 @@ def emit_turn(
     columns: Int,
     store: Store,
 ) -> None:
-    """to[column * pitch + row] = source[row * step + column], for as many columns as a vector has lanes.
+    """to[column * pitch + row] = source[row * step + column]: columns 0 … columns - 1, of a vector's lanes.
 
-    A square at a time; what `source` has beyond the rows of the last square is read, but not written.
+    columns: at least 1. A square at a time; what `source` has beyond the last row is read, but not written.
     store(value, pointer, offset, mask): v.store_stored or v.store_computed, the type of `to`. Whole squares
     are stored without a mask, which takes AMD's processors 20 cycles or more with AVX2.
     """
