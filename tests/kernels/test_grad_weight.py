@@ -111,11 +111,13 @@ def test_every_family(
     layout: str,
 ) -> None:
     kernel = 1 if family == "pointwise" else kernel
-    precision = precision if dtype == "float32" else "highest"
     if family == "winograd":
-        kernel, stride, dilation = min(kernel, 3), 1, 1
+        kernel, stride = min(max(kernel, 2), 3), 1
+        dilation = dilation if mode == "zeros" else 1
+        dtype = dtype if "float" in dtype else "float32"
     if family == "groups":
         channels, outputs = min(channels, 3), min(outputs, 3)
+    precision = precision if dtype == "float32" else "highest"
     sides = size[-rank:]
     pads = tuple(min(dilation * (kernel - 1) // 2, n - 1) for n in sides)
     assume(all(n + 2 * p > dilation * (kernel - 1) for n, p in zip(sides, pads, strict=True)))
@@ -150,6 +152,8 @@ def test_every_family(
         ("winograd", (2, 20, 6, 41, 40), (33, 20, 3, 3, 3), {"padding": 1}),
         ("winograd", (2, 64, 5001), (33, 64, 3), {"padding": 1}),
         ("winograd", (2, 64, 301, 3), (33, 64, 2, 3), {"padding": 1}),
+        ("winograd", (3, 40, 33, 35), (33, 40, 3, 3), {"padding": 6, "dilation": 6}),
+        ("winograd", (2, 40, 1000), (33, 40, 2), {"dilation": 100}),
         ("winograd", (5, 66, 9, 23), (34, 33, 3, 3), {"padding": 1, "groups": 2}),
         ("pointwise", (20, 300, 14, 14), (130, 300, 1, 1), {}),
         ("pointwise", (3, 130, 57, 60), (300, 130, 1, 1), {"stride": 2}),

@@ -26,6 +26,7 @@ SHAPES = {
     "maps": ((4, 9, 14, 15), (11, 9, 3, 3)),
     "volumes": ((2, 5, 5, 6, 9), (6, 5, 3, 3, 3)),
     "signals": ((3, 9, 100), (20, 9, 3)),
+    "dilated": ((3, 9, 25, 30), (20, 9, 3, 3)),
 }
 
 
@@ -39,7 +40,10 @@ def chosen() -> Iterator[None]:
 def make(name: str, dtype: Any = np.float32) -> tuple[ConvSpec, Array, Array]:
     """The spec, input and grad-output of a layer that pads by 1."""
     shape, weight = SHAPES[name]
-    spec, _ = normalize_conv(shape, weight, None, padding=1, rank=len(shape) - 2, dtype=np.dtype(dtype))
+    dilation = 3 if name == "dilated" else 1
+    spec, _ = normalize_conv(
+        shape, weight, None, padding=1, dilation=dilation, rank=len(shape) - 2, dtype=np.dtype(dtype)
+    )
     x, gradient = (RNG.standard_normal(s).astype(dtype) for s in (spec.input_shape, spec.output_shape))
     return spec, x, gradient
 
@@ -62,7 +66,8 @@ def chain(spec: ConvSpec, x: Array, gradient: Array) -> Array:
     padded = np.pad(x, [(0, 0), (0, 0), *[(1, 1)] * spec.rank])
     total = np.zeros(spec.weight_shape, np.float32)
     for tap in np.ndindex(*spec.kernel_size):
-        part = padded[(..., *(slice(k, k + n) for k, n in zip(tap, spec.output_size, strict=True)))]
+        begins = [k * d for k, d in zip(tap, spec.dilation, strict=True)]
+        part = padded[(..., *(slice(k, k + n) for k, n in zip(begins, spec.output_size, strict=True)))]
         a = np.moveaxis(gradient, 1, -1).reshape(-1, spec.out_channels)
         b = np.moveaxis(part, 1, -1).reshape(-1, spec.in_channels)
         held = np.zeros((spec.out_channels, spec.in_channels), np.float32)
@@ -110,8 +115,8 @@ def test_a_sentinel_where_the_gradient_is_zero_drowns_nothing(name: str, scale: 
     gradient *= np.float32(scale)
     middle = tuple(n // 2 for n in spec.output_size)
     x[(0, 2, *middle)] = 1e9
-    near = tuple(slice(m - 1, m + 2) for m in middle)
-    gradient[(0, slice(None), *near)] = 0
+    readers = [[m + 1 - k * d for k in range(3)] for m, d in zip(middle, spec.dilation, strict=True)]
+    gradient[np.ix_([0], range(spec.out_channels), *readers)] = 0
     assert not is_served(spec, x, gradient)
     exact = reference.grad_weight(replace(spec, dtype=np.dtype(np.float64)), x, gradient)
     assert _error(plan.grad_weight(spec, x, gradient), exact) < 1e-6
@@ -170,6 +175,7 @@ def test_why_it_cannot_serve() -> None:
     assert reason((4, 4, 3, 3)) == ""
     assert "int32 is not a floating-point type" in reason((4, 4, 3, 3), "int32")
     assert "stride 2" in reason((4, 4, 3, 3), stride=2)
-    assert "dilation" in reason((4, 4, 3, 3), dilation=2)
+    assert "dilation 2" in reason((4, 4, 3, 3), dilation=2, padding=1, padding_mode="circular")
+    assert reason((4, 4, 3, 3), dilation=2) == ""
     assert "keeps precision 'highest'" in reason((4, 4, 5, 5))
     assert "keeps precision" in reason((4, 4, 1, 1))

@@ -43,14 +43,14 @@ CASES: dict[str, dict[str, Any]] = {
     "circular": {"shape": (1, 3, 9, 33), "weight": (16, 3, 3, 3), "padding": 3, "padding_mode": "circular"},
     "replicate": {"shape": (1, 3, 9, 33), "weight": (20, 3, 3, 3), "padding": 9, "padding_mode": "replicate"},
     "one column": {"shape": (2, 5, 28, 1), "weight": (17, 5, 3, 3), "padding": 1},
-    "dilated": {"shape": (1, 5, 20, 22), "weight": (7, 5, 3, 3), "padding": 2, "dilation": 2},
-    "far dilated": {"shape": (2, 5, 20, 23), "weight": (7, 5, 3, 3), "padding": (6, 3), "dilation": (6, 3)},
-    "aspp": {"shape": (1, 20, 33, 33), "weight": (9, 20, 3, 3), "padding": 6, "dilation": 6},
-    "dilated batch": {"shape": (3, 9, 17, 15), "weight": (7, 9, 3, 3), "padding": 3, "dilation": 3},
+    "dilated": {"shape": (1, 5, 20, 22), "weight": (17, 5, 3, 3), "padding": 2, "dilation": 2},
+    "far dilated": {"shape": (2, 5, 20, 23), "weight": (16, 5, 3, 3), "padding": (6, 3), "dilation": (6, 3)},
+    "aspp": {"shape": (1, 20, 33, 33), "weight": (24, 20, 3, 3), "padding": 6, "dilation": 6},
+    "dilated batch": {"shape": (3, 9, 17, 15), "weight": (17, 9, 3, 3), "padding": 3, "dilation": 3},
     "images": {"shape": (5, 270, 9, 7), "weight": (30, 270, 3, 3), "padding": 1},
     "small maps": {"shape": (5, 40, 5, 7), "weight": (30, 40, 3, 3), "padding": 1},
-    "dilated signal": {"shape": (1, 5, 500), "weight": (7, 5, 3), "padding": 16, "dilation": 16},
-    "dilated volume": {"shape": (1, 3, 8, 9, 10), "weight": (4, 3, 3, 3, 3), "dilation": (3, 2, 1)},
+    "dilated signal": {"shape": (1, 5, 500), "weight": (18, 5, 3), "padding": 16, "dilation": 16},
+    "dilated volume": {"shape": (1, 3, 8, 9, 10), "weight": (16, 3, 3, 3, 3), "dilation": (3, 2, 1)},
 }
 
 

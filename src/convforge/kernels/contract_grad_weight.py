@@ -167,9 +167,9 @@ class GradWeightWinogradKernel(Emitted):
     """What the machine code of Winograd's algorithm for the weight gradient depends on.
 
     rows: input channels of a register tile, nv: its vectors of grad-output channels. tiling: F(taps of the
-    kernel, outputs of a tile). point: elements from the values of a point to the next's. x_side, g_side: what
-    lies side by side in the arrays. scatters: of which of them rows are read as one run, and each element
-    goes to a place of its own.
+    kernel, outputs of a tile). spacing: the dilation. point: elements from the values of a point to the
+    next's. x_side, g_side: what lies side by side in the arrays. scatters: of which of them rows are read as
+    one run, and each element goes to a place of its own.
     """
 
     file: ClassVar[str] = "grad_weight_winograd"
@@ -179,6 +179,7 @@ class GradWeightWinogradKernel(Emitted):
     nv: int
     fused: bool
     tiling: Tiling
+    spacing: tuple[int, int, int]
     point: int
     x_side: Side
     g_side: Side

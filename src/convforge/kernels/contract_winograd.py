@@ -112,9 +112,9 @@ class WinogradWeightPacker(Emitted):
 class WinogradChannelsKernel(Emitted):
     """What the machine code of Winograd's algorithm with vectors along channels depends on.
 
-    rows: tiles of a register tile, nv: its vectors of output channels. point: elements from the values of a
-    point to the next's. side, scatters: how the input is packed. way: whether columns or channels of the
-    output lie side by side.
+    rows: tiles of a register tile, nv: its vectors of output channels. spacing: the dilation. point: elements
+    from the values of a point to the next's. side, scatters: how the input is packed. way: whether columns or
+    channels of the output lie side by side.
     """
 
     file: ClassVar[str] = "winograd_channels"
@@ -124,6 +124,7 @@ class WinogradChannelsKernel(Emitted):
     nv: int
     fused: bool
     tiling: Tiling
+    spacing: tuple[int, int, int]
     point: int
     side: Side
     scatters: bool

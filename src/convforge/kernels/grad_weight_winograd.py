@@ -122,6 +122,7 @@ class _Task:
                 p=Parameters(e, at, WINOGRAD_SIDE_PARAMETERS),
                 scratch=scratch,
                 steps=kernel.tiling.taps,
+                spacing=kernel.spacing,
                 matrices=matrix,
                 point=kernel.point,
                 side=side,
@@ -182,7 +183,7 @@ def _emit_values(task: _Task, which: int, box: Box, source: Value, channels: Int
     e, v, lanes = task.e, task.v, task.kernel.lanes
     side, energies = task.sides[which], task.energies(which)
 
-    def on_tile(inputs: Inputs, t: Int) -> None:
+    def on_tile(inputs: Inputs, t: Int, _: tuple[Int, Int, Int]) -> None:
         at = e.mul(t, lanes)
         squares = inputs.fold(
             v.load(energies, at), v.zero(), lambda total, x: v.multiply_add(x, x, total), v.add

@@ -51,12 +51,17 @@ class Inputs:
         return reduce(join, i.results)
 
 
+# What a tile reads, its number, and its first output (depth, height, width) in the box.
+Visit = Callable[[Inputs, Int, tuple[Int, Int, Int]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class WinogradBox:
     """How an array is packed, by which matrices it is transformed, and where its values lie.
 
-    p: WINOGRAD_SIDE_PARAMETERS. steps: from a tile to the next along each axis. point: elements from the
-    values of a point to the next's. side, scatters: how it is packed.
+    p: WINOGRAD_SIDE_PARAMETERS. steps: outputs of a tile along each axis. spacing: from one element that a
+    tile reads to the next; so many neighbours are a block of tiles (schedule/winograd.py, tile_gather).
+    point: elements from the values of a point to the next's. side, scatters: how it is packed.
     """
 
     e: Emitter
@@ -64,6 +69,7 @@ class WinogradBox:
     p: Parameters
     scratch: Value
     steps: tuple[int, int, int]
+    spacing: tuple[int, int, int]
     matrices: Sequence[Matrix]
     point: int
     side: Side
@@ -94,6 +100,13 @@ class WinogradBox:
         """Tiles of a box."""
         return self.e.mul(box.images, *self.tile_counts(box))
 
+    def first_output(self, axis: int, tile: Int) -> Int:
+        """Where along an axis of a box the first output of its tile lies."""
+        e, spacing, step = self.e, self.spacing[axis], self.steps[axis]
+        if spacing == 1:
+            return e.mul(tile, step)
+        return e.add(e.mul(e.div(tile, spacing), spacing * step), e.rem(tile, spacing))
+
     def emit(
         self,
         box: Box,
@@ -102,12 +115,12 @@ class WinogradBox:
         *,
         fresh: Value | None = None,
         on_panel: Callable[[Value], None] | None = None,
-        on_tile: Callable[[Inputs, Int], None] | None = None,
+        on_tile: Visit | None = None,
     ) -> None:
         """V of a box of `channels` channels from `source` on.
 
         fresh: whether the box has its padding elsewhere than the one before; None: it has. on_panel: is shown
-        each vector of channels, packed; on_tile: what each tile reads of it, and the tile's number.
+        each vector of channels, packed; on_tile: what `emit_over_tiles` shows.
         """
         e, v, p, lanes = self.e, self.v, self.p, self.v.lanes
         compute = v.element.compute
@@ -129,32 +142,34 @@ class WinogradBox:
                 on_panel(panel)
             self._emit_transforms(box, panel, e.at(self.values, compute, first.index), on_tile)
 
-    def emit_over_tiles(self, box: Box, panel: Value, visit: Callable[[Inputs, Int], None]) -> None:
-        """Show what each tile of the box reads of a panel, and the tile's number."""
+    def emit_over_tiles(self, box: Box, panel: Value, visit: Visit) -> None:
+        """Show what each tile of the box reads of a panel, its number, and where its first output lies."""
         e, p, lanes = self.e, self.p, self.v.lanes
         compute = self.v.element.compute
-        md, mh, mw = self.steps
+        sd, sh, _ = self.spacing
         depths, heights, widths = self.tile_counts(box)
         with (
             e.loop(0, box.images, name="image") as n,
             e.loop(0, depths, name="tile_slice") as d,
             e.loop(0, heights, name="tile_row") as h,
         ):
-            slice_at = e.add(e.mul(n.index, p.in_depths), e.mul(d.index, md))
-            row_at = e.mul(e.add(e.mul(slice_at, p.in_heights), e.mul(h.index, mh)), p.in_row)
+            slice_at = e.add(e.mul(n.index, p.in_depths), self.first_output(0, d.index))
+            row_at = e.mul(e.add(e.mul(slice_at, p.in_heights), self.first_output(1, h.index)), p.in_row)
             row = e.mul(e.add(e.mul(e.add(e.mul(n.index, depths), d.index), heights), h.index), widths)
             origin, rows = e.at(panel, compute, row_at), list[Value]()
             if self.points <= IN_REGISTERS:
                 # What differs between a tile's inputs are constants, but for the rows: 12 % of a layer.
                 rows = [
-                    e.at(origin, compute, e.mul(e.add(e.mul(p.in_heights, kd), kh), p.in_row))
+                    e.at(origin, compute, e.mul(e.add(e.mul(p.in_heights, kd * sd), kh * sh), p.in_row))
                     for kd in range(self.sizes[0])
                     for kh in range(self.sizes[1])
                 ]
             with e.loop(0, widths, name="tile") as w:
-                along = e.mul(w.index, mw * lanes)
+                column = self.first_output(2, w.index)
+                along = e.mul(column, lanes)
                 here = [e.at(line, compute, along) for line in rows]
-                visit(self._inputs(e.settled(origin, compute, along), here), e.add(row, w.index))
+                first = (self.first_output(0, d.index), self.first_output(1, h.index), column)
+                visit(self._inputs(e.settled(origin, compute, along), here), e.add(row, w.index), first)
 
     def _inputs(self, origin: Value, rows: Sequence[Value]) -> Inputs:
         e, v, sizes = self.e, self.v, self.sizes
@@ -163,12 +178,11 @@ class WinogradBox:
         def load(place: Int) -> Value:
             return v.load(origin, e.load("i64", distances, place))
 
-        held = [v.load(row, k * v.lanes) for row in rows for k in range(sizes[2])]
+        apart = self.spacing[2] * v.lanes
+        held = [v.load(row, k * apart) for row in rows for k in range(sizes[2])]
         return Inputs(e, sizes, held, load)
 
-    def _emit_transforms(
-        self, box: Box, panel: Value, values: Value, on_tile: Callable[[Inputs, Int], None] | None
-    ) -> None:
+    def _emit_transforms(self, box: Box, panel: Value, values: Value, on_tile: Visit | None) -> None:
         e, v, p = self.e, self.v, self.p
         passes = [
             Pass(axis, len(self.matrices[axis]), partial(emit_product, v, self.matrices[axis]))
@@ -177,7 +191,7 @@ class WinogradBox:
         ]
         lines = e.at(self.scratch, "i8", p.lines_at)
 
-        def transform(inputs: Inputs, t: Int) -> None:
+        def transform(inputs: Inputs, t: Int, first: tuple[Int, Int, Int]) -> None:
             to = e.settled(values, v.element.compute, e.mul(t, p.row))
 
             def store(places: list[Int], data: list[Value]) -> None:
@@ -185,7 +199,7 @@ class WinogradBox:
                     v.store(value, to, e.mul(self.point, place))
 
             if on_tile is not None:
-                on_tile(inputs, t)
+                on_tile(inputs, t, first)
             emit_separable(e, v, self.sizes, passes, read=inputs.read, write=store, scratch=lines)
 
         self.emit_over_tiles(box, panel, transform)

@@ -105,6 +105,7 @@ class _Task:
             p=Parameters(e, p.pointer("x_side"), WINOGRAD_SIDE_PARAMETERS),
             scratch=scratch,
             steps=kernel.tiling.outputs,
+            spacing=kernel.spacing,
             matrices=[t.data for t in matrices],
             point=kernel.point,
             side=kernel.side,
@@ -140,10 +141,10 @@ def _emit_values(task: _Task, box: Box, source: Value) -> None:
 
 def _emit_check(task: _Task, box: Box) -> None:
     """Set the flag where a tile's windows are too uneven."""
-    e, v, x, lanes = task.e, task.v, task.x, task.kernel.lanes
+    e, v, p, x, lanes = task.e, task.v, task.p, task.x, task.kernel.lanes
     windows = task.scratch_at("windows_at")
 
-    def check(inputs: Inputs, _: Int) -> None:
+    def check(inputs: Inputs, _: Int, first: tuple[Int, Int, Int]) -> None:
         def write(places: list[Int], found: list[Value]) -> None:
             for place, value in zip(places, found):
                 v.store_bits(v.largest(value), windows, e.mul(place, lanes))
@@ -153,7 +154,13 @@ def _emit_check(task: _Task, box: Box) -> None:
             e, v, x.sizes, passes, read=inputs.read, write=write, scratch=task.scratch_at("lines_at")
         )
         found = [v.load_bits(windows, i * lanes) for i in range(prod(task.kernel.tiling.outputs))]
-        emit_flag(e, task.scratch, emit_uneven(v, found, v.first(lanes)))
+        uneven = emit_uneven(v, found, v.first(lanes))
+        if max(task.kernel.spacing) > 1:
+            # A block of neighbours may have tiles that are wholly beyond the map.
+            ends = (p.out_depth, p.out_height, p.out_width)
+            for begin, at, end in zip((box.depth, box.height, box.width), first, ends):
+                uneven = e.b.and_(uneven, e.less(e.add(begin, at), end))
+        emit_flag(e, task.scratch, uneven)
 
     x.emit_over_tiles(box, task.scratch_at("magnitudes_at"), check)
 
@@ -234,7 +241,8 @@ def _emit_transforms(
     """From M to leaving[image][slice][row][column][lanes]."""
     e, v, p, kernel, lanes = task.e, task.v, task.p, task.kernel, task.kernel.lanes
     compute, outputs = kernel.element.compute, kernel.tiling.outputs
-    md, mh, mw = outputs
+    _, mh, mw = outputs
+    sd, sh, sw = kernel.spacing
     depths, heights, widths = task.x.tile_counts(box)
     watched, lines = task.scratch_at("windows_at"), task.scratch_at("lines_at")
     passes = [
@@ -252,9 +260,9 @@ def _emit_transforms(
             e.mul(e.add(e.mul(e.add(e.mul(n.index, depths), d.index), heights), h.index), widths), w.index
         )
         source = e.settled(sums, compute, e.mul(t, kernel.mr))
-        slices = e.add(e.mul(n.index, box.depths), e.mul(d.index, md))
-        row_at = e.add(e.mul(slices, box.heights), e.mul(h.index, mh))
-        at = e.mul(e.add(e.mul(row_at, box.widths), e.mul(w.index, mw)), lanes)
+        slices = e.add(e.mul(n.index, box.depths), task.x.first_output(0, d.index))
+        row_at = e.add(e.mul(slices, box.heights), task.x.first_output(1, h.index))
+        at = e.mul(e.add(e.mul(row_at, box.widths), task.x.first_output(2, w.index)), lanes)
         to = e.settled(leaving, compute, at)
 
         def read(point: Int, source: Value = source) -> Value:
@@ -265,9 +273,10 @@ def _emit_transforms(
                 row = [v.add(value, added) for value in row]
             v.store_bits(emit_largest(v, v.load_bits(watched, 0), row, real), watched, 0)
             kd, kh = e.div(places[0], mh * mw), e.rem(e.div(places[0], mw), mh)
-            line = e.at(to, compute, e.mul(e.add(e.mul(kd, box.heights), kh), box.widths, lanes))
+            line_at = e.add(e.mul(kd, sd, box.heights), e.mul(kh, sh))
+            line = e.at(to, compute, e.mul(line_at, box.widths, lanes))
             for k, value in enumerate(row):
-                v.store(emit_activation(v, kernel.activation, value), line, k * lanes)
+                v.store(emit_activation(v, kernel.activation, value), line, k * sw * lanes)
 
         emit_separable(e, v, kernel.tiling.sizes, passes, read=read, write=finish, scratch=lines)
 

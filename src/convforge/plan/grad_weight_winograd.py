@@ -23,7 +23,7 @@ from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
 from convforge.plan.winograd_box import WinogradArray
 from convforge.problem.gather import gather_of
-from convforge.schedule.winograd import why_no_tiles
+from convforge.schedule.winograd import spacings, why_no_tiles
 from convforge.target import Target
 
 NAME = "winograd"
@@ -40,8 +40,6 @@ def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
         return f"{element.name} is not a floating-point type"
     if len(gather.taps_by_phase[0]) < prod(spec.kernel_size):
         return "taps that never meet the input"
-    if any(step > 1 for step in spec.dilation):
-        return f"dilation {spec.dilation}"
     reason = why_no_tiles(gather)
     if reason is None and not gradient_tilings(gather, request.precision):
         reason = f"no tile of {gather.kernel_taps} taps keeps precision {request.precision!r}"
@@ -66,9 +64,9 @@ class GradWeightWinogradPlan:
         self._arrays = arrays = GradWeightArrays(request)
         self.schedule = schedule = winograd_schedule(request.spec, request.precision, target)[1]
         self._layouts = layouts = rounded_layouts(arrays.layout.gather, schedule.tiling)
-        lanes, tiling = schedule.lanes, schedule.tiling
+        lanes, tiling, spacing = schedule.lanes, schedule.tiling, spacings(arrays.layout.gather)
         self._sides = [
-            WinogradArray(layout, strides, schedule.box, lanes, sizes, tiling.taps)
+            WinogradArray(layout, strides, schedule.box, lanes, sizes, tiling.taps, spacing)
             for layout, strides, sizes in zip(
                 layouts, (arrays.x_steps, arrays.g_steps), (tiling.sizes, tiling.taps)
             )
@@ -81,6 +79,7 @@ class GradWeightWinogradPlan:
             nv=schedule.nv,
             fused=target.fused,
             tiling=schedule.tiling,
+            spacing=spacing,
             point=schedule.point,
             x_side=x_side,
             g_side=g_side,

@@ -19,7 +19,7 @@ from convforge.plan.winograd_box import panel_elements
 from convforge.problem import ConvSpec, Precision
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GradWeightWinogradSchedule, Layout, layout_of, why_tile_illegal
-from convforge.schedule.winograd import Tiling, gradient_gathers
+from convforge.schedule.winograd import Tiling, gradient_gathers, spacings
 from convforge.target import Target
 
 # Products of a tile: M has as many parts.
@@ -165,11 +165,12 @@ def _with_box(
 ) -> GradWeightWinogradSchedule:
     """With the largest box whose values fit."""
     gather, taps = layouts[0].gather, schedule.tiling.taps
-    tiles = tuple(axis.columns // m for axis, m in zip(gather.axes, taps))
+    apart = spacings(gather)
+    blocks = tuple(axis.columns // (m * s) for axis, m, s in zip(gather.axes, taps, apart))
     chosen = schedule
     for length in _LENGTHS:
-        images, *counts = box_of_outputs(gather.batch, tiles, length)
-        d, h, w = (count * m for count, m in zip(counts, taps))
+        images, *counts = box_of_outputs(gather.batch, blocks, length // prod(apart))
+        d, h, w = (count * m * s for count, m, s in zip(counts, taps, apart))
         chosen = replace(schedule, box=(images, d, h, w))
         needed = Room(layouts, chosen)
         if needed.tiles * max(needed.rows) + schedule.lanes <= schedule.point:

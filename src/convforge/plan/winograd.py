@@ -35,7 +35,7 @@ from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import Layout, layout_of, why_tile_illegal
-from convforge.schedule.winograd import Tiling, is_dilated, output_rows, tile_gather, why_no_tiles
+from convforge.schedule.winograd import Tiling, output_rows, tile_gather, why_no_tiles
 from convforge.target import Target
 
 Array = NDArray[Any]
@@ -270,7 +270,7 @@ def _point_cycles(tiling: Tiling, target: Target) -> float:
 def _least_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Those of the cheaper way: what is chosen by them may not depend on batch or strides."""
     along_tiles = _cycles(gather, tiling, target, lanes)
-    if is_dilated(gather) or gather.out_channels < lanes:
+    if gather.out_channels < lanes:
         return along_tiles
     return min(along_tiles, channels_cycles(gather, tiling, target, lanes))
 

@@ -24,7 +24,8 @@ _NONE = np.zeros(1, np.int64)
 class WinogradArray:
     """An array whose boxes are transformed: its layout for whole tiles, its strides in elements.
 
-    sizes: elements that a tile reads along each axis. steps: from a tile to the next.
+    sizes: elements that a tile reads along each axis. steps: outputs of a tile. spacing: from one element
+    that a tile reads to the next, and tiles of a block of neighbours.
     """
 
     layout: Layout
@@ -33,6 +34,7 @@ class WinogradArray:
     lanes: int
     sizes: tuple[int, int, int]
     steps: tuple[int, int, int]
+    spacing: tuple[int, int, int]
 
     @property
     def panel(self) -> int:
@@ -54,9 +56,13 @@ class WinogradArray:
         layout, box, lanes = self.layout, self.box, self.lanes
         tables = input_tables(layout, (self.strides[2], self.strides[3], self.strides[4]))
         records, places = scatter_tables(layout, box, self.panel, lanes) if self.scatters else (_NONE, _NONE)
+        sd, sh, sw = self.spacing
         heights, widths = (size + axis.reach for size, axis in zip(box[2:], layout.gather.axes[1:]))
         distances = np.array(
-            [((d * heights + h) * widths + w) * lanes for d, h, w in product(*map(range, self.sizes))],
+            [
+                ((d * sd * heights + h * sh) * widths + w * sw) * lanes
+                for d, h, w in product(*map(range, self.sizes))
+            ],
             np.int64,
         )
         values = packed_values(layout, box, lanes, tables, self.strides) | {

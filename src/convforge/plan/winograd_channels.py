@@ -22,15 +22,13 @@ from convforge.plan.winograd_cut import channel_block
 from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
-from convforge.schedule.winograd import Tiling, is_dilated, rounded_gather
+from convforge.schedule.winograd import Tiling, rounded_gather, spacings
 from convforge.target import Target
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why outputs cannot be computed this way, of a request that is legal for the family."""
     gather = gather_of(request.spec)
-    if is_dilated(gather):
-        return "dilation"
     if gather.out_channels * ELEMENTS[request.spec.dtype.name].compute_bytes < target.vector_bytes:
         return f"{gather.out_channels} output channels do not fill a vector"
     if _way(gather, element_steps(request.y_strides, request.spec)) is None:
@@ -60,7 +58,9 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         )
         way = _way(gather, self._y_steps)
         assert way is not None
-        self._array = array = WinogradArray(layout, x_steps, cut.box, lanes, tiling.sizes, tiling.outputs)
+        self._array = array = WinogradArray(
+            layout, x_steps, cut.box, lanes, tiling.sizes, tiling.outputs, spacings(gather)
+        )
         self._row = -(-gather.in_channels // lanes) * lanes
         self.kernel = WinogradChannelsKernel(
             element=self.element,
@@ -69,6 +69,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
             nv=tile.nv,
             fused=target.fused,
             tiling=tiling,
+            spacing=spacings(gather),
             point=_point(array.tiles * self._row, lanes),
             side=side_of(x_steps, gather.axes[2].in_size, 1, lanes),
             scatters=array.scatters,

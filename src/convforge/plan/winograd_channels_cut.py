@@ -16,7 +16,7 @@ from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.plan.winograd_cut import channel_block
 from convforge.problem.gather import Gather
 from convforge.schedule import why_tile_illegal
-from convforge.schedule.winograd import Tiling, rounded_gather
+from convforge.schedule.winograd import Tiling, rounded_gather, spacings
 from convforge.target import Target
 
 # Cycles to write one element into a panel, and out of scratch into the output; of each point of a vector to
@@ -107,7 +107,8 @@ def fetch_cycles(gather: Gather, tiling: Tiling, target: Target) -> float:
 
 
 def _tiles(gather: Gather, tiling: Tiling) -> int:
-    return prod(-(-axis.out_size // m) for axis, m in zip(gather.axes, tiling.outputs))
+    sizes = (axis.out_size for axis in rounded_gather(gather, tiling.outputs).axes)
+    return prod(sizes) // prod(tiling.outputs)
 
 
 def _product_cycles(gather: Gather, tiles: int, outs: int, tile: ChannelsTile, lanes: int) -> float:
@@ -120,7 +121,7 @@ def _product_cycles(gather: Gather, tiles: int, outs: int, tile: ChannelsTile, l
 def _in_cycles(gather: Gather, tiling: Tiling, box: tuple[int, ...], lanes: int) -> float:
     """Cycles to pack and transform a box of one group."""
     tiles = prod(box) // prod(tiling.outputs)
-    panel = box[0] * prod(size + r - 1 for size, r in zip(box[1:], tiling.taps))
+    panel = box[0] * prod(size + axis.reach for size, axis in zip(box[1:], gather.axes))
     vectors = -(-gather.in_channels // lanes)
     each = panel * (PACK_CYCLES * lanes + _MAGNITUDE_CYCLES) + tiles * tiling.points * POINT_CYCLES
     return vectors * each + tiles * _CHECK_CYCLES
@@ -168,9 +169,14 @@ class Cutter:
         return room // self.size
 
     @cached_property
+    def _block(self) -> tuple[int, ...]:
+        """Outputs of a block of tiles along each axis."""
+        return tuple(m * spacing for m, spacing in zip(self.tiling.outputs, spacings(self.gather)))
+
+    @cached_property
     def _counts(self) -> tuple[int, ...]:
-        """Winograd tiles along each axis."""
-        return tuple(-(-axis.out_size // m) for axis, m in zip(self.gather.axes, self.tiling.outputs))
+        """Blocks along each axis."""
+        return tuple(-(-axis.out_size // n) for axis, n in zip(self.gather.axes, self._block))
 
     @cached_property
     def _out_tiles(self) -> int:
@@ -189,9 +195,9 @@ class Cutter:
         most = self.threads * TASKS_PER_THREAD
         blocks = [n for n in block_counts(self._out_tiles) if n <= most] if self.threads > 1 else [1]
         for images, counts in self._boxes():
-            tiles = images * prod(counts)
+            d, h, w = (n * size for n, size in zip(counts, self._block))
+            tiles = images * d * h * w // prod(self.tiling.outputs)
             rows = _rows(tiles, self.nv, self.target)
-            d, h, w = (n * m for n, m in zip(counts, self.tiling.outputs))
             boxes = prod(-(-n // k) for n, k in zip(self._counts, counts))
             boxes *= -(-self.gather.batch // images)
             for out_blocks in blocks:
@@ -202,9 +208,10 @@ class Cutter:
                         yield ChannelsCut((images, d, h, w), boxes, rows, task_tiles, real_blocks, group)
 
     def _boxes(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """(images, Winograd tiles along each axis) of boxes: images, slices of one, rows, parts of a row."""
+        """(images, blocks of tiles along each axis) of boxes: images, slices of one, rows, parts of a row."""
         counts = self._counts
-        most = max(1, self._room // (self._points * self.gather.in_channels))
+        block = self._points * self.gather.in_channels * prod(spacings(self.gather))
+        most = max(1, self._room // block)
         one = prod(counts)
         for images in range(min(self.gather.batch, _IMAGES, most // one), 0, -1):
             yield images, counts

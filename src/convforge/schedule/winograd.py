@@ -128,9 +128,10 @@ def _spacing(axis: Axis) -> int:
     return offsets[1] - offsets[0] if len(offsets) > 1 else 1
 
 
-def is_dilated(gather: Gather) -> bool:
-    """Whether neighbouring taps do not read neighbours."""
-    return any(_spacing(axis) > 1 for axis in gather.axes)
+def spacings(gather: Gather) -> tuple[int, int, int]:
+    """Inputs from one tap to the next along each axis."""
+    d, h, w = (_spacing(axis) for axis in gather.axes)
+    return d, h, w
 
 
 def tile_gather(gather: Gather, tiling: Tiling) -> Gather:
@@ -169,7 +170,7 @@ def tile_gather(gather: Gather, tiling: Tiling) -> Gather:
 
 
 def gradient_gathers(gather: Gather, tiling: Tiling) -> tuple[Gather, Gather]:
-    """What tiles of a weight gradient read of the input and of grad-output.
+    """What tiles of a weight gradient read of the input and of grad-output: whole blocks of tiles.
 
     Of a gradient the taps are the outputs of F(m, r), and grad-output takes the part of the weights: tiles of
     r outputs, whole ones, for those that an axis lacks at its end are zeros.
@@ -186,11 +187,14 @@ def gradient_gathers(gather: Gather, tiling: Tiling) -> tuple[Gather, Gather]:
     return x, replace(gather, in_channels=gather.out_channels, axes=(d, h, w), taps_by_phase=((one,),))
 
 
-def rounded_gather(gather: Gather, multiples: tuple[int, int, int]) -> Gather:
-    """A gather of stride 1 with as many outputs more along each axis as make a multiple."""
+def rounded_gather(gather: Gather, outputs: tuple[int, int, int]) -> Gather:
+    """A gather of stride 1 with as many outputs more as make whole blocks of tiles of so many outputs.
+
+    A block is a tile; where neighbouring taps do not read neighbours, the tiles of `tile_gather`'s blocks.
+    """
     axes: list[Axis] = []
-    for axis, m in zip(gather.axes, multiples):
-        count = -(-axis.out_size // m) * m
+    for axis, m, spacing in zip(gather.axes, outputs, spacings(gather)):
+        count = -(-axis.out_size // (m * spacing)) * m * spacing
         axes.append(replace(axis, out_size=count, phases=(replace(axis.phases[0], count=count),)))
     d, h, w = axes
     return replace(gather, axes=(d, h, w))
