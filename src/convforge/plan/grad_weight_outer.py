@@ -62,7 +62,8 @@ def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
     spec = flattened(request.spec)
     layout = layout_of(gather_of(spec))
-    return outer_cycles(layout, prod(spec.kernel_size), ELEMENTS[spec.dtype.name], target)
+    cycles = outer_cycles(layout, prod(spec.kernel_size), ELEMENTS[spec.dtype.name], target)
+    return cycles * prod(map(_share_reached, layout.gather.axes))
 
 
 def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightOuterPlan:
@@ -159,6 +160,13 @@ class GradWeightOuterPlan:
             self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
             self._parameters, x, grad_output, grad_weight,
         )  # fmt: skip
+
+
+def _share_reached(axis: Axis) -> float:
+    """Of all outputs and taps along an axis, the share that meets data: the others are left out."""
+    taps = axis.phases[0].taps
+    reached = [_reached(axis, {tap}) for tap in taps]
+    return sum(stop - first for first, stop in reached) / (len(taps) * axis.columns)
 
 
 def _reached(axis: Axis, taps: set[Tap]) -> tuple[int, int]:
