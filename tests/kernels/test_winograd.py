@@ -15,7 +15,8 @@ from convforge.plan import winograd, winograd_channels, winograd_channels_cut, w
 from convforge.plan.describe import plan_of
 from convforge.plan.request import OutputRequest
 from convforge.problem import ConvSpec, Precision, normalize_conv
-from convforge.schedule.winograd import transforms
+from convforge.schedule.winograd import Tiling, transforms
+from convforge.target import Target
 from support.families import costing
 from support.targets import MASKS, masked
 
@@ -94,9 +95,11 @@ def error(y: Array, spec: ConvSpec, x: Array, weight: Array, bias: Array | None)
     return float(np.linalg.norm(y.astype(np.float64) - exact) / np.linalg.norm(exact))
 
 
-def request_of(spec: ConvSpec, bias: Array) -> OutputRequest:
-    """The request for contiguous arrays."""
-    return OutputRequest(spec, (), (), bias is not None, "none").without_gaps
+def tiled(spec: ConvSpec, bias: Array, target: Target, precision: Precision) -> tuple[Any, Target, Tiling]:
+    """The request for contiguous arrays, the target, and the tiles that a plan takes."""
+    request = OutputRequest(spec, (), (), bias is not None, "none", precision).without_gaps
+    plan_made = winograd.plan(request, target, 1)
+    return request, target, plan_made.kernel.tiling
 
 
 def serves(spec: ConvSpec, precision: str = "highest") -> bool:
@@ -281,7 +284,7 @@ def test_both_ways_have_the_same_bits(
             results: list[list[Array]] = []
             for other in (way, "tiles"):
                 take(other, monkeypatch)
-                legal = winograd_channels.why_illegal(request_of(spec, bias), target) is None
+                legal = winograd_channels.why_illegal(*tiled(spec, bias, target, precision)) is None
                 taken = "along channels" in plan_of(spec, precision=precision).describe()
                 assert taken == (legal and other == "channels")
                 results.append(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convforge.plan import winograd, winograd_channels, winograd_cut
-from convforge.plan.request import OutputRequest
+from convforge.plan import grad_weight_winograd, winograd, winograd_channels, winograd_cut
+from convforge.plan.request import GradWeightRequest, OutputRequest
 from convforge.problem import normalize_conv
 from convforge.schedule.winograd import Tiling
 from convforge.target import Target
@@ -75,3 +75,31 @@ def test_so_do_values_and_sums_along_channels(megabytes: int, layer: tuple[int, 
                 one_tile = tiling.points * channels * 4 * lanes
                 assert max(values, sums) <= max(target.l3_share(threads), one_tile), cut
                 assert found.workspace_bytes <= 16 << 20
+
+
+@pytest.mark.parametrize("dilation", [2, 6, 12, 18])
+@pytest.mark.parametrize("channels", [8, 64, 256, 2048])
+@pytest.mark.parametrize("megabytes", [1, 8])
+def test_blocks_of_dilated_tiles_fit_or_are_refused(dilation: int, channels: int, megabytes: int) -> None:
+    """A block has dilation x dilation tiles: of values that do not fit, the reason is told."""
+    shapes = (1, channels, 33, 33), (64, channels, 3, 3)
+    spec, _ = normalize_conv(*shapes, None, 1, dilation, dilation, 1, rank=2, dtype=np.float32)
+    target = replace(Target.host(), l2_bytes=megabytes << 17, l3_bytes=megabytes << 20, l3_sharers=2)
+    outputs = OutputRequest(spec, (), (), has_bias=False, activation="none").without_gaps
+    request = GradWeightRequest(spec, outputs.x_strides, outputs.y_strides)
+    reason = grad_weight_winograd.why_illegal(request, target)
+    if reason is None:
+        schedule = grad_weight_winograd.plan(request, target, 1).schedule
+        tiles = prod(schedule.box) // prod(schedule.tiling.taps)
+        width = max(schedule.channel_block, -(-schedule.output_block // schedule.lanes) * schedule.lanes)
+        assert tiles * width + schedule.lanes <= schedule.point
+    else:
+        assert f"dilation {(dilation, dilation)} does not fit" in reason
+    tiling = Tiling((1, 2, 2), (1, 3, 3))
+    reason = winograd_channels.why_illegal(outputs, target, tiling)
+    if reason is None:
+        found = winograd_channels.WinogradChannelsPlan(outputs, target, 2, tiling)
+        assert found.workspace_bytes <= 16 << 20
+    else:
+        assert "bytes of values, above" in reason
+    assert (reason is None) == (16 * channels * dilation**2 * 4 <= 6 << 20)

@@ -23,6 +23,7 @@ from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
 from convforge.plan.winograd_box import WinogradArray
 from convforge.problem.gather import gather_of
+from convforge.schedule import GradWeightWinogradSchedule
 from convforge.schedule.winograd import spacings, why_no_tiles
 from convforge.target import Target
 
@@ -31,7 +32,6 @@ NAME = "winograd"
 
 def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a plain convolution, or None."""
-    del target
     spec = request.spec
     if request.plain:
         return "the arrays are such that transforms overflow or drown what is small"
@@ -43,12 +43,20 @@ def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
     reason = why_no_tiles(gather)
     if reason is None and not gradient_tilings(gather, request.precision):
         reason = f"no tile of {gather.kernel_taps} taps keeps precision {request.precision!r}"
+    if reason is None and winograd_schedule(spec, request.precision, target) is None:
+        reason = f"a block of neighbouring tiles at dilation {spec.dilation} does not fit the caches"
     return reason
 
 
 def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
-    return winograd_schedule(request.spec, request.precision, target)[0]
+    return _schedule(request, target)[0]
+
+
+def _schedule(request: GradWeightRequest, target: Target) -> tuple[float, GradWeightWinogradSchedule]:
+    found = winograd_schedule(request.spec, request.precision, target)
+    assert found is not None, "a request that is not legal"
+    return found
 
 
 def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightWinogradPlan:
@@ -62,7 +70,7 @@ class GradWeightWinogradPlan:
     def __init__(self, request: GradWeightRequest, target: Target, threads: int) -> None:
         self.spec, self.threads = request.spec, threads
         self._arrays = arrays = GradWeightArrays(request)
-        self.schedule = schedule = winograd_schedule(request.spec, request.precision, target)[1]
+        self.schedule = schedule = _schedule(request, target)[1]
         self._layouts = layouts = rounded_layouts(arrays.layout.gather, schedule.tiling)
         lanes, tiling, spacing = schedule.lanes, schedule.tiling, spacings(arrays.layout.gather)
         self._sides = [

@@ -73,15 +73,15 @@ class Room:
 
 def winograd_schedule(
     spec: ConvSpec, precision: Precision, target: Target
-) -> tuple[float, GradWeightWinogradSchedule]:
-    """(cycles of one core, the blocking with the fewest)."""
+) -> tuple[float, GradWeightWinogradSchedule] | None:
+    """(cycles of one core, the blocking with the fewest), or None where no block of tiles fits."""
     return _best(gather_of(spec), ELEMENTS[spec.dtype.name], precision, target)
 
 
 @lru_cache(maxsize=256)
 def _best(
     gather: Gather, element: Element, precision: Precision, target: Target
-) -> tuple[float, GradWeightWinogradSchedule]:
+) -> tuple[float, GradWeightWinogradSchedule] | None:
     lanes = target.vector_bytes // element.compute_bytes
     found = [
         blocking
@@ -89,7 +89,7 @@ def _best(
         for rows, nv in _register_tiles(gather, lanes, target)
         for blocking in _blockings(gather, tiling, rows, nv, lanes, element, target)
     ]
-    return min(found, key=lambda pair: pair[0])
+    return min(found, key=lambda pair: pair[0], default=None)
 
 
 def _register_tiles(gather: Gather, lanes: int, target: Target) -> list[tuple[int, int]]:
@@ -142,8 +142,9 @@ def _blockings(
                 box=(1, 1, 1, 1),
                 parts=1,
             )
-            schedule = _with_box(layouts, schedule)
-            yield _dealt(gather, layouts, schedule)
+            boxed = _with_box(layouts, schedule)
+            if boxed is not None:
+                yield _dealt(gather, layouts, boxed)
 
 
 def _room(target: Target) -> float:
@@ -162,20 +163,19 @@ def _point(tiling: Tiling, lanes: int, room: float) -> int:
 
 def _with_box(
     layouts: tuple[Layout, Layout], schedule: GradWeightWinogradSchedule
-) -> GradWeightWinogradSchedule:
-    """With the largest box whose values fit."""
+) -> GradWeightWinogradSchedule | None:
+    """With the largest box whose values fit; None where those of a single block of tiles do not."""
     gather, taps = layouts[0].gather, schedule.tiling.taps
     apart = spacings(gather)
     blocks = tuple(axis.columns // (m * s) for axis, m, s in zip(gather.axes, taps, apart))
-    chosen = schedule
     for length in _LENGTHS:
         images, *counts = box_of_outputs(gather.batch, blocks, length // prod(apart))
         d, h, w = (count * m * s for count, m, s in zip(counts, taps, apart))
         chosen = replace(schedule, box=(images, d, h, w))
         needed = Room(layouts, chosen)
         if needed.tiles * max(needed.rows) + schedule.lanes <= schedule.point:
-            break
-    return chosen
+            return chosen
+    return None
 
 
 def _dealt(

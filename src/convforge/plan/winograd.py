@@ -29,7 +29,7 @@ from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import input_tables
 from convforge.plan.tiles import tiled_length
 from convforge.plan.winograd_channels import WinogradChannelsPlan
-from convforge.plan.winograd_channels_cut import channels_cycles, fetch_cycles
+from convforge.plan.winograd_channels_cut import channels_cycles, fetch_cycles, why_too_large
 from convforge.plan.winograd_cut import channel_block, cut_tasks
 from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
@@ -98,7 +98,7 @@ def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan |
     gather = gather_of(request.spec)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
     tiling = _best_tiling(request, gather, target, lanes)
-    if winograd_channels.why_illegal(request, target) is None and channels_are_cheaper(
+    if winograd_channels.why_illegal(request, target, tiling) is None and channels_are_cheaper(
         gather, tiling, target, lanes
     ):
         return WinogradChannelsPlan(request, target, threads, tiling)
@@ -270,7 +270,7 @@ def _point_cycles(tiling: Tiling, target: Target) -> float:
 def _least_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Those of the cheaper way: what is chosen by them may not depend on batch or strides."""
     along_tiles = _cycles(gather, tiling, target, lanes)
-    if gather.out_channels < lanes:
+    if gather.out_channels < lanes or why_too_large(gather, tiling, target.vector_bytes // lanes) is not None:
         return along_tiles
     return min(along_tiles, channels_cycles(gather, tiling, target, lanes))
 

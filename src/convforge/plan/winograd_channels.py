@@ -17,7 +17,7 @@ from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.winograd_box import WinogradArray
-from convforge.plan.winograd_channels_cut import ChannelsCut, channels_tile, cut_channels
+from convforge.plan.winograd_channels_cut import ChannelsCut, channels_tile, cut_channels, why_too_large
 from convforge.plan.winograd_cut import channel_block
 from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
@@ -26,14 +26,14 @@ from convforge.schedule.winograd import Tiling, rounded_gather, spacings
 from convforge.target import Target
 
 
-def why_illegal(request: OutputRequest, target: Target) -> str | None:
+def why_illegal(request: OutputRequest, target: Target, tiling: Tiling) -> str | None:
     """The reason why outputs cannot be computed this way, of a request that is legal for the family."""
     gather = gather_of(request.spec)
     if gather.out_channels * ELEMENTS[request.spec.dtype.name].compute_bytes < target.vector_bytes:
         return f"{gather.out_channels} output channels do not fill a vector"
     if _way(gather, element_steps(request.y_strides, request.spec)) is None:
         return "neither columns nor channels of the output lie side by side"
-    return None
+    return why_too_large(gather, tiling, ELEMENTS[request.spec.dtype.name].compute_bytes)
 
 
 def _way(gather: Gather, y_steps: tuple[int, ...]) -> Literal["unit", "channels"] | None:

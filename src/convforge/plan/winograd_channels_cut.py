@@ -87,6 +87,14 @@ def channels_tile(gather: Gather, tiling: Tiling, target: Target, lanes: int) ->
     return min(legal, key=lambda tile: _product_cycles(gather, tiles, gather.out_channels, tile, lanes))
 
 
+def why_too_large(gather: Gather, tiling: Tiling, size: int) -> str | None:
+    """The reason why the values of one block of neighbouring tiles cannot be held, or None."""
+    held = tiling.points * gather.in_channels * prod(spacings(gather)) * size
+    return (
+        None if held <= _VALUE_BYTES else f"a block of tiles has {held} bytes of values, above {_VALUE_BYTES}"
+    )
+
+
 def channels_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Cycles of one core for the whole layer, image by image, beside those of plan/winograd.py."""
     tile = channels_tile(gather, tiling, target, lanes)
