@@ -409,7 +409,7 @@ def winograd_channels(
     )
 
 
-@pytest.mark.parametrize("side", [2, 4, 6])
+@pytest.mark.parametrize("side", [2, 4])
 @pytest.mark.parametrize(("name", "rows", "nv"), [("avx2", 6, 2), ("avx2", 5, 2), ("avx512", 9, 3)])
 def test_products_of_winograd_along_channels_do_not_spill(name: str, rows: int, nv: int, side: int) -> None:
     target, tiling = TARGETS[name], Tiling((1, side, side), (1, 3, 3))
@@ -419,8 +419,8 @@ def test_products_of_winograd_along_channels_do_not_spill(name: str, rows: int, 
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
-@pytest.mark.parametrize("side", [2, 4, 6])
-@pytest.mark.parametrize(("rows", "nv"), [(6, 2), (5, 2), (4, 2), (3, 3)])
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize(("rows", "nv"), [(6, 2), (3, 3)])
 def test_grad_weight_products_of_winograd_do_not_spill(rows: int, nv: int, side: int) -> None:
     """With 16 registers too: in one function with the transforms all sums of F(3x3, 4x4) were spilled."""
     target = TARGETS["avx2"]

@@ -106,6 +106,7 @@ def serves(spec: ConvSpec, precision: str = "highest") -> bool:
     return "winograd" in plan_of(spec, precision=precision).describe()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("way", ["tiles"], indirect=True)
 @pytest.mark.parametrize(("outputs", "taps"), [(m, r) for r in range(1, 6) for m in range(1, 10 - r)])
 def test_the_matrices_are_exact(outputs: int, taps: int) -> None:
     matrices = transforms(outputs, taps)
@@ -269,6 +270,7 @@ def test_images_that_share_a_task_have_the_bits_that_each_has_alone(
         np.testing.assert_array_equal(output(x, threads), alone)
 
 
+@pytest.mark.parametrize("way", ["channels"], indirect=True)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("mask", MASKS)
 def test_both_ways_have_the_same_bits(
@@ -294,6 +296,7 @@ def test_both_ways_have_the_same_bits(
                 np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("way", ["channels"], indirect=True)
 @pytest.mark.parametrize("height", range(5))
 def test_slices_of_a_volume_know_nothing_of_each_other(
     height: int, way: str, monkeypatch: pytest.MonkeyPatch
@@ -312,6 +315,7 @@ def test_slices_of_a_volume_know_nothing_of_each_other(
     np.testing.assert_array_equal(np.array_equal(found, plainly(spec, x, weight, None)), height not in (1, 4))
 
 
+@pytest.mark.parametrize("way", ["tiles"], indirect=True)
 @pytest.mark.parametrize("blocked", [False, True], ids=["values of all channels", "of some"])
 @pytest.mark.parametrize("images", [1, 2, 3])
 def test_cuts_do_not_change_a_bit(blocked: bool, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,6 +335,7 @@ def test_cuts_do_not_change_a_bit(blocked: bool, images: int, monkeypatch: pytes
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias), expected)
 
 
+@pytest.mark.parametrize("way", ["channels"], indirect=True)
 @pytest.mark.parametrize("name", ["images", "small maps", "volume", "odd sizes, batch", "wide", "groups"])
 def test_cuts_along_channels_do_not_change_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes of some images, an image, slices, rows, parts of rows; blocks and groups of output channels."""
