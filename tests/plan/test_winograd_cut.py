@@ -11,7 +11,9 @@ import pytest
 
 from convforge.plan import grad_weight_winograd, winograd, winograd_channels, winograd_cut
 from convforge.plan.request import GradWeightRequest, OutputRequest
+from convforge.plan.winograd_channels_cut import Cutter
 from convforge.problem import normalize_conv
+from convforge.problem.gather import gather_of
 from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
@@ -103,3 +105,20 @@ def test_blocks_of_dilated_tiles_fit_or_are_refused(dilation: int, channels: int
     else:
         assert "bytes of values, above" in reason
     assert (reason is None) == (16 * channels * dilation**2 * 4 <= 6 << 20)
+
+
+@pytest.mark.parametrize("outputs", [2, 4, 6])
+@pytest.mark.parametrize(("channels", "size"), [(1, 1000), (3, 224), (4, 400), (64, 56)])
+def test_no_cut_along_channels_holds_more_than_its_room(channels: int, size: int, outputs: int) -> None:
+    """Of few input channels the sums are larger than the values: a vector of outputs for a few inputs."""
+    shapes = (2, channels, size, size), (64, channels, 3, 3)
+    spec, _ = normalize_conv(*shapes, None, 1, 1, 1, 1, rank=2, dtype=np.float32)
+    tiling = Tiling((1, outputs, outputs), (1, 3, 3))
+    for threads in (1, 2, 8):
+        cutter = Cutter(gather_of(spec), tiling, 2, Target.host(), 8, 4, threads)
+        cuts = list(cutter.candidates())
+        assert cuts
+        for cut in cuts:
+            tiles = prod(cut.box) // outputs**2
+            held = tiling.points * tiles * max(channels, cut.out_group * 16) * 4
+            assert held <= 6 << 20 or tiles == 1, cut

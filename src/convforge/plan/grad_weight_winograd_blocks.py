@@ -16,6 +16,7 @@ from convforge.plan.boxes import block_counts, box_of_outputs
 from convforge.plan.grad_weight_boxes import JUDGED_THREADS, deal
 from convforge.plan.winograd import tilings
 from convforge.plan.winograd_box import panel_elements
+from convforge.plan.winograd_channels_cut import step_cycles
 from convforge.problem import ConvSpec, Precision
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GradWeightWinogradSchedule, Layout, layout_of, why_tile_illegal
@@ -35,8 +36,8 @@ _LENGTHS = (128, 96, 64, 48, 32, 24, 16, 8, 4)
 # Cycles to write one element into a panel; of each point of a vector to transform on the way in, in registers
 # and by way of scratch; and on the way out. Measured with parts of the kernel left out, Zen 1.
 _PACK_CYCLES, _POINT_CYCLES, _OUT_CYCLES = 0.6, (2.6, 6.0), 3.0
-# Cycles of a register tile besides its multiply-adds, and for each operand that they do not hide.
-_TILE_CYCLES, _ACCUMULATOR_CYCLES, _LOAD_CYCLES = 20.0, 2.0, 0.15
+# Cycles of a register tile besides its multiply-adds.
+_TILE_CYCLES, _ACCUMULATOR_CYCLES = 20.0, 2.0
 
 
 def gradient_tilings(gather: Gather, precision: Precision) -> list[Tiling]:
@@ -104,15 +105,9 @@ def _register_tiles(gather: Gather, lanes: int, target: Target) -> list[tuple[in
 
     def cycles(tile: tuple[int, int]) -> float:
         rows, nv = tile
-        return -(-vectors // nv) * -(-gather.in_channels // rows) * _step_cycles(rows, nv)
+        return -(-vectors // nv) * -(-gather.in_channels // rows) * step_cycles(rows, nv)
 
     return sorted(legal, key=cycles)[:3]
-
-
-def _step_cycles(rows: int, nv: int) -> float:
-    """Cycles of a register tile for each Winograd tile: multiply-adds at two a cycle, loads, all at five."""
-    step = max(rows * nv / 2, (nv + rows) / 2, (rows * nv + nv + rows + 4) / 5, 4.0)
-    return step + _LOAD_CYCLES * (rows + nv)
 
 
 def _blockings(
@@ -191,7 +186,7 @@ def _dealt(
     vectors = -(-gather.in_channels // lanes) * out_blocks, -(-gather.out_channels // lanes) * in_blocks
     # Of each Winograd tile.
     fixed = _TILE_CYCLES + _ACCUMULATOR_CYCLES * schedule.rows * schedule.nv
-    products = in_tiles * out_tiles * (_step_cycles(schedule.rows, schedule.nv) + fixed / room.tiles)
+    products = in_tiles * out_tiles * (step_cycles(schedule.rows, schedule.nv) + fixed / room.tiles)
     point = _POINT_CYCLES[tiling.points > IN_REGISTERS]
     cycles = tiling.points * (products + point * sum(vectors))
     cycles += _PACK_CYCLES * sum(n * panel for n, panel in zip(vectors, room.panels)) / room.tiles

@@ -22,9 +22,9 @@ from convforge.target import Target
 # Cycles to write one element into a panel, and out of scratch into the output; of each point of a vector to
 # transform on the way in; on the way out, in registers and by way of scratch. Fitted on 22 layers of 16 to
 # 512 channels in 1, 2 and 3 dimensions, at both precisions, one thread of Zen 1: 5.5 % off the measured.
-PACK_CYCLES, _WRITE_CYCLES, POINT_CYCLES, _OUT_CYCLES = 0.5, 0.32, 2.4, (2.6, 9.4)
+_PACK_CYCLES, _WRITE_CYCLES, _POINT_CYCLES, _OUT_CYCLES = 0.5, 0.32, 2.4, (2.6, 9.4)
 # Cycles of a register tile besides its multiply-adds, and for each operand that they do not hide.
-_TILE_CYCLES, _ACCUMULATOR_CYCLES, LOAD_CYCLES = 12.0, 1.5, 0.15
+_TILE_CYCLES, _ACCUMULATOR_CYCLES, _LOAD_CYCLES = 12.0, 1.5, 0.15
 # Cycles of an input vector's magnitudes, of a tile's check, of a task.
 _MAGNITUDE_CYCLES, _CHECK_CYCLES, _TASK_CYCLES = 1.0, 60.0, 3000.0
 # Cycles for each weight fetched anew: from the second-level cache, the last one, memory.
@@ -71,7 +71,7 @@ class ChannelsCut:
 def step_cycles(rows: int, nv: int) -> float:
     """Cycles of a register tile for each channel: multiply-adds at two a cycle, loads, all at five."""
     step = max(rows * nv / 2, (nv + rows) / 2, (rows * nv + nv + rows + 4) / 5, 4.0)
-    return step + LOAD_CYCLES * (rows + nv)
+    return step + _LOAD_CYCLES * (rows + nv)
 
 
 @lru_cache(maxsize=256)
@@ -131,7 +131,7 @@ def _in_cycles(gather: Gather, tiling: Tiling, box: tuple[int, ...], lanes: int)
     tiles = prod(box) // prod(tiling.outputs)
     panel = box[0] * prod(size + axis.reach for size, axis in zip(box[1:], gather.axes))
     vectors = -(-gather.in_channels // lanes)
-    each = panel * (PACK_CYCLES * lanes + _MAGNITUDE_CYCLES) + tiles * tiling.points * POINT_CYCLES
+    each = panel * (_PACK_CYCLES * lanes + _MAGNITUDE_CYCLES) + tiles * tiling.points * _POINT_CYCLES
     return vectors * each + tiles * _CHECK_CYCLES
 
 
@@ -218,7 +218,9 @@ class Cutter:
     def _boxes(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         """(images, blocks of tiles along each axis) of boxes: images, slices of one, rows, parts of a row."""
         counts = self._counts
-        block = self._points * self.gather.in_channels * prod(spacings(self.gather))
+        # Of few input channels the sums, of one tile of output channels, are more than the values.
+        largest = max(self.gather.in_channels, self.nv * self.lanes)
+        block = self._points * largest * prod(spacings(self.gather))
         most = max(1, self._room // block)
         one = prod(counts)
         for images in range(min(self.gather.batch, _IMAGES, most // one), 0, -1):
