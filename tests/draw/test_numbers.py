@@ -23,7 +23,7 @@ from convforge.plan import explain
 from convforge.problem import ConvLayer, padded_size, padding_map
 from convforge.reference import grad_input, grad_weight, output
 from convforge.schedule import ChannelsSchedule, GatherSchedule
-from convforge.schedule.split_bf16 import SplitSchedule
+from convforge.schedule.tile_unit import TileUnitSchedule
 from support.drawn import Drawn, layers, read, value_of
 
 NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -399,8 +399,8 @@ def test_direct_tiles_of_a_transposed_layer_are_phase_by_phase() -> None:
 
 def test_tiles_of_a_tile_unit() -> None:
     """2 tiles of 16 positions of the flat run, whose rows are 10 apart, by 3 of 16 channels."""
-    schedule = SplitSchedule(
-        parts=3, rows=3, columns=2, pairs=2, chain=1, band_tiles=1, tile_group=1, channel_tiles=1
+    schedule = TileUnitSchedule(
+        parts=3, rows=3, columns=2, blocks=1, depth=2, chain=1, band_tiles=1, tile_group=1, channel_tiles=1
     )
     drawn, tiles = planned("Conv2d(4, 64, 3, padding=1)", (8, 9), family="split bf16", schedule=schedule)
     assert tiles == {(i, j): (10 * i + j) // 32 for i, j in np.ndindex(8, 9)}

@@ -15,12 +15,12 @@ from convforge.kernels.contract_dot import DotKernel, Instruction, Products
 from convforge.plan.dot import (
     FLOAT_STEPS,
     DotPlan,
-    DotRequest,
     choose_products,
     instruction_of,
     why_illegal,
 )
 from convforge.plan.quantized import QuantizedProduct
+from convforge.plan.request import DotRequest
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.problem.quantization import Rescaling

@@ -21,6 +21,7 @@ from convforge.kernels.contract_depthwise import (
     DepthwiseMapKernel,
     DepthwiseRowsKernel,
 )
+from convforge.kernels.contract_dot import DotTilesKernel, QuantizedOutput
 from convforge.kernels.contract_grad_weight import (
     GradWeightGroupsKernel,
     GradWeightKernel,
@@ -29,16 +30,17 @@ from convforge.kernels.contract_grad_weight import (
     GradWeightWinogradKernel,
 )
 from convforge.kernels.contract_spectrum import SpectrumKernel
-from convforge.kernels.contract_split import PRODUCTS, SplitKernel, SplitWeightPacker, TileCheckKernel
+from convforge.kernels.contract_split import SplitKernel, SplitWeightPacker
+from convforge.kernels.contract_tiles import TileCheckKernel, TileKernel
 from convforge.kernels.contract_winograd import WinogradChannelsKernel, WinogradKernel
-from convforge.plan.split_bf16_cost import loads
+from convforge.plan.tile_unit_cost import BYTE_WORK, TileWork, bf16_work, loads
 from convforge.plan.tiles import gather_tile
 from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.runtime.compiler import assembly, compile_object
 from convforge.runtime.image import link
 from convforge.schedule import Layout, layout_of, why_tile_illegal
-from convforge.schedule.split_bf16 import tile_shapes
+from convforge.schedule.tile_unit import tile_shapes
 from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
@@ -214,7 +216,7 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
 
 
 def with_tiles(name: str) -> Target:
-    return replace(TARGETS[name], features=TARGETS[name].features | {"amx-tile", "amx-bf16"})
+    return replace(TARGETS[name], features=TARGETS[name].features | {"amx-tile", "amx-bf16", "amx-int8"})
 
 
 @pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
@@ -229,10 +231,24 @@ def test_steps_of_tiles_are_as_written(name: str, parts: int, shape: tuple[int, 
     kernel = SplitKernel(
         ELEMENTS["float32"], target.vector_bytes // 4, parts, rows, columns, "unit", "unit", True, "relu"
     )
+    check_steps_of_tiles(kernel, target, "tdpbf16ps", bf16_work(parts))
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
+@pytest.mark.parametrize("output", ["uint8", "float32"])
+@pytest.mark.parametrize("shape", tile_shapes())
+def test_steps_of_bytes_are_as_written(name: str, output: QuantizedOutput, shape: tuple[int, int]) -> None:
+    target = with_tiles(name)
+    kernel = DotTilesKernel(True, output, target.vector_bytes // 4, *shape, "unit", "unit")
+    check_steps_of_tiles(kernel, target, "tdpbsud", BYTE_WORK)
+
+
+def check_steps_of_tiles(kernel: TileKernel, target: Target, product: str, work: TileWork) -> None:
+    rows, columns = kernel.rows, kernel.columns
     text = assembly(kernel.emit(target.triple), target)
-    loop = _innermost(text, "tdpbf16ps")
-    assert loop.count("tdpbf16ps") == len(PRODUCTS[parts]) * rows * columns
-    assert loop.count("tileloadd") == loads(parts, rows, columns)
+    loop = _innermost(text, product)
+    assert loop.count(product) == len(work.products) * rows * columns
+    assert loop.count("tileloadd") == loads(work, rows, columns)
     assert text.count("tilestored") == text.count("tilezero") == rows * columns
     assert (text.count("ldtilecfg"), text.count("tilerelease")) == (1, 1)
     assert not re.search(r"[xyz]mm\d", loop.replace("tmm", "")), f"vectors between products:\n{loop}"
@@ -249,7 +265,10 @@ def test_kernels_on_tiles_refer_to_nothing_outside(name: str, dtype: str) -> Non
         SplitKernel(element, lanes, parts, 2, 2, "pair", "pair", True, "relu"),
         SplitKernel(element, lanes, parts, 2, 2, "strided", "flat", False, "none"),
         SplitWeightPacker(element, lanes, parts, 2),
-        TileCheckKernel(),
+        DotTilesKernel(True, "int8", lanes, 2, 2, "pair", "pair"),
+        DotTilesKernel(False, "float32", lanes, 2, 2, "strided", "strided"),
+        TileCheckKernel("bf16"),
+        TileCheckKernel("bytes"),
     ):
         assert link([compile_object(kernel.emit(target.triple), target)]).entries.keys() == {"task"}
 

@@ -11,8 +11,8 @@ import pytest
 from convforge import plan, runtime
 from convforge.plan import split_bf16
 from convforge.plan.planner import choices
-from convforge.plan.split_bf16_cost import split_schedule
-from convforge.schedule.split_bf16 import tile_shapes
+from convforge.plan.tile_unit_cost import tile_unit_schedule
+from convforge.schedule.tile_unit import tile_shapes
 from support.guarded import Guarded
 from support.split_bf16 import (
     CASES,
@@ -34,7 +34,7 @@ def test_every_shape_of_tiles_has_the_same_bits(
 ) -> None:
     spec, x, weight, bias = make(name)
     expected = plan.output(spec, x, weight, bias)
-    monkeypatch.setattr(split_bf16, "split_schedule", lambda *given: split_schedule(*given, shape))
+    monkeypatch.setattr(split_bf16, "tile_unit_schedule", lambda *given: tile_unit_schedule(*given, shape))
     plan.clear_plans()
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=poisoned(spec)), expected)
 

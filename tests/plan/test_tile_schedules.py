@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from convforge.plan import planner, split_bf16
-from convforge.plan.split_bf16_cost import loads, split_schedule
+from convforge.plan.tile_unit_cost import bf16_work, loads, tile_unit_schedule
 from convforge.problem.gather import gather_of
 from convforge.schedule import layout_of
-from convforge.schedule.split_bf16 import channel_blocks, tile_shapes, why_shape_illegal
+from convforge.schedule.tile_unit import channel_blocks, tile_shapes, why_shape_illegal
 from convforge.target.target import X86_FEATURES
 from support.split_bf16 import (
     CASES,
@@ -64,16 +64,16 @@ def test_it_serves_where_it_is_cheaper_only() -> None:
 
 
 def test_channels_are_cut_into_even_blocks() -> None:
-    assert [channel_blocks(c) for c in (16, 32, 33, 48, 64, 65)] == [
+    assert [channel_blocks(c, 2) for c in (16, 32, 33, 48, 64, 65)] == [
         (1, 8), (1, 16), (2, 9), (2, 12), (2, 16), (3, 11),
     ]  # fmt: skip
-    assert all(2 * b * p >= c and p <= 16 for c in range(1, 500) for b, p in [channel_blocks(c)])
+    assert all(2 * b * p >= c and p <= 16 for c in range(1, 500) for b, p in [channel_blocks(c, 2)])
 
 
 def test_shapes_of_tiles_fit_the_unit() -> None:
     assert tile_shapes() == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)]
     assert why_shape_illegal(2, 3) == "11 tiles (6 sums, 2 weights, 3 inputs) exceed 8"
-    assert loads(3, 2, 2) == 14
+    assert loads(bf16_work(3), 2, 2) == 14
 
 
 def test_long_signals_of_any_length_share_their_code(unit: TileUnit) -> None:
@@ -105,4 +105,4 @@ def test_layouts_are_those_of_all_kernels(unit: TileUnit) -> None:
     """The flat run packs rows with shared zeros: 7x7 maps fill 55 of 64 positions."""
     layout = layout_of(gather_of(spec_of((1, 64, 7, 7), (64, 64, 3, 3), padding=1)))
     assert layout.flat == 55
-    assert split_schedule(layout, unit.target, 1, 3).columns * 16 <= 64
+    assert tile_unit_schedule(layout, unit.target, 1, bf16_work(3)).columns * 16 <= 64

@@ -26,7 +26,7 @@ from convforge.nn.conv_nd import ConvNd
 from convforge.plan import Explanation, explain
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, GatherSchedule, layout_of
-from convforge.schedule.split_bf16 import TILE_NUMBERS, TILE_ROWS, SplitSchedule
+from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS, TileUnitSchedule
 
 TITLE = Words("The plan's tiles", "执行计划如何分块")
 _TILES = Words(
@@ -122,7 +122,7 @@ def tiles_of(explanation: Explanation) -> Tiles:
         length = schedule.nv * schedule.lanes
         tile_of = _flat_tiles(explanation, gather, length)
         return Tiles(tile_of, length, schedule.mr, schedule.band_tiles, schedule.channel_tiles)
-    if isinstance(schedule, SplitSchedule):
+    if isinstance(schedule, TileUnitSchedule):
         # Several images may be one run; the first one's tiles are these.
         length = schedule.columns * TILE_NUMBERS
         tile_of = _flat_tiles(explanation, gather, length)

@@ -29,7 +29,7 @@ class Tiles:
         self._e = emitter
 
     def configure(self, shapes: Value) -> None:
-        """Set the tiles' shapes from 64 bytes (contract_split.py makes them), all tiles to zero."""
+        """Set the tiles' shapes from 64 bytes (contract_tiles.py makes them), all tiles to zero."""
         self._call("ldtilecfg", [POINTER], [shapes])
 
     def release(self) -> None:
@@ -53,6 +53,10 @@ class Tiles:
     def multiply_bf16(self, sums: int, a: int, b: int) -> None:
         """sums[m][n] += sum over k, i of a[m][2k + i] * b[k][2n + i]: bf16 factors, fp32 sums."""
         self._call("tdpbf16ps", [_IMMEDIATE] * 3, [I8(sums), I8(a), I8(b)])
+
+    def multiply_bytes(self, sums: int, a: int, b: int) -> None:
+        """sums[m][n] += sum over k, i of a[m][4k + i] * b[k][4n + i]: signed a, unsigned b, int32 sums."""
+        self._call("tdpbsud", [_IMMEDIATE] * 3, [I8(sums), I8(a), I8(b)])
 
     def _call(self, name: str, kinds: list[Type], arguments: list[Value]) -> None:
         function = self._e.module.declare(f"llvm.x86.{name}", VOID, kinds)

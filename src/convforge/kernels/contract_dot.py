@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import GATHER_PARAMETERS, Columns, Emitted, WayOut
+from convforge.kernels.contract_tiles import TileKernel
 
 # How products of bytes are summed. A packed element holds `ways` channels side by side:
 #   floats  1 channel   x - zero as float32, fused multiply-adds: exact while sums stay below 2^24
@@ -28,6 +29,25 @@ DOT_HEADER = ("x_zero", "y_zero", "low", "high")
 # correction: int32, -x_zero * (sum of the weights), where the zero point was not taken off before. The others
 # are float32.
 DOT_RECORD = ("correction", "bias", "multiplier")
+
+
+@dataclass(frozen=True, slots=True)
+class BytePacking:
+    """How bytes lie side by side in a packed element. signed: whether they are int8, not uint8."""
+
+    products: Products
+    signed: bool
+    columns: Columns
+
+    @property
+    def ways(self) -> int:
+        """Channels side by side in a packed element."""
+        return WAYS[self.products]
+
+    @property
+    def element(self) -> Element:
+        """A packed element: stored as bytes, summed in 32 bits."""
+        return dot_element(self.products, self.signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +73,14 @@ class DotKernel(Emitted):
     activation: ClassVar[Literal["none"]] = "none"
 
     @property
+    def packing(self) -> BytePacking:
+        """How the input is packed."""
+        return BytePacking(self.products, self.signed, self.columns)
+
+    @property
     def element(self) -> Element:
-        """A packed element of the input: stored as bytes, summed in 32 bits."""
-        return dot_element(self.products, self.signed)
+        """A packed element of the input."""
+        return self.packing.element
 
     @property
     def out_element(self) -> Element:
@@ -65,7 +90,7 @@ class DotKernel(Emitted):
     @property
     def ways(self) -> int:
         """Channels side by side in a packed element."""
-        return WAYS[self.products]
+        return self.packing.ways
 
     @property
     def flat_output(self) -> bool:
@@ -87,6 +112,49 @@ class DotKernel(Emitted):
         """A short name: dot 5x2 int8 pairs, pmaddwd."""
         how = self.products if self.products == "floats" else f"{self.products}, {self.instruction}"
         return f"dot {self.mr}x{self.nv} {'int8' if self.signed else 'uint8'} {how}"
+
+
+@dataclass(frozen=True, slots=True)
+class DotTilesKernel(TileKernel):
+    """What the machine code of products of bytes on a tile unit depends on (dot_tiles.py).
+
+    signed: whether inputs are int8, not uint8.
+    """
+
+    file: ClassVar[str] = "dot_tiles"
+    signed: bool
+    output: QuantizedOutput
+    lanes: int
+    rows: int
+    columns: int
+    columns_in: Columns
+    way_out: WayOut
+    parts: int = 1
+
+    @property
+    def products(self) -> tuple[tuple[int, int], ...]:
+        """Bytes as they are."""
+        return ((0, 0),)
+
+    @property
+    def packing(self) -> BytePacking:
+        """How the input is packed."""
+        return BytePacking("quads", self.signed, self.columns_in)
+
+    @property
+    def element(self) -> Element:
+        """A word of the input."""
+        return self.packing.element
+
+    @property
+    def out_element(self) -> Element:
+        """An element of the output."""
+        return ELEMENTS[self.output]
+
+    @property
+    def name(self) -> str:
+        """A short name: dot tiles 2x2 uint8, tdpbsud."""
+        return f"dot tiles {self.rows}x{self.columns} {'int8' if self.signed else 'uint8'}, tdpbsud"
 
 
 def dot_element(products: Products, signed: bool) -> Element:

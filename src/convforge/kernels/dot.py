@@ -1,8 +1,7 @@
 """The quantised kernel: any convolution of bytes, summed exactly.
 
     acc[m]  =  sum over c, tap of w[m, c, tap] * (x[c, …] - x_zero)                 int32
-    y[m]    =  clamp(round((acc[m] + bias[m]) * multiplier[m])) + y_zero            uint8 or int8
-               clamp((acc[m] + bias[m]) * multiplier[m])                            float32
+    y[m]    as rescale.py has it
 
 The loop nest of the direct kernel (gather.py), on packed elements of 32 bits that hold several channels:
 
@@ -19,16 +18,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from convforge.ir.element import ELEMENTS
 from convforge.ir.emitter import Emitter, Int, Module
-from convforge.ir.text import FLOAT, I16, Value, splat, vector
+from convforge.ir.text import I16, Value, splat, vector
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract_dot import DOT_HEADER, DOT_PARAMETERS, DOT_RECORD, DotKernel
+from convforge.kernels.contract_dot import DOT_HEADER, DOT_PARAMETERS, DotKernel
 from convforge.kernels.gather import GatherNest
 from convforge.kernels.pack_dot import emit_pack_dot
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase
-from convforge.kernels.rounding import emit_round
+from convforge.kernels.rescale import Rescaler, find_records
 
 
 def emit_dot(kernel: DotKernel, module: Module) -> None:
@@ -109,49 +107,21 @@ class _Dot(GatherNest):
     ) -> None:
         zero = e.load("i32", bias, DOT_HEADER.index("x_zero"))
         emit_pack_dot(
-            e, v, self.dot, p, zero=zero, source=source, target=target,
-            first_row=first_row, first_column=first_column, rows=rows,
+            e, v, self.dot.packing, p, zero=zero, source=source, target=target,
+            channel_step=e.mul(p.planes, p.plane), first_row=first_row, first_column=first_column, rows=rows,
         )  # fmt: skip
 
     def _group_bias(
         self, e: Emitter, p: Parameters, bias: Value, group: Int, phases: list[Phase]
     ) -> list[Value] | None:
         """The records of a group's output channels, for each phase."""
-        phase_channels = e.mul(p.groups, p.out_channels)
-        first = e.mul(group, p.out_channels)
-        numbers = [e.add(e.mul(phase.number, phase_channels), first) for phase in phases]
-        size = len(DOT_RECORD)
-        return [e.at(bias, "i32", e.add(e.mul(number, size), len(DOT_HEADER))) for number in numbers]
+        return [find_records(e, p, bias, group, phase) for phase in phases]
 
     def _emit_finish(
         self, e: Emitter, v: Vectors, acc: list[Value], call_bias: Value, bias: Value | None, first: Int
     ) -> list[Value]:
         """Scale the sums of each channel, and round and clamp them where they leave as bytes."""
         assert bias is not None
-        b = e.b
-        floats = Vectors(e, ELEMENTS["float32"], self.lanes, fused=False)
-        zero, low, high = (
-            floats.broadcast(e.load(kind, call_bias, DOT_HEADER.index(name)))
-            for name, kind in (("y_zero", "i32"), ("low", "f32"), ("high", "f32"))
-        )
-        done: list[Value] = []
-        for m in range(self.mr):
-            record = e.at(bias, "i32", e.mul(e.add(first, m), len(DOT_RECORD)))
-            correction = v.broadcast(e.load("i32", record, DOT_RECORD.index("correction")))
-            shift = floats.load_broadcast(record, DOT_RECORD.index("bias"))
-            multiplier = floats.load_broadcast(record, DOT_RECORD.index("multiplier"))
-            for total in acc[m * self.nv : (m + 1) * self.nv]:
-                scaled = b.fmul(b.fadd(self._as_float(v, total, correction), shift), multiplier)
-                scaled = b.select(b.fcmp_ordered("<", scaled, low), low, scaled)
-                scaled = b.select(b.fcmp_ordered(">", scaled, high), high, scaled)
-                is_float = self.dot.output == "float32"
-                done.append(scaled if is_float else b.add(emit_round(floats, scaled), zero))
-        return done
-
-    def _as_float(self, v: Vectors, total: Value, correction: Value) -> Value:
-        """A finished sum, without the zero point that quads have kept."""
-        if self.dot.products == "floats":
-            return total
-        if self.dot.products == "quads":
-            total = v.add(total, correction)
-        return v.e.b.sitofp(total, vector(FLOAT, self.lanes))
+        rescaler = Rescaler(v, self.dot.packing.products, self.dot.output, call_bias)
+        channels = (acc[m * self.nv : (m + 1) * self.nv] for m in range(self.mr))
+        return [y for m, sums in enumerate(channels) for y in rescaler.emit(bias, e.add(first, m), sums)]

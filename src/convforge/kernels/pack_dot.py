@@ -22,28 +22,30 @@ from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.text import I8, I32, splat, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW
-from convforge.kernels.contract_dot import DotKernel
+from convforge.kernels.contract_dot import BytePacking
 from convforge.kernels.parameters import Parameters
 
 
 def emit_pack_dot(
     e: Emitter,
     v: Vectors,
-    kernel: DotKernel,
+    packing: BytePacking,
     p: Parameters,
     *,
     zero: Value,
     source: Value,
     target: Value,
+    channel_step: Int,
     first_row: Int,
     first_column: Int,
     rows: Int,
 ) -> None:
     """Pack all channels of a group: `rows` rows from first_row on, of all planes.
 
-    zero: the zero point, an i32 between 0 and 255 where bytes are kept unsigned.
+    zero: the zero point, an i32 between 0 and 255 where bytes are kept unsigned. channel_step: from the
+    planes of a packed element to those of the next.
     """
-    pack = _Pack(e, v, kernel, p, zero)
+    pack = _Pack(e, v, packing, p, zero)
     rows = e.minimum(rows, e.sub(p.total_rows, first_row))
     row_table, column_table = p.pointer("row_table"), p.pointer("column_table")
     last = e.sub(p.group_channels, 1)
@@ -52,11 +54,11 @@ def emit_pack_dot(
         e.loop(0, p.row_residues, name="row_residue") as row_residue,
         e.loop(0, p.column_residues, name="col_residue") as residue,
     ):
-        numbers = [e.minimum(e.add(e.mul(some.index, kernel.ways), i), last) for i in range(kernel.ways)]
+        numbers = [e.minimum(e.add(e.mul(some.index, packing.ways), i), last) for i in range(packing.ways)]
         sources = [e.at(source, "i8", e.mul(number, p.x_channel)) for number in numbers]
         index = e.add(e.mul(row_residue.index, p.column_residues), residue.index)
-        plane_index = e.add(e.mul(some.index, p.planes), index)
-        plane = e.at(target, v.element.compute, e.mul(plane_index, p.plane))
+        at = e.add(e.mul(some.index, channel_step), e.mul(index, p.plane))
+        plane = e.at(target, v.element.compute, at)
         offsets = e.at(row_table, "i64", e.add(e.mul(row_residue.index, p.total_rows), first_row))
         record = e.at(column_table, "i64", e.mul(residue.index, len(COLUMN_FIELDS)))
         lead, count, start = (e.load("i64", record, i) for i in range(3))
@@ -77,14 +79,14 @@ def emit_pack_dot(
 class _Pack:
     """How the bytes of some channels become packed elements; works on scalars and vectors alike."""
 
-    def __init__(self, e: Emitter, v: Vectors, kernel: DotKernel, p: Parameters, zero: Value) -> None:
-        self.e, self.v, self.kernel, self.p, self.zero = e, v, kernel, p, zero
+    def __init__(self, e: Emitter, v: Vectors, packing: BytePacking, p: Parameters, zero: Value) -> None:
+        self.e, self.v, self.packing, self.p, self.zero = e, v, packing, p, zero
 
     def emit_padding(self, to: Value) -> None:
         """A row, and up to a vector more, of inputs that count as zero."""
         v = self.v
         padding = v.zero()
-        if self.kernel.products == "quads":
+        if self.packing.products == "quads":
             padding = v.broadcast(self.e.b.mul(self.zero, I32(0x01010101)))
         with self.e.loop(0, self.p.row_length, step=v.lanes, name="padding") as j:
             v.store(padding, to, j.index)
@@ -93,7 +95,7 @@ class _Pack:
         """to[begin + j] = packed element j of the lines, for j < count."""
         e, lanes = self.e, self.v.lanes
         to = e.at(to, self.v.element.compute, begin)
-        whole = 0 if self.kernel.columns == "strided" else e.sub(count, self._read_columns - 1)
+        whole = 0 if self.packing.columns == "strided" else e.sub(count, self._read_columns - 1)
         with e.loop(0, whole, step=lanes, name="column") as j:
             self._emit_vector(lines, to, j.index)
         # What is left is shorter than a vector, if there was one: the last vector of the run has it too.
@@ -122,10 +124,10 @@ class _Pack:
     def _read_columns(self) -> int:
         """Columns of the run that must be there for a vector to be read whole."""
         # Of every second column twice as many bytes are read: one more than the last that is kept.
-        return self.v.lanes + 1 if self.kernel.columns == "pair" else self.v.lanes
+        return self.v.lanes + 1 if self.packing.columns == "pair" else self.v.lanes
 
     def _emit_last(self, lines: list[Value], to: Value, count: Int, left: Int) -> None:
-        if self.kernel.columns == "pair":
+        if self.packing.columns == "pair":
             # The vector that ends with the run would read a byte beyond it.
             with self.e.loop(left, count, name="element") as j:
                 self._emit_element(lines, self.e.mul(j.index, 2), to, j.index)
@@ -134,7 +136,7 @@ class _Pack:
 
     def _emit_vector(self, lines: list[Value], to: Value, at: Int) -> None:
         e, v = self.e, self.v
-        step = 2 if self.kernel.columns == "pair" else 1
+        step = 2 if self.packing.columns == "pair" else 1
         kind = vector(I8, step * v.lanes)
         loaded: list[Value] = []
         for line in lines:
@@ -151,16 +153,16 @@ class _Pack:
         b = self.e.b
         kind = vector(I32, self.v.lanes) if channels[0].type.is_vector else I32
         zero = self.v.broadcast(self.zero) if kind.is_vector else self.zero
-        wide = b.sext if self.kernel.signed else b.zext
+        wide = b.sext if self.packing.signed else b.zext
         values = [wide(value, kind) for value in channels]
-        if self.kernel.products == "quads":
-            if self.kernel.signed:
+        if self.packing.products == "quads":
+            if self.packing.signed:
                 values = [b.add(value, splat(kind, 128)) for value in values]
         else:
             values = [b.sub(value, zero) for value in values]
-        if self.kernel.products == "floats":
+        if self.packing.products == "floats":
             return b.sitofp(values[0], self.v.type if kind.is_vector else self.v.scalar)
-        bits = 32 // self.kernel.ways
+        bits = 32 // self.packing.ways
         *low, packed = values
         packed = b.shl(packed, splat(kind, bits * len(low)))
         for i, value in enumerate(low):

@@ -34,7 +34,7 @@ def emit_values(
     planes = e.at(scratch, "i8", HEADER_BYTES)
     rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
     written = e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length)
-    with e.loop(0, e.mul(p.blocks, p.pairs), carried=none_seen(v), name="pair") as pair:
+    with e.loop(0, e.mul(p.blocks, p.depth), carried=none_seen(v), name="pair") as pair:
         channel = e.mul(pair.index, 2)
         there = e.minimum(e.sub(p.channels, channel), 2)
         _emit_blank(e, v, p, planes, there, written)
@@ -43,7 +43,7 @@ def emit_values(
             e, v, kernel.columns_in, p, source=source, target=planes, channels=there,
             first_row=first_row, first_column=first_column,
         )  # fmt: skip
-        words = e.at(e.at(scratch, "i8", p.words), "i32", e.mul(pair.index, p.pair))
+        words = e.at(e.at(scratch, "i8", p.words), "i32", e.mul(pair.index, p.word))
         pair.next = _emit_words(e, v, p, kernel, planes, words, written, pair.carried)
     emit_flag(e, scratch, emit_outside(v, pair.results, INPUT_RANGE))
 

@@ -17,9 +17,9 @@ from convforge.kernels.contract import HEADER_BYTES, WEIGHT_PHASE_FIELDS
 from convforge.kernels.contract_split import (
     SPLIT_WEIGHT_PARAMETERS,
     WEIGHT_RANGE,
-    WEIGHT_ROW_BYTES,
     SplitWeightPacker,
 )
+from convforge.kernels.contract_tiles import WEIGHT_ROW_BYTES
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
 

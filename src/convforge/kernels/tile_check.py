@@ -1,19 +1,19 @@
 """One product of tiles, added to itself: y = 2 * x * w.
 
-Contract: x, 16 rows of 32 bf16 numbers; w, 16 rows of 16 pairs; y, 16 rows of 16 fp32 numbers.
+Contract: x, 16 rows of 32 bf16 numbers; w, 16 rows of 16 pairs; y, 16 rows of 16 fp32 numbers. Or x, 16 rows
+of 64 signed bytes; w, 16 rows of 16 quads of unsigned ones; y, 16 rows of 16 int32 numbers.
 """
 
 from __future__ import annotations
 
 from convforge.ir.amx import Tiles
 from convforge.ir.emitter import Module
-from convforge.kernels.contract_split import TILE_CHECK_PARAMETERS, TileCheckKernel
+from convforge.kernels.contract_tiles import TILE_CHECK_PARAMETERS, TileCheckKernel
 from convforge.kernels.parameters import Parameters
 
 
 def emit_tile_check(kernel: TileCheckKernel, module: Module) -> None:
     """Emit the task."""
-    del kernel
     e = module.function("task", "pip")
     call, _, _ = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), TILE_CHECK_PARAMETERS)
@@ -23,8 +23,9 @@ def emit_tile_check(kernel: TileCheckKernel, module: Module) -> None:
     tiles.zero(0)
     tiles.load(1, x, 64)
     tiles.load(2, w, 64)
-    tiles.multiply_bf16(0, 1, 2)
-    tiles.multiply_bf16(0, 1, 2)
+    multiply = tiles.multiply_bf16 if kernel.numbers == "bf16" else tiles.multiply_bytes
+    multiply(0, 1, 2)
+    multiply(0, 1, 2)
     tiles.store(0, y, 64)
     tiles.release()
     e.done()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from math import prod
@@ -10,15 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from convforge.kernels.contract_dot import QuantizedOutput
 from convforge.plan.arrays import wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
+from convforge.plan.dot import DotPlan
+from convforge.plan.dot_planner import dot_plan, dot_verdicts
+from convforge.plan.dot_tiles import DotTilesPlan
 from convforge.plan.explanation import Explanation, operation_counts
 from convforge.plan.fallback import executable_memory_refused
 from convforge.plan.machine import known_machine
 from convforge.plan.planner import Choice, Verdict, tuned_choice, verdicts
 from convforge.plan.prepared import Prepared
-from convforge.plan.request import OutputPlan, OutputRequest, contiguous_strides
+from convforge.plan.quantized import QuantizedProduct
+from convforge.plan.request import DotRequest, OutputPlan, OutputRequest, contiguous_strides
 from convforge.problem import ConvSpec, Precision, precision_of
 from convforge.problem.gather import gather_of
 from convforge.runtime import get_num_threads
@@ -58,47 +64,85 @@ def explain(
     """
     real = _real(spec)
     precision = precision_of(spec.dtype, precision)
-    empty = 0 in spec.input_shape or 0 in spec.output_shape
-    operations, nominal = (0, 0) if empty else operation_counts(gather_of(real))
-    size = spec.dtype.itemsize
-    common: dict[str, Any] = {
-        "spec": spec,
-        "precision": precision,
-        "threads": get_num_threads(),
-        "kernel": describe(spec, precision=precision),
-        "operations": operations,
-        "nominal_operations": nominal,
-        "input_bytes": prod(spec.input_shape) * size,
-        "weight_bytes": prod(spec.weight_shape) * size,
-        "output_bytes": prod(spec.output_shape) * size,
-    }
-    if empty or executable_memory_refused():
-        return Explanation(
-            **common, family="", schedule=None, why="", verdicts=(), workspace_bytes=0, machine=None,
-            expected_s=None, measured_s=None,
-        )  # fmt: skip
+    unplanned = _unplanned(spec, real, spec.dtype, describe(spec, precision=precision), precision)
+    if unplanned.operations == 0 or executable_memory_refused():
+        return unplanned
     request, target = _request(real, has_bias, precision), Target.host()
     ranked = sorted(verdicts(request, target), key=lambda v: (v.cycles is None, v.cycles))
     tuned = tuned_choice(request, target, get_num_threads())
-    family = ranked[0].family if tuned is None else tuned.family.NAME
-    plan = output_plan(request)
-    machine = known_machine(measure=measure)
-    explanation = Explanation(
-        **common,
-        family=family,
-        schedule=getattr(plan, "schedule", None),
+    planned = replace(
+        unplanned,
+        family=ranked[0].family if tuned is None else tuned.family.NAME,
         why=_why(ranked, tuned),
         verdicts=tuple(ranked),
-        workspace_bytes=plan.workspace_bytes,
-        machine=machine,
-        expected_s=None,
-        measured_s=_measured_s(spec, has_bias, precision) if measure else None,
+        machine=known_machine(measure=measure),
+        measured_s=_measured_s(_prepared(spec, has_bias, precision)) if measure else None,
     )
-    cycles = next(v.cycles for v in ranked if v.family == family)
-    limit_s = explanation.limit_s
+    return _with_plan(planned, output_plan(request))
+
+
+def explain_bytes(
+    spec: ConvSpec, output: QuantizedOutput, kept: QuantizedProduct, *, measure: bool = False
+) -> Explanation:
+    """The same of a convolution of contiguous bytes. spec.dtype: uint8 or int8; kept: its weights."""
+    dtype = np.dtype(output)
+    refused = "NumPy reference: memory cannot be made executable here" if executable_memory_refused() else ""
+    unplanned = _unplanned(spec, spec, dtype, refused, "highest")
+    if refused or unplanned.operations == 0:
+        return unplanned
+    y_strides = contiguous_strides(spec.output_shape, dtype.itemsize)
+    request = DotRequest(spec, contiguous_strides(spec.input_shape, 1), y_strides, output)
+    plan, ranked = dot_plan(request), dot_verdicts(request, Target.host())
+    x, out = np.zeros(spec.input_shape, spec.dtype), np.empty(spec.output_shape, dtype)
+    planned = replace(
+        unplanned,
+        kernel=plan.describe(),
+        family=ranked[0].family,
+        why=_why(ranked, None),
+        verdicts=tuple(ranked),
+        machine=known_machine(measure=measure),
+        measured_s=_measured_s(lambda: kept(spec, x, out)) if measure else None,
+    )
+    return _with_plan(planned, plan)
+
+
+def _unplanned(
+    spec: ConvSpec, real: ConvSpec, y_dtype: np.dtype[Any], kernel: str, precision: Precision
+) -> Explanation:
+    """What is so whatever the plan. real: the spec of the real product."""
+    empty = 0 in spec.input_shape or 0 in spec.output_shape
+    operations, nominal = (0, 0) if empty else operation_counts(gather_of(real))
+    size = spec.dtype.itemsize
+    return Explanation(
+        spec=spec,
+        precision=precision,
+        threads=get_num_threads(),
+        family="",
+        kernel="nothing to compute: an array is empty" if empty else kernel,
+        schedule=None,
+        why="",
+        verdicts=(),
+        operations=operations,
+        nominal_operations=nominal,
+        input_bytes=prod(spec.input_shape) * size,
+        weight_bytes=prod(spec.weight_shape) * size,
+        output_bytes=prod(spec.output_shape) * y_dtype.itemsize,
+        workspace_bytes=0,
+        machine=None,
+        expected_s=None,
+        measured_s=None,
+    )
+
+
+def _with_plan(explanation: Explanation, plan: OutputPlan | DotPlan | DotTilesPlan) -> Explanation:
+    """The schedule and workspace of the plan chosen, and the time expected of it."""
+    workspace, schedule = plan.workspace_bytes, getattr(plan, "schedule", None)
+    explanation = replace(explanation, workspace_bytes=workspace, schedule=schedule)
+    machine, limit_s = explanation.machine, explanation.limit_s
+    cycles = next(v.cycles for v in explanation.verdicts if v.family == explanation.family)
     if machine is None or cycles is None or limit_s is None:
         return explanation
-    model_s = cycles / min(get_num_threads(), plan.tasks) / machine.model_cycles_per_s(target)
+    model_s = cycles / min(get_num_threads(), plan.tasks) / machine.model_cycles_per_s(Target.host())
     return replace(explanation, expected_s=max(model_s, limit_s))
 
 
@@ -111,17 +155,22 @@ def _why(ranked: list[Verdict], tuned: Choice | None) -> str:
     return f"the cheapest of {legal} families by the cost model, nothing was measured"
 
 
-def _measured_s(spec: ConvSpec, has_bias: bool, precision: Precision) -> float:
-    """The shortest of the calls that fit a fifth of a second, with packed weights."""
+def _prepared(spec: ConvSpec, has_bias: bool, precision: Precision) -> Callable[[], object]:
+    """A call of the product with weights that it packs once."""
     generator = np.random.default_rng(0)
     shapes = (spec.input_shape, spec.weight_shape, (spec.out_channels,))
     x, weight, bias = (generator.standard_normal(s).astype(spec.dtype) for s in shapes)
     prepared = Prepared(spec, precision=precision)
-    best_s, deadline = float("inf"), time.perf_counter() + _MEASURE_S
     out = np.empty(spec.output_shape, spec.dtype)
+    return lambda: prepared(x, weight, bias if has_bias else None, "explained", out=out)
+
+
+def _measured_s(call: Callable[[], object]) -> float:
+    """The shortest of the calls that fit a fifth of a second."""
+    best_s, deadline = float("inf"), time.perf_counter() + _MEASURE_S
     for number in count():
         start = time.perf_counter()
-        prepared(x, weight, bias if has_bias else None, "explained", out=out)
+        call()
         now = time.perf_counter()
         if number > 0:  # the first one compiles and packs
             best_s = min(best_s, now - start)

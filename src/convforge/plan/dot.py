@@ -1,18 +1,15 @@
-"""The quantised family (kernels/dot.py): serves every convolution of bytes, on every processor.
+"""The quantised family on vectors (kernels/dot.py): serves every convolution of bytes, on every processor.
 
 Three ways of summing (contract_dot.WAYS), the one with the fewest cycles that is exact is taken:
 
     floats    where a group has one channel, which would leave the other ways of an element empty
     pairs     on every x86
     quads     with AVX-512 VNNI
-
-AMX-int8, 16 x 64 bytes times 64 x 16 an instruction, would be a fourth.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,44 +19,22 @@ from convforge.kernels.contract_dot import (
     DotKernel,
     Instruction,
     Products,
-    QuantizedOutput,
     dot_element,
 )
-from convforge.plan.cache import PLAN_LIMIT
 from convforge.plan.direct import GatherPlan
 from convforge.plan.dot_weights import DotWeights
-from convforge.plan.heuristic import gather_schedule
+from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
-from convforge.plan.sizes import element_steps
+from convforge.plan.request import DotRequest
 from convforge.plan.tables import column_kind, way_out
-from convforge.problem import ConvSpec
 from convforge.problem.gather import Gather, gather_of
-from convforge.runtime import get_num_threads
 from convforge.schedule import layout_of
 from convforge.target import Target
 
+NAME = "dot"
+
 # Products of a byte and a byte, less its zero point, whose sum float32 holds exactly.
 FLOAT_STEPS = (1 << 24) // (255 * 128)
-
-
-@dataclass(frozen=True, slots=True)
-class DotRequest:
-    """A convolution of bytes, of arrays of these strides (bytes). spec.dtype: of the input, uint8 or int8."""
-
-    spec: ConvSpec
-    x_strides: tuple[int, ...]
-    y_strides: tuple[int, ...]
-    output: QuantizedOutput
-
-
-def dot_plan(request: DotRequest) -> DotPlan:
-    """The plan for the host and the present number of threads."""
-    return _dot_plan(request, get_num_threads(), Target.host())
-
-
-@lru_cache(maxsize=PLAN_LIMIT)
-def _dot_plan(request: DotRequest, threads: int, target: Target) -> DotPlan:
-    return DotPlan(request, target, threads)
 
 
 def why_illegal(products: Products, gather: Gather) -> str | None:
@@ -93,6 +68,17 @@ def choose_products(gather: Gather, target: Target) -> Products:
     return min(legal, key=lambda p: -(-gather.in_channels // WAYS[p]) * step_cycles(p, target))
 
 
+def cost_cycles(request: DotRequest, target: Target) -> float:
+    """Cycles of one core that the request should take."""
+    whole = gather_of(request.spec)
+    products = choose_products(whole, target)
+    layout = layout_of(replace(whole, in_channels=-(-whole.in_channels // WAYS[products])))
+    element = dot_element(products, request.spec.dtype == np.int8)
+    flat = way_out(layout, request.y_steps) == "flat"
+    cycles = direct_cycles(layout, element, target, in_place=False, flat_output=flat)
+    return cycles * step_cycles(products, target)
+
+
 class DotPlan(GatherPlan[DotKernel]):
     """How one convolution of bytes is computed for inputs of one shape and one set of strides."""
 
@@ -112,8 +98,7 @@ class DotPlan(GatherPlan[DotKernel]):
         self.gather = gather = replace(whole, in_channels=-(-whole.in_channels // WAYS[products]))
         self.layout = layout = layout_of(gather)
         self.element = element = dot_element(products, spec.dtype == np.int8)
-        x_steps = element_steps(request.x_strides, spec)
-        y_steps = element_steps(request.y_strides, replace(spec, dtype=np.dtype(request.output)))
+        x_steps, y_steps = request.x_steps, request.y_steps
         self.schedule = schedule = gather_schedule(layout, element, target, threads, in_place=False)
         self.kernel = DotKernel(
             products=products,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract_dot import DOT_HEADER, WAYS, Products
+from convforge.plan.tile_unit import on_lines
 from convforge.problem import ConvSpec
 from convforge.problem.gather import Gather
 from convforge.problem.quantization import Rescaling
@@ -20,17 +21,21 @@ _HELD: dict[Products, type] = {"floats": np.float32, "pairs": np.int16, "quads":
 
 
 class DotWeights:
-    """Packs the weights of one plan: [phase][group][tile][packed channel][tap][mr][way], zeros to fill up.
+    """Packs the weights of one plan: [phase][group][tile][block][tap][mr][packed channel][way], zeros to fill
+    up.
 
-    gather: of the convolution, its channels not yet packed. In NumPy: a quantised layer packs once.
+    gather: of the convolution, its channels not yet packed. block: packed channels of a block, which has room
+    for `room`. starts: of each phase, counted in elements of 32 bits. In NumPy: a quantised layer packs once.
     """
 
-    def __init__(self, spec: ConvSpec, gather: Gather, products: Products, mr: int) -> None:
-        self._spec, self._gather, self._mr = spec, gather, mr
+    def __init__(
+        self, spec: ConvSpec, gather: Gather, products: Products, mr: int, *, block: int = 1, room: int = 1
+    ) -> None:
+        self._spec, self._gather, self._mr, self._block, self._room = spec, gather, mr, block, room
         self._products: Products = products
         self._tiles = -(-gather.out_channels // mr)
-        self._packed_channels = -(-gather.in_channels // WAYS[products])
-        tile = self._packed_channels * mr * self._tiles * gather.groups
+        self._blocks = -(-gather.in_channels // (WAYS[products] * block))
+        tile = self._blocks * room * mr * self._tiles * gather.groups
         sizes = [len(taps) * tile for taps in gather.taps_by_phase]
         self.starts = [sum(sizes[:i]) for i in range(len(sizes))]
 
@@ -39,11 +44,13 @@ class DotWeights:
         """All that the packed memory depends on beside the values."""
         gather = self._gather
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        return (self._products, self._mr, channels, gather.taps_kept)
+        return (self._products, self._mr, self._block, self._room, channels, gather.taps_kept)
 
     def pack(self, weight: Array) -> Array:
         """Packed weights, as 32-bit elements one after the other."""
-        return np.concatenate([self._pack_phase(taps) for taps in self._by_phase(weight)])
+        phases = [self._pack_phase(taps) for taps in self._by_phase(weight)]
+        packed = on_lines(4 * sum(phase.size for phase in phases)).view(np.int32)
+        return np.concatenate(phases, out=packed)
 
     def pack_scales(self, weight: Array, rescaling: Rescaling) -> Array:
         """What the kernel finds as its bias: DOT_HEADER, and a DOT_RECORD for each phase and channel."""
@@ -82,9 +89,10 @@ class DotWeights:
     def _pack_phase(self, taps: Array) -> Array:
         ways, mr = WAYS[self._products], self._mr
         groups, outs, ins, count = taps.shape
-        full = np.zeros(
-            (groups, self._tiles * mr, self._packed_channels * ways, count), _HELD[self._products]
-        )
+        blocks, block = self._blocks, self._block
+        full = np.zeros((groups, self._tiles * mr, blocks * block * ways, count), _HELD[self._products])
         full[:, :outs, :ins] = taps
-        tiled = full.reshape(groups, self._tiles, mr, self._packed_channels, ways, count)
-        return np.ascontiguousarray(tiled.transpose(0, 1, 3, 5, 2, 4)).reshape(-1).view(np.int32)
+        tiled = full.reshape(groups, self._tiles, mr, blocks, block, ways, count)
+        packed = np.zeros((groups, self._tiles, blocks, count, mr, self._room, ways), full.dtype)
+        packed[..., :block, :] = tiled.transpose(0, 1, 3, 6, 2, 4, 5)
+        return packed.reshape(-1).view(np.int32)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from convforge import reference
 from convforge.kernels.contract_dot import QuantizedOutput
 from convforge.plan.arrays import readable
-from convforge.plan.dot import DotPlan, DotRequest, dot_plan
+from convforge.plan.dot import DotPlan
+from convforge.plan.dot_planner import dot_plan
+from convforge.plan.dot_tiles import DotTilesPlan
 from convforge.plan.fallback import executable_memory_refused
+from convforge.plan.request import DotRequest
 from convforge.problem import ConvSpec
 from convforge.problem.quantization import Rescaling
 from convforge.runtime import address_of
@@ -48,7 +51,7 @@ class QuantizedProduct:
         plan(address_of(x), address_of(weights), address_of(scales), address_of(y))
         return y
 
-    def _fetch(self, plan: DotPlan) -> tuple[Array, Array]:
+    def _fetch(self, plan: DotPlan | DotTilesPlan) -> tuple[Array, Array]:
         # int8 inputs that stay unsigned bytes have another zero point than uint8 ones: hence the dtype.
         key = (plan.spec.dtype, plan.weights.signature)
         if key not in self._packed:

@@ -6,9 +6,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import Activation
+from convforge.kernels.contract_dot import QuantizedOutput
+from convforge.plan.sizes import element_steps
 from convforge.problem import ConvSpec, Precision
 
 Array = NDArray[Any]
@@ -36,6 +39,26 @@ class OutputRequest:
         spec, size = self.spec, self.spec.dtype.itemsize
         x_strides = contiguous_strides(spec.input_shape, size)
         return replace(self, x_strides=x_strides, y_strides=contiguous_strides(spec.output_shape, size))
+
+
+@dataclass(frozen=True, slots=True)
+class DotRequest:
+    """A convolution of bytes, of arrays of these strides (bytes). spec.dtype: of the input, uint8 or int8."""
+
+    spec: ConvSpec
+    x_strides: tuple[int, ...]
+    y_strides: tuple[int, ...]
+    output: QuantizedOutput
+
+    @property
+    def x_steps(self) -> tuple[int, ...]:
+        """Elements between neighbours along the input's axes."""
+        return element_steps(self.x_strides, self.spec)
+
+    @property
+    def y_steps(self) -> tuple[int, ...]:
+        """Elements between neighbours along the output's axes."""
+        return element_steps(self.y_strides, replace(self.spec, dtype=np.dtype(self.output)))
 
 
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, WEIGHT_PHASE_FIELDS, fill
-from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, WEIGHT_ROW_BYTES, SplitWeightPacker
+from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker
+from convforge.kernels.contract_tiles import WEIGHT_ROW_BYTES
 from convforge.plan.job import Job
 from convforge.plan.tables import tap_offsets
+from convforge.plan.tile_unit import LINE_BYTES, on_lines
 from convforge.runtime import address_of
 from convforge.schedule import Layout
-from convforge.schedule.split_bf16 import SplitSchedule
+from convforge.schedule.tile_unit import TileUnitSchedule
 from convforge.target import Target
 
 Array = NDArray[Any]
 
-_LINE_BYTES = 64
 # Two bf16 NaN: a NaN in fp32.
 _NAN = 0x7FC0
 
@@ -34,7 +35,7 @@ class SplitWeights:
         layout: Layout,
         element: Element,
         target: Target,
-        schedule: SplitSchedule,
+        schedule: TileUnitSchedule,
         *,
         transposed: bool,
         rank: int,
@@ -43,9 +44,8 @@ class SplitWeights:
         self._transposed, self._rank = transposed, rank
         gather = layout.gather
         self._kernel = SplitWeightPacker(element, target.vector_bytes // 4, schedule.parts, schedule.rows)
-        self._blocks = -(-gather.in_channels // (2 * schedule.pairs))
         self._out_tiles = -(-gather.out_channels // self._kernel.mr)
-        tap_bytes = self._blocks * self._out_tiles * self._kernel.mr * schedule.parts * WEIGHT_ROW_BYTES
+        tap_bytes = schedule.blocks * self._out_tiles * self._kernel.mr * schedule.parts * WEIGHT_ROW_BYTES
         sizes = [len(taps) * tap_bytes * gather.groups for taps in gather.taps_by_phase]
         self.starts = list(accumulate(sizes, initial=0))[:-1]
         self._size = sum(sizes)
@@ -56,7 +56,7 @@ class SplitWeights:
         """All that the packed memory depends on beside the values."""
         gather, schedule = self._layout.gather, self._schedule
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        tiles = (schedule.parts, schedule.rows, schedule.pairs)
+        tiles = (schedule.parts, schedule.rows, schedule.depth)
         return (self._element.name, tiles, channels, gather.taps_kept)
 
     def pack(self, weight: Array, threads: int) -> Array:
@@ -76,8 +76,8 @@ class SplitWeights:
         values = {
             "groups": gather.groups,
             "channels": gather.in_channels,
-            "blocks": self._blocks,
-            "pairs": self._schedule.pairs,
+            "blocks": self._schedule.blocks,
+            "pairs": self._schedule.depth,
             "out_channels": gather.out_channels,
             "out_tiles": self._out_tiles,
             "w_group": first * per_group,
@@ -87,7 +87,7 @@ class SplitWeights:
             "phase_table": phases.ctypes.data,
         }
         parameters = fill(SPLIT_WEIGHT_PARAMETERS, values)
-        packed = _on_lines(max(self._size, _LINE_BYTES))
+        packed = on_lines(max(self._size, LINE_BYTES))
         packed[:2] = 0
         exact = self._job.run_watched(
             FLAG_BYTES,
@@ -109,10 +109,3 @@ class SplitWeights:
         padded = np.zeros(bias.size + self._kernel.mr, np.float32)
         padded[: bias.size] = bias
         return padded
-
-
-def _on_lines(size_bytes: int) -> NDArray[np.uint16]:
-    """Memory that begins on a line of the cache, as each row of weights then does."""
-    memory = np.empty((size_bytes + _LINE_BYTES) // 2, np.uint16)
-    skipped = -address_of(memory) % _LINE_BYTES // 2
-    return memory[skipped : skipped + size_bytes // 2]

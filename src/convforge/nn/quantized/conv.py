@@ -9,6 +9,7 @@ from convforge.nn import conv as float_layers
 from convforge.nn.conv_nd import ConvNd
 from convforge.nn.quantized.layer import QuantizedLayer
 from convforge.nn.quantized.product import QuantizedConvolution
+from convforge.plan import Explanation
 
 __all__ = [
     "Conv1d",
@@ -62,6 +63,17 @@ class _ConvNd(QuantizedLayer):
     def forward(self, input: QTensor) -> QTensor:
         """The convolution of input, a QTensor."""
         return self._prepared()(input)
+
+    def explain_plan(self, input: QTensor, *, measure: bool = False) -> Explanation:
+        """Which kernel computes this layer for an input, why, and how near to the processor's limits.
+
+        input: a QTensor, batch included or not. measure: time it as well.
+
+            print(layer.explain_plan(x, measure=True))
+
+        Raises what a call with such an input would raise. Source: this project; PyTorch has none.
+        """
+        return self._prepared().explain(input, measure=measure)
 
     def _make(self) -> QuantizedConvolution:
         names = ("stride", "padding", "dilation", "groups", "output_padding", "padding_mode", "transposed")

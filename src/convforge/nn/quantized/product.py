@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from convforge.autograd.quantized import QDType, QTensor, qint8
 from convforge.autograd.tensor import Tensor
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvTypeError
+from convforge.kernels.contract_dot import QuantizedOutput
+from convforge.plan import Explanation
+from convforge.plan.describe import explain_bytes
 from convforge.plan.quantized import QuantizedProduct
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.quantization import Rescaling, checked_scale, checked_zero_point
@@ -63,6 +66,13 @@ class QuantizedConvolution:
         spec, unbatched = self._spec(x, output_size)
         y = self._product(x)(spec, x.ints[None] if unbatched else x.ints)
         return QTensor(y[0] if unbatched else y, self._scale, self._zero_point, self._dtype)
+
+    def explain(self, x: QTensor, *, measure: bool = False) -> Explanation:
+        """Which kernel computes this for an input, and why (`ConvNd.explain_plan`)."""
+        _check_input(x)
+        spec, _ = self._spec(x, None)
+        output = cast(QuantizedOutput, self._dtype.numpy.name)
+        return explain_bytes(spec, output, self._product(x), measure=measure)
 
     def rows(self, x: QTensor) -> QTensor:
         """A linear map of the last axis, as a convolution of kernel 1: (*, in) -> (*, out).

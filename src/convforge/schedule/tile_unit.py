@@ -1,6 +1,7 @@
-"""How a convolution by products of bf16 parts is blocked: shapes of tiles, blocks of channels.
+"""How a convolution on a tile unit is blocked: shapes of tiles, blocks of channels.
 
-A step multiplies 2 * pairs channels of one tap: `rows` tiles of weights (16 output channels each) with
+Words of 32 bits hold several channels each: two bf16 numbers, or four bytes. A step multiplies `depth` words
+of one tap: `rows` tiles of weights (16 output channels each) with
 `columns` tiles of the input (16 positions of the flat run each), into rows * columns tiles of sums:
 
     2x2     positions  B0 B1          1x3, for up to 16 channels     3x1, for up to 16 positions
@@ -15,24 +16,25 @@ from dataclasses import dataclass, replace
 from convforge.problem.gather import Gather, Phase, Tap
 from convforge.schedule.schedule import Order
 
-# Of the tile unit: tiles, rows of a tile (output channels, pairs of channels), numbers in a row of sums.
+# Of the tile unit: tiles, rows of a tile (output channels, words of channels), numbers in a row of sums.
 TILES, TILE_ROWS, TILE_NUMBERS = 8, 16, 16
 
 
 @dataclass(frozen=True, slots=True)
-class SplitSchedule:
+class TileUnitSchedule:
     """Blocking of the output product on a tile unit.
 
-    parts: bf16 numbers that a value is split into. rows, columns: tiles of sums. pairs: of channels in a
-    block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles whose input is
-    packed together. tile_group: those that share each fetch of weights. channel_tiles: those of output
-    channels of one task.
+    parts: numbers that a value is split into. rows, columns: tiles of sums. blocks, depth: of channels, and
+    words of a block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles
+    whose input is packed together. tile_group: those that share each fetch of weights. channel_tiles: those
+    of output channels of one task.
     """
 
     parts: int
     rows: int
     columns: int
-    pairs: int
+    blocks: int
+    depth: int
     chain: int
     band_tiles: int
     tile_group: int
@@ -41,16 +43,17 @@ class SplitSchedule:
     @property
     def order(self) -> Order:
         """The order of an output's sum: neither shapes of tiles nor threads have a say."""
-        return ("split bf16", self.parts, self.pairs, self.chain)
+        return ("tile unit", self.parts, self.depth, self.chain)
 
 
-def channel_blocks(channels: int) -> tuple[int, int]:
-    """(blocks, pairs of channels of a block): as few blocks of up to 32 channels as can be, even ones.
+def channel_blocks(channels: int, ways: int) -> tuple[int, int]:
+    """(blocks, words of a block) of channels, `ways` a word: as few blocks of up to 16 words as can be, even
+    ones.
 
-    65 channels are three blocks of 22; in blocks of 32 the third would have 31 channels of zeros.
+    65 channels in pairs are three blocks of 22; in blocks of 32 the third would have 31 channels of zeros.
     """
-    blocks = -(-channels // (2 * TILE_ROWS))
-    return blocks, -(-channels // (2 * blocks))
+    blocks = -(-channels // (ways * TILE_ROWS))
+    return blocks, -(-channels // (ways * blocks))
 
 
 def images_as_slices(gather: Gather) -> Gather | None:

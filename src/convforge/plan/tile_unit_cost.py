@@ -1,4 +1,4 @@
-"""Chooses tiles and blocks of the split bf16 family, without a clock.
+"""Chooses tiles and blocks for a tile unit, without a clock.
 
 Cycles are those of the vector unit's multiply-adds, as other families count them. A product of tiles takes 16
 at least; 24.6 were measured (2347 GFLOP/s where fp32 multiply-adds make 226). A prototype with neither blocks
@@ -9,17 +9,18 @@ on a processor with AMX yet: packing and finishing are counted in instructions.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract_split import PRODUCTS, WEIGHT_ROW_BYTES
+from convforge.kernels.contract_split import PRODUCTS
+from convforge.kernels.contract_tiles import WEIGHT_ROW_BYTES
 from convforge.plan.cut import ROW_CYCLES, gather_split, tile_group
 from convforge.plan.tiles import chain_block, tiled_length
 from convforge.schedule import Layout
-from convforge.schedule.split_bf16 import (
+from convforge.schedule.tile_unit import (
     TILE_NUMBERS,
     TILE_ROWS,
-    SplitSchedule,
+    TileUnitSchedule,
     channel_blocks,
     tile_shapes,
 )
@@ -28,8 +29,9 @@ from convforge.target import Target
 _PRODUCT_CYCLES, _LOAD_CYCLES = 24.6, 19.0
 # From a product to the next one that adds to the same tile: 52 of the unit's cycles where a product takes 16.
 _LATENCY_CYCLES = 80.0
-# For a vector of one channel: packed as fp32 and looked at, then split; each part rounded and stored.
-_PACK_CYCLES, _PART_CYCLES = 5.0, 3.0
+# For a vector of one channel: packed as fp32 and looked at, then split; each part rounded and stored. For a
+# vector of words of bytes: four channels packed.
+_PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.0, 3.0, 12.0
 # For a tile of sums: zeroed, stored and read back; for each of its vectors, in each chain and at the end.
 _TILE_CYCLES, _VECTOR_CYCLES = 40.0, 2.0
 # Tile shapes tried, and how many cycles more than the best they may be expected to take.
@@ -37,78 +39,104 @@ _SHAPES, _SLACK = 3, 1.2
 _TILE_GROUPS = (1, 4)
 
 
-def loads(parts: int, rows: int, columns: int) -> int:
+@dataclass(frozen=True, slots=True)
+class TileWork:
+    """What a step of tiles is for a kind of numbers.
+
+    parts: that each value is split into. products: of parts of weights and of inputs. ways: channels of a
+    word, as a layout counts them (one whose channels are words has 1). is_exact: whether sums may be as long
+    as they get. pack_cycles: for a vector of a layout's channel on its way into words.
+    """
+
+    parts: int
+    products: tuple[tuple[int, int], ...]
+    ways: int
+    is_exact: bool
+    pack_cycles: float
+
+
+def bf16_work(parts: int) -> TileWork:
+    """Products of bf16 parts."""
+    return TileWork(parts, PRODUCTS[parts], 2, False, _PACK_CYCLES + _PART_CYCLES * parts)
+
+
+BYTE_WORK = TileWork(1, ((0, 0),), 1, True, _PACK_BYTES_CYCLES)
+
+
+def loads(work: TileWork, rows: int, columns: int) -> int:
     """Tiles that a step loads: one factor of each product mostly stays."""
     found, before = 0, (-1, -1)
-    for product in PRODUCTS[parts]:
+    for product in work.products:
         found += rows * (product[0] != before[0]) + columns * (product[1] != before[1])
         before = product
     return found
 
 
-def shape_cycles(layout: Layout, target: Target, parts: int, shape: tuple[int, int]) -> float:
+def shape_cycles(layout: Layout, target: Target, work: TileWork, shape: tuple[int, int]) -> float:
     """Cycles of one image and one group in tiles of (rows, columns), packing aside."""
     rows, columns = shape
     gather = layout.gather
-    step = _block_cycles(parts, shape)
-    blocks, _ = channel_blocks(gather.in_channels)
+    step = _block_cycles(work, shape)
+    blocks, _ = channel_blocks(gather.in_channels, work.ways)
     vectors = TILE_ROWS * TILE_NUMBERS * 4 / target.vector_bytes
-    chains = -(-blocks // chain_length(layout))
+    chains = -(-blocks // chain_length(layout, work))
     finish = rows * columns * (_TILE_CYCLES + vectors * _VECTOR_CYCLES) * chains
     tiles = -(-tiled_length(layout) // (columns * TILE_NUMBERS))
     tiles *= -(-gather.out_channels // (rows * TILE_ROWS))
     return tiles * sum(blocks * len(taps) * step + finish for taps in gather.taps_by_phase)
 
 
-def _block_cycles(parts: int, shape: tuple[int, int]) -> float:
+def _block_cycles(work: TileWork, shape: tuple[int, int]) -> float:
     """Cycles of a step: a tap and a block of channels."""
     rows, columns = shape
     product = max(rows * columns * _PRODUCT_CYCLES, _LATENCY_CYCLES)
-    return len(PRODUCTS[parts]) * product + loads(parts, rows, columns) * _LOAD_CYCLES
+    return len(work.products) * product + loads(work, rows, columns) * _LOAD_CYCLES
 
 
-def best_shapes(layout: Layout, target: Target, parts: int) -> list[tuple[int, int]]:
+def best_shapes(layout: Layout, target: Target, work: TileWork) -> list[tuple[int, int]]:
     """The shapes of tiles worth trying, best first."""
-    costs = {shape: shape_cycles(layout, target, parts, shape) for shape in tile_shapes()}
+    costs = {shape: shape_cycles(layout, target, work, shape) for shape in tile_shapes()}
     ranked = sorted(costs, key=lambda shape: costs[shape])
     return [shape for shape in ranked[:_SHAPES] if costs[shape] <= _SLACK * costs[ranked[0]]]
 
 
-def chain_length(layout: Layout) -> int:
+def chain_length(layout: Layout, work: TileWork) -> int:
     """Blocks of channels of one chain of sums, even ones: about as long as the direct family's, whose errors
-    are then an upper bound.
+    are then an upper bound; all, where sums have no errors.
     """
     gather = layout.gather
-    blocks, pairs = channel_blocks(gather.in_channels)
-    longest = max(1, chain_block(gather) // (2 * pairs))
+    blocks, depth = channel_blocks(gather.in_channels, work.ways)
+    if work.is_exact:
+        return blocks
+    longest = max(1, chain_block(gather) // (work.ways * depth))
     return -(-blocks // -(-blocks // longest))
 
 
-def split_cycles(layout: Layout, target: Target, parts: int) -> float:
+def tile_unit_cycles(layout: Layout, target: Target, work: TileWork) -> float:
     """Cycles of one core for an output product."""
     gather = layout.gather
-    blocks, pairs = channel_blocks(gather.in_channels)
+    blocks, depth = channel_blocks(gather.in_channels, work.ways)
     vectors = -(-layout.total_rows * layout.pitch * layout.planes * 4 // target.vector_bytes)
-    packing = 2 * pairs * blocks * vectors * (_PACK_CYCLES + _PART_CYCLES * parts)
+    packing = work.ways * depth * blocks * vectors * work.pack_cycles
     rows = (
         layout.total_rows * layout.row_residues * gather.in_channels + layout.out_rows * gather.out_channels
     )
-    shape = best_shapes(layout, target, parts)[0]
+    shape = best_shapes(layout, target, work)[0]
     # Shapes are chosen for a length that many signals share; what they cost is that of this one.
     share = layout.flat / tiled_length(layout)
-    one = shape_cycles(layout, target, parts, shape) * share + packing + ROW_CYCLES * rows
+    one = shape_cycles(layout, target, work, shape) * share + packing + ROW_CYCLES * rows
     return one * gather.batch * gather.groups
 
 
-def split_schedule(
-    layout: Layout, target: Target, threads: int, parts: int, shape: tuple[int, int] | None = None
-) -> SplitSchedule:
+def tile_unit_schedule(
+    layout: Layout, target: Target, threads: int, work: TileWork, shape: tuple[int, int] | None = None
+) -> TileUnitSchedule:
     """The schedule of an output product; tiles of `shape`, or of the cheapest."""
     gather = layout.gather
-    rows, columns = shape or best_shapes(layout, target, parts)[0]
+    rows, columns = shape or best_shapes(layout, target, work)[0]
     mr, length = rows * TILE_ROWS, columns * TILE_NUMBERS
     lanes = target.vector_bytes // 4
-    blocks, pairs = channel_blocks(gather.in_channels)
+    blocks, depth = channel_blocks(gather.in_channels, work.ways)
     pieces = gather_split(
         layout,
         ELEMENTS["float32"],
@@ -116,30 +144,34 @@ def split_schedule(
         threads,
         (mr, length // lanes),
         packed=True,
-        step_cycles=_block_cycles(parts, (rows, columns)) / (2 * pairs),
-        vector_cycles=_PACK_CYCLES + _PART_CYCLES * parts,
+        step_cycles=_block_cycles(work, (rows, columns)) / (work.ways * depth),
+        vector_cycles=work.pack_cycles,
     )
     tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, pieces.bands))
     channel_tiles = -(-out_tiles // min(out_tiles, pieces.out_blocks))
     taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
-    weight_bytes = channel_tiles * mr * parts * WEIGHT_ROW_BYTES * blocks * taps
+    weight_bytes = channel_tiles * mr * work.parts * WEIGHT_ROW_BYTES * blocks * taps
     group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, band_tiles)
-    return SplitSchedule(
-        parts=parts,
+    return TileUnitSchedule(
+        parts=work.parts,
         rows=rows,
         columns=columns,
-        pairs=pairs,
-        chain=chain_length(layout),
+        blocks=blocks,
+        depth=depth,
+        chain=chain_length(layout, work),
         band_tiles=band_tiles,
         tile_group=group,
         channel_tiles=channel_tiles,
     )
 
 
-def split_candidates(layout: Layout, target: Target, threads: int, parts: int) -> list[SplitSchedule]:
+def tile_unit_candidates(
+    layout: Layout, target: Target, threads: int, work: TileWork
+) -> list[TileUnitSchedule]:
     """Schedules worth a try, the own choice first; none changes the order of a sum."""
-    own = split_schedule(layout, target, threads, parts)
-    others = [split_schedule(layout, target, threads, parts, s) for s in best_shapes(layout, target, parts)]
+    own = tile_unit_schedule(layout, target, threads, work)
+    shapes = best_shapes(layout, target, work)
+    others = [tile_unit_schedule(layout, target, threads, work, shape) for shape in shapes]
     groups = [replace(own, tile_group=min(group, own.band_tiles)) for group in _TILE_GROUPS]
     return list(dict.fromkeys([own, *others, *groups]))

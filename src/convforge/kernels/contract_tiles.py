@@ -1,0 +1,100 @@
+"""What the kernels on tile units (tile_nest.py) share, as data; contract.py says what a contract is."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.kernels.contract import PACKING, Columns, Emitted, WayOut
+from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
+
+# group_channels: channels of the input array that a group has; channels: those, or the words of bytes that
+# hold them. blocks, depth: of channels, and words of a block (schedule/tile_unit.py); chain: blocks that are
+# summed up in tiles. word, part: elements of 32 bits from a word, and from a part, of the packed input to the
+# next. words, sums, tile: where the packed input, held sums, and tiles on their way out lie in scratch, in
+# bytes. shapes: the address of the tiles'.
+TILE_PARAMETERS = (
+    *("groups", "group_channels", "channels", "blocks", "depth", "out_channels", "out_tiles", "task_tiles"),
+    *("out_blocks", "bands", "band_tiles", "flat", "chain", "tile_group"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
+    *PACKING,
+    *("slice_rows", "phases", "phase_table", "word", "part", "words", "sums", "tile", "shapes"),
+)
+# Bytes of a row of weights; all rows have room for 16 words, and so lie on one line of the cache each.
+WEIGHT_ROW_BYTES = 64
+
+
+class TileKernel(Emitted):
+    """A kernel of the nest: rows x columns tiles of sums. parts: numbers that each value is split into."""
+
+    __slots__ = ()
+    lanes: int
+    parts: int
+    rows: int
+    columns: int
+    columns_in: Columns
+    way_out: WayOut
+
+    @property
+    def products(self) -> tuple[tuple[int, int], ...]:
+        """Which of a weight's parts are multiplied with which of an input's, in order."""
+        raise NotImplementedError
+
+    @property
+    def mr(self) -> int:
+        """Output channels of the tiles of sums together."""
+        return self.rows * TILE_ROWS
+
+    @property
+    def length(self) -> int:
+        """Positions of the flat run of the tiles of sums together."""
+        return self.columns * TILE_NUMBERS
+
+    @property
+    def interleave(self) -> int:
+        """Phases that are computed together, since their outputs alternate in memory."""
+        return 2 if self.way_out == "pair" else 1
+
+    @property
+    def step_bytes(self) -> int:
+        """Packed weights of one step: all parts of mr output channels, a block of channels and a tap."""
+        return self.parts * self.mr * WEIGHT_ROW_BYTES
+
+
+# What a tile unit multiplies: bf16 numbers, or signed bytes of weights with unsigned ones of inputs.
+TileNumbers = Literal["bf16", "bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class TileCheckKernel(Emitted):
+    """One product of tiles, to see whether the unit computes (tile_check.py)."""
+
+    file: ClassVar[str] = "tile_check"
+    numbers: TileNumbers
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return f"tile check of {self.numbers}"
+
+
+TILE_CHECK_PARAMETERS = ("shapes",)
+
+
+def tile_shapes_bytes(shapes: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+    """What LDTILECFG reads, for tiles of (rows, bytes of a row): palette 1, nothing to resume."""
+    rows, widths = [r for r, _ in shapes], [w for _, w in shapes]
+    spare = [0] * (16 - len(shapes))
+    packed = struct.pack("<BB14x16H16B", 1, 0, *widths, *spare, *rows, *spare)
+    return np.frombuffer(packed, np.uint8)
+
+
+def product_shapes(rows: int, columns: int, depth: int) -> NDArray[np.uint8]:
+    """The shapes of rows * columns tiles of sums, then `rows` of weights, then `columns` of inputs."""
+    sums, weights, inputs = (TILE_ROWS, 4 * TILE_NUMBERS), (TILE_ROWS, 4 * depth), (depth, 4 * TILE_NUMBERS)
+    return tile_shapes_bytes([sums] * (rows * columns) + [weights] * rows + [inputs] * columns)

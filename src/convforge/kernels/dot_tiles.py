@@ -1,0 +1,72 @@
+"""The quantised kernel on a tile unit: any convolution of bytes, summed exactly, 16384 products at a time.
+
+    acc[m]  =  sum over c, tap of w[m, c, tap] * x[c, …]                            int32
+    y[m]    as rescale.py has it; the input's zero point is taken off by each channel's correction
+
+The nest of tile_nest.py, whose words are those that dot.py multiplies as quads: four channels side by side,
+as unsigned bytes (pack_dot.py).
+
+    A, weights          16 output channels x 64 channels          int8, packed [block][tap][m][channel]
+    B, input            16 quads of channels x 16 positions       uint8
+    C, sums             16 output channels x 16 positions         int32
+
+Sums are exact in any order: there is one chain. Words of channels beyond the last hold anything, and meet
+weights of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convforge.ir.emitter import Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.contract_dot import DOT_HEADER, DotTilesKernel
+from convforge.kernels.pack_dot import emit_pack_dot
+from convforge.kernels.phases import Phase
+from convforge.kernels.rescale import Rescaler, find_records
+from convforge.kernels.tile_nest import TileNest
+
+
+def emit_dot_tiles(kernel: DotTilesKernel, module: Module) -> None:
+    """Emit the task of a kernel."""
+    _DotTiles(kernel, module).emit()
+
+
+class _DotTiles(TileNest):
+    """The nest with products of bytes."""
+
+    def __init__(self, kernel: DotTilesKernel, module: Module) -> None:
+        self.dot = kernel
+        super().__init__(kernel, module)
+
+    def vectors(self) -> tuple[Vectors, Vectors]:
+        dot = self.dot
+        v = Vectors(self.e, dot.element, dot.lanes, fused=False)
+        return v, Vectors(self.e, dot.out_element, dot.lanes, fused=False)
+
+    def emit_values(self, x: Value, first_row: Int, first_column: Int) -> None:
+        e, p = self.e, self.p
+        emit_pack_dot(
+            e, self.v, self.dot.packing, p, zero=e.load("i32", self.bias, DOT_HEADER.index("x_zero")),
+            source=x, target=e.at(self.scratch, "i8", p.words), channel_step=p.word,
+            first_row=first_row, first_column=first_column, rows=p.plane_rows,
+        )  # fmt: skip
+
+    def begin_group(self, group: Int) -> None:
+        self._group = group
+
+    def emit_product(self, sums: int, a: int, b: int) -> None:
+        self.tiles.multiply_bytes(sums, a, b)
+
+    def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
+        """Scale the sums of each channel, and round and clamp them where they leave as bytes."""
+        e, v, kernel = self.e, self.v, self.dot
+        rescaler = Rescaler(v, kernel.packing.products, kernel.output, self.bias)
+        for i, phase in enumerate(phases):
+            records = find_records(e, self.p, self.bias, self._group, phase)
+            with e.loop(0, kernel.mr, name="m") as m:
+                row = e.at(leaving, "i32", e.mul(e.add(m.index, i * kernel.mr), kernel.length))
+                places = range(0, kernel.length, v.lanes)
+                totals = [v.load(row, j) for j in places]
+                for j, value in zip(places, rescaler.emit(records, e.add(channel, m.index), totals)):
+                    self.out.store(value, row, j)

@@ -1,0 +1,232 @@
+"""The loop nest of kernels on a tile unit (AMX): a gather as in gather.py, by products of tiles.
+
+    A, weights          16 output channels x 16 words             packed
+    B, input            16 words x 16 positions                   rows are planes, 64 bytes of each
+    C, sums             16 output channels x 16 positions         32 bits each
+
+A word is 32 bits at one position, with several channels side by side: two bf16 numbers, or four bytes.
+
+    B  row 0   c0 c1|c0 c1|c0 c1| …    channels 0 and 1 at position f, f + 1, f + 2, …
+       row 1   c2 c3|c2 c3|c2 c3| …    a tap is a constant distance away: the same rows, from elsewhere on
+
+A task is one image, one group, a band of the flat run and some tiles of output channels. It packs its band
+unless the task before it on this thread did, and then:
+
+    for group of tiles of the band
+        for chain of blocks of channels
+            for tile of output channels
+                for tile of the group
+                    for block of the chain, tap               sums in tiles
+                        for product of parts
+                    added to those held; at the end what becomes of finished sums, and the way out
+
+Each chain is summed from zero. The order of an output's sum follows from its channels and taps alone.
+
+Scratch: header, what packing needs, words of all parts, held sums, tiles on their way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convforge.ir.amx import Tiles
+from convforge.ir.emitter import Int, Module, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.contract import PHASE_FIELDS
+from convforge.kernels.contract_tiles import TILE_PARAMETERS, WEIGHT_ROW_BYTES, TileKernel
+from convforge.kernels.epilogue import emit_write_rows, find_position
+from convforge.kernels.parameters import Parameters
+from convforge.kernels.phases import Phase, read_phase, read_selection
+from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
+
+_WEIGHT_TILE_BYTES = TILE_ROWS * WEIGHT_ROW_BYTES
+
+
+class TileNest:
+    """A task being emitted. What each kernel of the nest does in its own way is a method that it gives.
+
+    v: vectors of the sums. out: vectors of the outputs.
+    """
+
+    def __init__(self, kernel: TileKernel, module: Module) -> None:
+        self.kernel = kernel
+        self.e = e = module.function("task", "pip")
+        call, self.index, self.scratch = e.arguments
+        self.p = Parameters(e, e.load_pointer(call, 0), TILE_PARAMETERS)
+        self.x, self.weights, self.bias, self.y = (e.load_pointer(call, i) for i in range(1, 5))
+        self.tiles = Tiles(e)
+        self.v, self.out = self.vectors()
+
+    def vectors(self) -> tuple[Vectors, Vectors]:
+        """Vectors of the sums, and of the outputs."""
+        raise NotImplementedError
+
+    def emit_values(self, x: Value, first_row: Int, first_column: Int) -> None:
+        """Pack the band of x, a group's first channel: words of all channels at p.words of the scratch."""
+        raise NotImplementedError
+
+    def begin_group(self, group: Int) -> None:
+        """Find what is added to a group's sums."""
+        raise NotImplementedError
+
+    def emit_product(self, sums: int, a: int, b: int) -> None:
+        """Multiply two tiles, of weights and of inputs."""
+        raise NotImplementedError
+
+    def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
+        """Make outputs of finished sums, in place. leaving: [phase][mr][length], of `channel` and behind."""
+        raise NotImplementedError
+
+    def emit(self) -> None:
+        """Emit `task(call, index, scratch)`."""
+        e, p, kernel, scratch = self.e, self.p, self.kernel, self.scratch
+        length = kernel.length
+        out_block, key = e.rem(self.index, p.out_blocks), e.div(self.index, p.out_blocks)
+        band, rest = e.rem(key, p.bands), e.div(key, p.bands)
+        group, image = e.rem(rest, p.groups), e.div(rest, p.groups)
+        first = e.mul(band, p.band_tiles, length)
+        stop = e.minimum(e.add(first, e.mul(p.band_tiles, length)), p.flat)
+        first_out = e.mul(out_block, p.task_tiles)
+        stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
+        one_row = e.differ(p.one_row, 0)
+        first_row = e.select(one_row, 0, e.div(first, p.pitch))
+        first_column = e.select(one_row, first, 0)
+        with e.when(e.differ(e.load("i64", scratch), e.add(key, 1))):
+            e.store(e.i64(e.add(key, 1)), "i64", scratch)
+            at = e.add(e.mul(image, p.x_batch), e.mul(group, p.group_channels, p.x_channel))
+            self.emit_values(e.at(self.x, self.v.element.storage, at), first_row, first_column)
+        base = e.add(e.mul(first_row, p.pitch), first_column)
+        words = e.at(e.at(scratch, "i8", p.words), "i32", e.sub(0, base))
+        at = e.add(e.mul(image, p.y_batch), e.mul(group, p.out_channels, p.y_channel))
+        storage = self.out.element.storage
+        y_group = e.at(self.y, storage, at)
+        self.begin_group(group)
+
+        self.tiles.configure(p.pointer("shapes"))
+        with e.loop(0, p.phases, step=kernel.interleave, name="phase") as some:
+            records = e.at(p.pointer("phase_table"), "i64", e.mul(some.index, len(PHASE_FIELDS)))
+            phases = [
+                read_phase(
+                    e, e.at(records, "i64", i * len(PHASE_FIELDS)), weights=self.weights, kind="i8",
+                    group=group, out_tiles=p.out_tiles, tap_weights=e.mul(p.blocks, kernel.step_bytes),
+                    number=e.add(some.index, i),
+                )
+                for i in range(kernel.interleave)
+            ]  # fmt: skip
+            target = e.at(y_group, storage, phases[0].y_offset)
+            self._emit_phases(phases, words, target, (first, stop), (first_out, stop_out))
+        self.tiles.release()
+        e.done()
+
+    def _emit_phases(
+        self, phases: list[Phase], words: Value, y: Value, flats: tuple[Int, Int], outs: tuple[Int, Int]
+    ) -> None:
+        """One phase, or two that lie side by side in the output and are written together.
+
+        words: of position 0 of the flat run, though the band may begin behind it.
+        """
+        e, p, kernel = self.e, self.p, self.kernel
+        length, size = kernel.length, kernel.mr * kernel.length * len(phases)
+        run = e.mul(p.tile_group, length)
+        held, leaving = (e.at(self.scratch, "i8", at) for at in (p.sums, p.tile))
+        with e.loop(flats[0], flats[1], step=run, name="tile_group") as some:
+            stop = e.minimum(e.add(some.index, run), flats[1])
+            with e.loop(0, p.blocks, step=p.chain, name="chain") as chain:
+                blocks = e.minimum(p.chain, e.sub(p.blocks, chain.index))
+                last = e.equal(e.add(chain.index, blocks), p.blocks)
+                chain_words = e.at(words, "i32", e.mul(chain.index, p.depth, p.word))
+                with e.loop(outs[0], outs[1], name="out_tile") as out:
+                    channel = e.mul(out.index, kernel.mr)
+                    weights = [self._weights(phase, out.index, chain.index) for phase in phases]
+                    with e.loop(some.index, stop, step=length, name="tile") as tile:
+                        number = e.div(tile.index, length)
+                        pixels = e.at(chain_words, "i32", tile.index)
+                        for i, phase in enumerate(phases):
+                            to = e.at(leaving, "i32", i * kernel.mr * length)
+                            self._emit_sums(phase, number, blocks, weights[i], pixels, to)
+                        place = e.mul(e.sub(out.index, outs[0]), p.tile_group)
+                        place = e.add(place, e.div(e.sub(tile.index, some.index), length))
+                        mine = e.at(held, "i32", e.mul(place, size))
+                        with e.when(e.differ(chain.index, 0)):
+                            self._emit_add(leaving, mine, size)
+                        with e.b.if_else(last) as (finish, keep):
+                            with keep:
+                                self._emit_copy(mine, leaving, size)
+                            with finish:
+                                self.emit_finish(leaving, channel, phases)
+                                to = e.at(y, self.out.element.storage, e.mul(channel, p.y_channel))
+                                self._emit_leave(phases[0], leaving, to, tile.index, channel)
+
+    def _weights(self, phase: Phase, out_tile: Int, block: Int) -> Value:
+        """Those of a tile of output channels from a block of channels on."""
+        at = self.e.mul(block, phase.taps, self.kernel.step_bytes)
+        return self.e.at(phase.weights, "i8", self.e.add(self.e.mul(out_tile, phase.tile_weights), at))
+
+    def _emit_sums(
+        self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: Value, to: Value
+    ) -> None:
+        """The sums of tile `number` over some blocks of channels, with the taps that it needs."""
+        e, tiles, p, rows, columns = self.e, self.tiles, self.p, self.kernel.rows, self.kernel.columns
+        sums = [[i * columns + j for j in range(columns)] for i in range(rows)]
+        a = [rows * columns + i for i in range(rows)]
+        b = [rows * columns + rows + j for j in range(columns)]
+        word_bytes, part_words = e.mul(p.word, 4), p.part
+        selected = read_selection(e, phase, number)
+        for tile in (tile for row in sums for tile in row):
+            tiles.zero(tile)
+        with e.loop(0, e.mul(blocks, selected.taps), name="step") as step:
+            w = e.at(weights, "i8", e.load("i64", selected.rows, step.index))
+            x = e.at(pixels, "i32", e.load("i64", selected.distances, step.index))
+            loaded: tuple[int | None, int | None] = None, None
+            for of_weights, of_input in self.kernel.products:
+                if loaded[0] != of_weights:
+                    for i, tile in enumerate(a):
+                        at = (of_weights * rows + i) * _WEIGHT_TILE_BYTES
+                        tiles.load(tile, e.at(w, "i8", at), WEIGHT_ROW_BYTES)
+                if loaded[1] != of_input:
+                    part = e.at(x, "i32", e.mul(part_words, of_input))
+                    for j, tile in enumerate(b):
+                        tiles.load(tile, e.at(part, "i32", j * TILE_NUMBERS), word_bytes)
+                loaded = of_weights, of_input
+                for i in range(rows):
+                    for j in range(columns):
+                        self.emit_product(sums[i][j], a[i], b[j])
+        for i in range(rows):
+            for j in range(columns):
+                at = i * TILE_ROWS * self.kernel.length + j * TILE_NUMBERS
+                tiles.store(sums[i][j], e.at(to, "i32", at), 4 * self.kernel.length)
+
+    def _emit_add(self, leaving: Value, held: Value, size: int) -> None:
+        """Add what the chains before this one have summed up."""
+        with self.e.loop(0, size, step=self.v.lanes, name="resume") as i:
+            total = self.v.add(self.v.load(held, i.index), self.v.load(leaving, i.index))
+            self.v.store(total, leaving, i.index)
+
+    def _emit_copy(self, to: Value, source: Value, size: int) -> None:
+        with self.e.loop(0, size, step=self.v.lanes, name="keep") as i:
+            self.v.store(self.v.load(source, i.index), to, i.index)
+
+    def _emit_leave(self, phase: Phase, leaving: Value, y: Value, flat: Int, channel: Int) -> None:
+        """Write a tile, or two woven, to the output; an output without gaps is one long row."""
+        e, p, kernel = self.e, self.p, self.kernel
+        whole = kernel.way_out == "flat"
+        pitch, slice_rows = (p.flat, 1) if whole else (p.pitch, p.slice_rows)
+        emit_write_rows(
+            e,
+            self.out,
+            tile=leaving,
+            tile_size=kernel.mr * kernel.length,
+            length=kernel.length,
+            position=find_position(e, flat, pitch, slice_rows),
+            rows=e.minimum(e.sub(p.out_channels, channel), kernel.mr),
+            target=y,
+            channel=p.y_channel,
+            pitch=pitch,
+            slice_rows=slice_rows,
+            size=(1, 1, p.flat) if whole else phase.size,
+            row_stride=p.y_row,
+            slice_stride=p.y_slice,
+            step=p.y_step,
+            out_width=p.out_width,
+            way="unit" if whole else kernel.way_out,
+        )

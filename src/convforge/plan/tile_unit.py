@@ -1,0 +1,133 @@
+"""What the plans of kernels on a tile unit share (kernels/tile_nest.py): their parameters and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_tiles import TileKernel, product_shapes
+from convforge.plan.bands import band_of
+from convforge.plan.phase_table import phase_table
+from convforge.plan.sizes import aligned
+from convforge.plan.tables import input_tables
+from convforge.runtime import address_of
+from convforge.schedule import Layout
+from convforge.schedule.tile_unit import TileUnitSchedule
+
+LINE_BYTES = 64
+_LINE_WORDS = LINE_BYTES // 4
+
+
+@dataclass(frozen=True, slots=True)
+class TileUnitTables:
+    """values: of TILE_PARAMETERS; they point at what `keep` holds."""
+
+    values: dict[str, int]
+    tasks: int
+    workspace_bytes: int
+    keep: tuple[Any, ...]
+
+
+def tile_unit_tables(
+    layout: Layout,
+    schedule: TileUnitSchedule,
+    kernel: TileKernel,
+    x_steps: tuple[int, ...],
+    y_steps: tuple[int, ...],
+    *,
+    group_channels: int,
+    starts: Sequence[int],
+    held_channels: int = 0,
+    all_taps: bool = False,
+) -> TileUnitTables:
+    """All that a kernel reads. layout: of the words' channels, or of words; group_channels: of the array.
+
+    starts: where the weights of each phase begin, in bytes. held_channels: those whose planes packing holds
+    before they become words. all_taps: whether those that meet only padding count too.
+    """
+    gather = layout.gather
+    d, h, w = gather.axes
+    bands = -(-layout.flat // (schedule.band_tiles * kernel.length))
+    out_tiles = -(-gather.out_channels // kernel.mr)
+    out_blocks = -(-out_tiles // schedule.channel_tiles)
+    band = band_of(layout, schedule.band_tiles * kernel.length, kernel.lanes, kernel.length)
+    # An odd number of lines: the 16 rows of a tile lie in different sets of the cache.
+    word = _LINE_WORDS * (-(-layout.planes * band.plane // _LINE_WORDS) | 1)
+    part = schedule.blocks * schedule.depth * word
+    tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+    phases = phase_table(
+        layout,
+        y_steps,
+        plane=band.plane,
+        tile_length=kernel.length,
+        channel_block=schedule.chain,
+        channel_step=schedule.depth * word,
+        starts=starts,
+        row_size=kernel.step_bytes,
+        all_taps=all_taps,
+    )
+    shapes = product_shapes(schedule.rows, schedule.columns, schedule.depth)
+    tile_bytes = kernel.mr * kernel.length * 4 * kernel.interleave
+    held_tiles = schedule.channel_tiles * schedule.tile_group if schedule.chain < schedule.blocks else 0
+    words = aligned(HEADER_BYTES + held_channels * layout.planes * band.plane * 4)
+    sums = aligned(words + schedule.parts * part * 4)
+    tile = aligned(sums + held_tiles * tile_bytes)
+    values = {
+        "groups": gather.groups,
+        "group_channels": group_channels,
+        "channels": gather.in_channels,
+        "blocks": schedule.blocks,
+        "depth": schedule.depth,
+        "out_channels": gather.out_channels,
+        "out_tiles": out_tiles,
+        "task_tiles": schedule.channel_tiles,
+        "out_blocks": out_blocks,
+        "bands": bands,
+        "band_tiles": schedule.band_tiles,
+        "flat": layout.flat,
+        "chain": schedule.chain,
+        "tile_group": schedule.tile_group,
+        "x_batch": x_steps[0],
+        "x_channel": x_steps[1],
+        "y_batch": y_steps[0],
+        "y_channel": y_steps[1],
+        "y_step": y_steps[4] * w.out_step,
+        "y_row": y_steps[3] * h.out_step,
+        "y_slice": y_steps[2] * d.out_step,
+        "out_width": w.out_size,
+        "pitch": layout.pitch,
+        "plane": band.plane,
+        "planes": layout.planes,
+        "plane_rows": band.rows,
+        "total_rows": layout.total_rows,
+        "row_length": band.row_length,
+        "one_row": int(layout.is_one_row),
+        "row_residues": layout.row_residues,
+        "column_residues": len(w.residues),
+        "row_table": tables.rows.ctypes.data,
+        "column_table": tables.columns.ctypes.data,
+        "x_column": x_steps[4] * w.in_step,
+        "slice_rows": layout.slice_rows,
+        "phases": len(phases.records),
+        "phase_table": phases.records.ctypes.data,
+        "word": word,
+        "part": part,
+        "words": words,
+        "sums": sums,
+        "tile": tile,
+        "shapes": shapes.ctypes.data,
+    }
+    tasks = gather.batch * gather.groups * bands * out_blocks
+    return TileUnitTables(values, tasks, aligned(tile + tile_bytes + 64), (tables, phases, shapes))
+
+
+def on_lines(size_bytes: int) -> NDArray[np.uint16]:
+    """Memory that begins on a line of the cache, as each row of weights then does."""
+    memory = np.empty((size_bytes + LINE_BYTES) // 2, np.uint16)
+    skipped = -address_of(memory) % LINE_BYTES // 2
+    return memory[skipped : skipped + size_bytes // 2]
