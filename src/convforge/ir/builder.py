@@ -250,6 +250,10 @@ class Builder:
         """An address."""
         return self._cast("inttoptr", a, kind)
 
+    def ptrtoint(self, a: Value, kind: Type) -> Value:
+        """An address, as a number."""
+        return self._cast("ptrtoint", a, kind)
+
     # Vectors and aggregates.
 
     def shuffle_vector(self, a: Value, b: Value, picks: Value) -> Value:

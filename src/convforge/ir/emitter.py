@@ -194,15 +194,6 @@ class Emitter:
             return pointer
         return self.b.gep(pointer, [self.i64(offset)], source_etype=TYPES[kind])
 
-    def settled(self, pointer: Value, kind: str, offset: Int) -> Value:
-        """`at`, as an address of its own, that the compiler does not trace back to a loop's index.
-
-        Where many addresses lie at run-time distances from one, it would try to step each of them: a third
-        of the time that it takes to compile Winograd's kernels, and for no gain.
-        """
-        launder = self.module.declare("llvm.launder.invariant.group.p0", POINTER, [POINTER])
-        return self.b.call(launder, [self.at(pointer, kind, offset)])
-
     def load(self, kind: str, pointer: Value, offset: Int = 0) -> Value:
         """Load one element."""
         return self.b.load(self.at(pointer, kind, offset), typ=TYPES[kind], align=BYTES[kind])
@@ -232,11 +223,21 @@ class Emitter:
 
     @contextmanager
     def loop(
-        self, start: Int, stop: Int, step: Int = 1, *, carried: Sequence[Value] = (), name: str = "i"
+        self,
+        start: Int,
+        stop: Int,
+        step: Int = 1,
+        *,
+        carried: Sequence[Value] = (),
+        settled: bool = False,
+        name: str = "i",
     ) -> Generator[Loop]:
         """for index in range(start, stop, step), possibly empty.
 
         `carried` values enter as phis; set `loop.next` before the block ends, read `loop.results` after it.
+        settled: the compiler does not trace addresses back to this index. Where many lie at run-time
+        distances from each other it would try to step each of them, for no gain: half of the time that it
+        takes to compile the values of Winograd's algorithm.
         """
         before = self.b.block
         head = self.function.block(name)
@@ -253,7 +254,7 @@ class Emitter:
             phis.append(phi)
         self.b.cbranch(self.less(index, stop), body, done)
         self.b.position_at_end(body)
-        loop = Loop(index, list(phis))
+        loop = Loop(self._untraced(index) if settled else index, list(phis))
         yield loop
         assert len(loop.next) == len(phis), f"loop {name}: {len(phis)} carried, {len(loop.next)} passed on"
         latch = self.b.block
@@ -263,6 +264,11 @@ class Emitter:
         self.b.branch(head)
         self.b.position_at_end(done)
         loop.results = list(phis)
+
+    def _untraced(self, index: Value) -> Value:
+        """The same number, of unknown origin. No code."""
+        launder = self.module.declare("llvm.launder.invariant.group.p0", POINTER, [POINTER])
+        return self.b.ptrtoint(self.b.call(launder, [self.b.inttoptr(index, POINTER)]), I64)
 
     @contextmanager
     def when(self, condition: Value) -> Generator[None]:

@@ -258,9 +258,9 @@ def _emit_weights(task: _Task, channels: Int, outs: Int, target: Value) -> Value
     with e.loop(0, outs, step=lanes, carried=[v.zero()], name="w_vector") as first:
         vector = e.div(first.index, lanes)
         at = e.add(e.mul(e.div(vector, nv), p.sums_tile), e.mul(e.rem(vector, nv), lanes))
-        with e.loop(0, channels, name="w_channel") as c:
-            source = e.settled(task.sums, compute, e.add(at, e.mul(c.index, nv * lanes)))
-            _emit_way_out(task, source, e.settled(leaving, compute, e.mul(c.index, task.taps * lanes)))
+        with e.loop(0, channels, settled=True, name="w_channel") as c:
+            source = e.at(task.sums, compute, e.add(at, e.mul(c.index, nv * lanes)))
+            _emit_way_out(task, source, e.at(leaving, compute, e.mul(c.index, task.taps * lanes)))
         with e.loop(0, pairs, carried=first.carried, name="norm") as i:
             value = v.load(leaving, e.mul(i.index, lanes))
             i.next = [v.multiply_add(value, value, i.carried[0])]

@@ -101,8 +101,8 @@ def emit_scatter(e: Emitter, v: Vectors, run: Run, table: Value, to: Value, spar
     `to` on like all: it is never read, but without a branch it has to be written somewhere.
     """
     lines = _lines(e, v, v.lanes, run)
-    with e.loop(0, run.length, step=v.lanes, name="scatter") as j:
-        here = e.settled(table, "i64", j.index)
+    with e.loop(0, run.length, step=v.lanes, settled=True, name="scatter") as j:
+        here = e.at(table, "i64", j.index)
         for i, value in enumerate(interleave(v, _streams(e, v, "unit", lines, j.index, run.count))):
             at = e.load("i64", here, i)
             v.store(value, to, e.select(e.less(at, 0), spare, at))
@@ -127,11 +127,11 @@ def emit_turn(
     """
     last = e.sub(columns, 1)
     kind = v.element.storage if store == v.store_stored else v.element.compute
-    with e.loop(0, rows, step=v.lanes, name="turn") as row:
-        here = e.settled(source, v.element.compute, e.mul(row.index, step))
+    with e.loop(0, rows, step=v.lanes, settled=True, name="turn") as row:
+        here = e.at(source, v.element.compute, e.mul(row.index, step))
         vectors = [v.load(here, e.mul(step, i)) for i in range(v.lanes)]
         square, left = interleave(v, vectors), e.sub(rows, row.index)
-        at = e.settled(to, kind, row.index)
+        at = e.at(to, kind, row.index)
         with e.b.if_else(e.no_less(left, v.lanes)) as (whole, partly):
             for branch, is_whole in ((whole, True), (partly, False)):
                 with branch:
@@ -144,8 +144,8 @@ def emit_turn(
 
 def _emit_columns(e: Emitter, v: Vectors, side: Side, ways: int, step: int, run: Run, to: Value) -> None:
     lines = _lines(e, v, ways, run)
-    with e.loop(0, run.length, step=v.lanes, name="columns") as j:
-        out = e.settled(to, v.element.compute, e.mul(j.index, step))
+    with e.loop(0, run.length, step=v.lanes, settled=True, name="columns") as j:
+        out = e.at(to, v.element.compute, e.mul(j.index, step))
         streams = _streams(e, v, side, lines, e.sub(j.index, run.lead), run.count)
         for q, value in enumerate(interleave(v, streams)):
             v.store(value, out, q * (v.lanes // ways) * step)

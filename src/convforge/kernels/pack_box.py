@@ -147,7 +147,7 @@ def _emit_margin(
     end = e.minimum(stop, e.add(first_column, run.length))
     with (
         e.loop(begin, end, name="margin") as at,
-        e.loop(0, e.minimum(run.channels, ways), name="margin_way") as way,
+        e.loop(0, e.minimum(run.channels, ways), settled=True, name="margin_way") as way,
     ):
         source = e.load("i64", offsets, e.sub(at.index, first))
         value = e.load(v.element.storage, row, e.add(source, e.mul(way.index, run.channel)))

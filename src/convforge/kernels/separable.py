@@ -86,7 +86,10 @@ class _Lines:
                 for inner in range(self.inner):
                     self._emit_line(e, outer, inner, read, write)
         else:
-            with e.loop(0, self.outer, name="outer") as outer, e.loop(0, self.inner, name="inner") as inner:
+            with (
+                e.loop(0, self.outer, name="outer") as outer,
+                e.loop(0, self.inner, settled=True, name="inner") as inner,
+            ):
                 self._emit_line(e, outer.index, inner.index, read, write)
 
     def _emit_line(self, e: Emitter, outer: Int, inner: Int, read: Read, write: Write) -> None:

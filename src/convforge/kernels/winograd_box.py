@@ -164,12 +164,12 @@ class WinogradBox:
                     for kd in range(self.sizes[0])
                     for kh in range(self.sizes[1])
                 ]
-            with e.loop(0, widths, name="tile") as w:
+            with e.loop(0, widths, settled=True, name="tile") as w:
                 column = self.first_output(2, w.index)
                 along = e.mul(column, lanes)
                 here = [e.at(line, compute, along) for line in rows]
                 first = (self.first_output(0, d.index), self.first_output(1, h.index), column)
-                visit(self._inputs(e.settled(origin, compute, along), here), e.add(row, w.index), first)
+                visit(self._inputs(e.at(origin, compute, along), here), e.add(row, w.index), first)
 
     def _inputs(self, origin: Value, rows: Sequence[Value]) -> Inputs:
         e, v, sizes = self.e, self.v, self.sizes
@@ -192,7 +192,7 @@ class WinogradBox:
         lines = e.at(self.scratch, "i8", p.lines_at)
 
         def transform(inputs: Inputs, t: Int, first: tuple[Int, Int, Int]) -> None:
-            to = e.settled(values, v.element.compute, e.mul(t, p.row))
+            to = e.at(values, v.element.compute, e.mul(t, p.row))
 
             def store(places: list[Int], data: list[Value]) -> None:
                 for place, value in zip(places, data):

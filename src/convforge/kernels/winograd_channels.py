@@ -204,7 +204,7 @@ def _emit_product(
     e, v, kernel = task.e, task.v, task.kernel
     compute, mr, nv = kernel.element.compute, kernel.mr, kernel.nv
     sums = len(lines) * nv
-    with e.loop(0, count, carried=[weights, *[v.zero()] * sums], name="c") as c:
+    with e.loop(0, count, carried=[weights, *[v.zero()] * sums], settled=True, name="c") as c:
         u, *acc = c.carried
         c.next = [e.at(u, compute, mr)]
         for at in range(0, mr, _LINE // kernel.element.compute_bytes):
@@ -254,16 +254,16 @@ def _emit_transforms(
         e.loop(0, box.images, name="image") as n,
         e.loop(0, depths, name="tile_slice") as d,
         e.loop(0, heights, name="tile_row") as h,
-        e.loop(0, widths, name="tile") as w,
+        e.loop(0, widths, settled=True, name="tile") as w,
     ):
         t = e.add(
             e.mul(e.add(e.mul(e.add(e.mul(n.index, depths), d.index), heights), h.index), widths), w.index
         )
-        source = e.settled(sums, compute, e.mul(t, kernel.mr))
+        source = e.at(sums, compute, e.mul(t, kernel.mr))
         slices = e.add(e.mul(n.index, box.depths), task.x.first_output(0, d.index))
         row_at = e.add(e.mul(slices, box.heights), task.x.first_output(1, h.index))
         at = e.mul(e.add(e.mul(row_at, box.widths), task.x.first_output(2, w.index)), lanes)
-        to = e.settled(leaving, compute, at)
+        to = e.at(leaving, compute, at)
 
         def read(point: Int, source: Value = source) -> Value:
             return v.load(source, e.mul(point, p.sums_point))

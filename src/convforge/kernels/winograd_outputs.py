@@ -64,11 +64,11 @@ class WinogradOutputs:
         v.clear_bits(watched, 0)
         with (
             e.loop(0, leaving.channels, name="channel_out") as m,
-            e.loop(0, kernel.nv, name="vector_out") as j,
+            e.loop(0, kernel.nv, settled=True, name="vector_out") as j,
         ):
             added = None if leaving.bias is None else v.load_broadcast(leaving.bias, m.index)
             at = e.add(e.mul(m.index, length), e.mul(j.index, v.lanes))
-            held = e.settled(sums, kernel.element.compute, at)
+            held = e.at(sums, kernel.element.compute, at)
             real = v.first(e.sub(task.run, e.add(tile, e.mul(j.index, v.lanes))))
 
             def load(point: Int) -> Value:

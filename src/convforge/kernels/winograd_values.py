@@ -109,8 +109,8 @@ class WinogradValues:
                     first_row=first_row, first_column=first_column,
                 )  # fmt: skip
             to = e.at(values, kernel.element.compute, e.mul(e.sub(channel.index, channels.first), p.run))
-            with e.loop(task.first, task.stop, step=v.lanes, name="some_tiles") as tiles:
-                origin = e.settled(planes, kernel.element.compute, e.sub(tiles.index, base))
+            with e.loop(task.first, task.stop, step=v.lanes, settled=True, name="some_tiles") as tiles:
+                origin = e.at(planes, kernel.element.compute, e.sub(tiles.index, base))
                 self._emit_transform(origin, to, magnitudes, e.sub(tiles.index, task.first))
 
     def _emit_transform(self, origin: Value, values: Value, magnitudes: Value, at: Int) -> None:
@@ -119,7 +119,7 @@ class WinogradValues:
         compute = self.task.kernel.element.compute
         sizes, lines = self.tiling.sizes, e.at(self.task.scratch, "i8", p.lines)
         distances = p.pointer("distances")
-        values, magnitudes = e.settled(values, compute, at), e.settled(magnitudes, compute, at)
+        values, magnitudes = e.at(values, compute, at), e.at(magnitudes, compute, at)
 
         def load(place: Int) -> Value:
             return v.load(origin, e.load("i64", distances, place))

@@ -6,6 +6,7 @@ error is below that of one chain of fp32 multiply-adds (docs/performance.md). At
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -238,14 +239,16 @@ def _best_tiling(request: OutputRequest, gather: Gather, target: Target, lanes: 
     return min(tilings(gather, request.precision), key=lambda t: _least_cycles(gather, t, target, lanes))
 
 
+@lru_cache(maxsize=4)
+def _legal_tiles(target: Target) -> list[tuple[int, int]]:
+    """All (mr, nv) whose vectors fit the registers."""
+    sizes = product(range(1, 9), range(1, 27))
+    return [(mr, nv) for nv, mr in sizes if why_tile_illegal(target, mr * nv, nv + 1) is None]
+
+
 def _tile(gather: Gather, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
     """(mr, nv): output channels and vectors of tiles that are multiplied together."""
-    legal = [
-        (mr, nv)
-        for nv in range(1, 9)
-        for mr in range(1, min(gather.out_channels, 26) + 1)
-        if why_tile_illegal(target, mr * nv, nv + 1) is None
-    ]
+    legal = (tile for tile in _legal_tiles(target) if tile[0] <= gather.out_channels)
     flat = tiled_length(layout)
     return min(legal, key=lambda tile: _product_cycles(gather, flat, *tile, lanes))
 
