@@ -188,7 +188,8 @@ WEIGHT_PHASE_FIELDS = ("taps", "weights", "offsets")
 
 
 def fill(names: Sequence[str], values: Mapping[str, int]) -> NDArray[np.int64]:
-    """The array that a kernel reads its parameters from; every name must have its value."""
+    """The array that a kernel reads its parameters from; every name must have its value, and one place."""
+    assert len(set(names)) == len(names), f"parameters with two places: {sorted(names)}"
     missing = set(names) ^ set(values)
     assert not missing, f"parameters that do not match: {sorted(missing)}"
     return np.array([values[name] for name in names], dtype=np.int64)

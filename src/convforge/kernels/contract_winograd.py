@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar, Literal
 
 from convforge.ir.element import Element
@@ -38,25 +39,35 @@ WINOGRAD_PARAMETERS = (
     *("lowest", "in_width", "spacing", "reach", "weights_step"),
 )
 # Of an array that is transformed with vectors along channels (winograd_box.py). distances: how far from a
-# tile's first position in a panel each of its inputs lies. row: elements from the values of a tile to the
-# next's. tiles: of a box at most. *_at: bytes into scratch.
+# tile's first position in a panel each of its inputs lies. row, residue: elements from the values of a tile,
+# of a residue of the input of that tile, to the next's. tiles: of a box at most. *_at: bytes into scratch.
 WINOGRAD_SIDE_PARAMETERS = (
-    *(*PACKED_BOX, *SCATTER, "distances", "panel_at", "values_at", "lines_at", "row", "tiles"),
+    *(*PACKED_BOX, *SCATTER, "distances", "panel_at", "values_at", "lines_at", "row", "residue", "tiles"),
 )
-# Boxes of outputs, of tasks of task_tiles tiles of output channels, out_group of them summed together. y_*:
-# strides of the output; joined: whether its rows lie one behind the other and a box has whole ones.
-# sums_point, sums_tile: elements from the sums of a point, of a tile of channels, to the next's.
+# Boxes of windows, of tasks of task_tiles tiles of output channels, out_group of them summed together, for
+# each of `phases` in turn. phase_table: a record of WINOGRAD_PHASE_FIELDS for each. block_table: where in
+# `blocks` those of each phase and point begin; records of WINOGRAD_BLOCK_FIELDS. point_rows: weights of a point
+# tap by tap of each output channel. y_*: strides of a phase's outputs; joined: whether its rows lie one
+# behind the other and a box has whole ones. sums_point, sums_tile: elements from the sums of a point, of a
+# tile of channels, to the next's. window_distances: of the inputs whose magnitudes are looked at together.
 WINOGRAD_CHANNELS_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "out_group", "boxes"),
-    *("channel_block", "weights_step", *BOX, "x_side", "out_depth", "out_height", "out_width"),
+    *("phases", "phase_table", "block_table", "blocks", "point_rows", "weights_step", *BOX, "x_side"),
     *("y_batch", "y_channel", "y_slice", "y_row", "y_column", "joined", "sums_point", "sums_tile"),
-    *("magnitudes_at", "windows_at", "sums_at", "leaving_at", "lines_at"),
+    *("window_distances", "magnitudes_at", "windows_at", "sums_at", "leaving_at", "lines_at"),
 )
-# offsets: the element offset of each tap in the weight array. lines: where one channel's taps lie in scratch.
-# tile_step: elements from the packed weights of a tile of output channels to the next one's.
+# offset: of a phase's first output, in elements. begin: the window of that output; count: outputs.
+WINOGRAD_PHASE_FIELDS = (*("offset", "begin_d", "begin_h", "begin_w", "count_d", "count_h", "count_w"),)
+# A block of the values of a tile that meets a block of weights: where in both it begins, and its length.
+WINOGRAD_BLOCK_FIELDS = ("values", "weights", "count")
+# The offset of a tap that does not exist.
+NO_TAP = -(1 << 62)
+# offsets: the element offset in the weight array of each tap of each phase and residue, or NO_TAP.
+# out_tiles: of one phase. lines: where one channel's taps lie in scratch. tile_step: elements from the packed
+# weights of a tile of output channels to the next one's.
 WINOGRAD_WEIGHT_PARAMETERS = (
-    *("groups", "channels", "out_channels", "out_tiles", "w_group", "w_out", "w_channel", "offsets"),
-    *("lines", "tile_step"),
+    *("groups", "phases", "residues", "channels", "out_channels", "out_tiles"),
+    *("w_group", "w_out", "w_channel", "offsets", "lines", "tile_step"),
 )
 
 
@@ -112,9 +123,10 @@ class WinogradWeightPacker(Emitted):
 class WinogradChannelsKernel(Emitted):
     """What the machine code of Winograd's algorithm with vectors along channels depends on.
 
-    rows: tiles of a register tile, nv: its vectors of output channels. spacing: the dilation. point: elements
-    from the values of a point to the next's. side, scatters: how the input is packed. way: whether columns or
-    channels of the output lie side by side.
+    rows: tiles of a register tile, nv: its vectors of output channels. spacing: the dilation. steps: residues
+    of the input along each axis. windows: inputs along each axis that an output reads at least, of all
+    residues. point: elements from the values of a point to the next's. side, scatters: how the input is
+    packed. way: whether columns or channels of the output lie side by side.
     """
 
     file: ClassVar[str] = "winograd_channels"
@@ -125,10 +137,12 @@ class WinogradChannelsKernel(Emitted):
     fused: bool
     tiling: Tiling
     spacing: tuple[int, int, int]
+    steps: tuple[int, int, int]
+    windows: tuple[int, int, int]
     point: int
     side: Side
     scatters: bool
-    way: Literal["unit", "channels"]
+    way: Literal["unit", "channels", "strided"]
     has_bias: bool
     activation: Activation
 
@@ -136,6 +150,20 @@ class WinogradChannelsKernel(Emitted):
     def mr(self) -> int:
         """Output channels of a tile."""
         return self.nv * self.lanes
+
+    @property
+    def residues(self) -> int:
+        """Of the input."""
+        return prod(self.steps)
+
+    @property
+    def looked_at(self) -> tuple[int, int, int]:
+        """Inputs along each axis, of all residues, whose magnitudes are looked at for a tile."""
+        d, h, w = (
+            step * (m - 1) + (taps if step == 1 else window)
+            for step, m, taps, window in zip(self.steps, self.tiling.outputs, self.tiling.taps, self.windows)
+        )
+        return d, h, w
 
     @property
     def name(self) -> str:

@@ -19,7 +19,8 @@ import numpy as np
 from convforge.ir.emitter import Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.separable import Pass
-from convforge.schedule.winograd import Tiling
+
+Sizes = tuple[int, int, int]
 
 # Times that a tile's largest input may exceed that of a window in it: pictures of 8 bits pass. It bounds what
 # an output can lose to its neighbours to 256 roundings of its own.
@@ -28,23 +29,30 @@ SPREAD = 256.0
 _RANGE = {4: 2.0**60, 8: 2.0**500}
 
 
-def window_passes(v: Vectors, tiling: Tiling) -> list[Pass]:
+def window_counts(inputs: Sizes, windows: Sizes, steps: Sizes) -> Sizes:
+    """Windows of a tile of so many inputs along each axis, each `steps` inputs on from the one before."""
+    d, h, w = ((n - window) // step + 1 for n, window, step in zip(inputs, windows, steps))
+    return d, h, w
+
+
+def window_passes(v: Vectors, inputs: Sizes, windows: Sizes, steps: Sizes = (1, 1, 1)) -> list[Pass]:
     """The passes over a tile's magnitudes that leave the largest of each window."""
+    counts = window_counts(inputs, windows, steps)
     return [
-        Pass(axis, tiling.outputs[axis], partial(_sliding, v, tiling.taps[axis]))
+        Pass(axis, counts[axis], partial(_sliding, v, windows[axis], steps[axis]))
         for axis in (2, 1, 0)
-        if tiling.sizes[axis] > 1
+        if inputs[axis] > 1
     ]
 
 
-def _sliding(v: Vectors, taps: int, inputs: Sequence[Value]) -> list[Value]:
-    """The largest magnitude of each `taps` neighbours, from those of half as many."""
+def _sliding(v: Vectors, taps: int, step: int, inputs: Sequence[Value]) -> list[Value]:
+    """The largest magnitude of `taps` neighbours, from those of half as many, beginning at each step."""
     line, width = [v.magnitude(x) for x in inputs], 1
     while width < taps:
-        step = min(width, taps - width)
-        line = [v.larger(line[i], line[i + step]) for i in range(len(line) - step)]
-        width += step
-    return line
+        further = min(width, taps - width)
+        line = [v.larger(line[i], line[i + further]) for i in range(len(line) - further)]
+        width += further
+    return line[::step]
 
 
 def emit_uneven(v: Vectors, windows: list[Value], real: Value) -> Value:

@@ -24,6 +24,7 @@ from convforge.kernels.separable import Pass, emit_separable
 from convforge.schedule.winograd import Matrix
 
 Fold = Callable[[Value, Value], Value]
+Sizes = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,24 @@ Visit = Callable[[Inputs, Int, tuple[Int, Int, Int]], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Reads:
+    """What tiles read of something packed like a panel. sizes: elements of a tile along each axis. scale: of
+    its positions for one of a panel's. distances: a table of how far each lies from a tile's first.
+    """
+
+    sizes: Sizes
+    scale: Sizes
+    distances: Value
+
+
+@dataclass(frozen=True, slots=True)
 class WinogradBox:
     """How an array is packed, by which matrices it is transformed, and where its values lie.
 
     p: WINOGRAD_SIDE_PARAMETERS. steps: outputs of a tile along each axis. spacing: from one element that a
     tile reads to the next; so many neighbours are a block of tiles (schedule/winograd.py, tile_gather).
-    point: elements from the values of a point to the next's. side, scatters: how it is packed.
+    point: elements from the values of a point to the next's. side, scatters: how it is packed. residues: of
+    the array, one after the other in the panel and in a tile's values (schedule/polyphase.py).
     """
 
     e: Emitter
@@ -74,6 +87,7 @@ class WinogradBox:
     point: int
     side: Side
     scatters: bool
+    residues: int = 1
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -114,13 +128,13 @@ class WinogradBox:
         channels: Int,
         *,
         fresh: Value | None = None,
-        on_panel: Callable[[Value], None] | None = None,
+        on_panel: Callable[[Value, Int], None] | None = None,
         on_tile: Visit | None = None,
     ) -> None:
         """V of a box of `channels` channels from `source` on.
 
         fresh: whether the box has its padding elsewhere than the one before; None: it has. on_panel: is shown
-        each vector of channels, packed; on_tile: what `emit_over_tiles` shows.
+        each residue of a vector of channels, packed, and its number; on_tile: what `emit_over_tiles` shows.
         """
         e, v, p, lanes = self.e, self.v, self.p, self.v.lanes
         compute = v.element.compute
@@ -138,14 +152,21 @@ class WinogradBox:
                 emit_scatter_box(e, v, p, box, here, count, panel, e.sub(p.panel, lanes * lanes))
             else:
                 emit_pack_box(e, v, self.side, lanes, p, box, here, count, panel)
-            if on_panel is not None:
-                on_panel(panel)
-            self._emit_transforms(box, panel, e.at(self.values, compute, first.index), on_tile)
+            with e.loop(0, self.residues, name="residue") as residue:
+                plane = e.at(panel, compute, e.mul(residue.index, p.plane))
+                if on_panel is not None:
+                    on_panel(plane, residue.index)
+                at = e.add(first.index, e.mul(residue.index, p.residue))
+                self._emit_transforms(box, plane, e.at(self.values, compute, at), on_tile)
 
-    def emit_over_tiles(self, box: Box, panel: Value, visit: Visit) -> None:
+    def emit_over_tiles(self, box: Box, panel: Value, visit: Visit, reads: Reads | None = None) -> None:
         """Show what each tile of the box reads of a panel, its number, and where its first output lies."""
         e, p, lanes = self.e, self.p, self.v.lanes
         compute = self.v.element.compute
+        most = self.points if reads is None else prod(reads.sizes)
+        reads = reads or Reads(self.sizes, (1, 1, 1), p.pointer("distances"))
+        td, th, tw = reads.scale
+        in_heights, in_row = e.mul(p.in_heights, th), e.mul(p.in_row, tw)
         sd, sh, _ = self.spacing
         depths, heights, widths = self.tile_counts(box)
         with (
@@ -153,30 +174,31 @@ class WinogradBox:
             e.loop(0, depths, name="tile_slice") as d,
             e.loop(0, heights, name="tile_row") as h,
         ):
-            slice_at = e.add(e.mul(n.index, p.in_depths), self.first_output(0, d.index))
-            row_at = e.mul(e.add(e.mul(slice_at, p.in_heights), self.first_output(1, h.index)), p.in_row)
+            slice_at = e.mul(e.add(e.mul(n.index, p.in_depths), self.first_output(0, d.index)), td)
+            row_at = e.mul(
+                e.add(e.mul(slice_at, in_heights), e.mul(self.first_output(1, h.index), th)), in_row
+            )
             row = e.mul(e.add(e.mul(e.add(e.mul(n.index, depths), d.index), heights), h.index), widths)
             origin, rows = e.at(panel, compute, row_at), list[Value]()
-            if self.points <= IN_REGISTERS:
+            if most <= IN_REGISTERS:
                 # What differs between a tile's inputs are constants, but for the rows: 12 % of a layer.
                 rows = [
-                    e.at(origin, compute, e.mul(e.add(e.mul(p.in_heights, kd * sd), kh * sh), p.in_row))
-                    for kd in range(self.sizes[0])
-                    for kh in range(self.sizes[1])
+                    e.at(origin, compute, e.mul(e.add(e.mul(in_heights, kd * sd), kh * sh), in_row))
+                    for kd in range(reads.sizes[0])
+                    for kh in range(reads.sizes[1])
                 ]
             with e.loop(0, widths, settled=True, name="tile") as w:
                 column = self.first_output(2, w.index)
-                along = e.mul(column, lanes)
+                along = e.mul(column, tw * lanes)
                 here = [e.at(line, compute, along) for line in rows]
                 first = (self.first_output(0, d.index), self.first_output(1, h.index), column)
-                visit(self._inputs(e.at(origin, compute, along), here), e.add(row, w.index), first)
+                visit(self._inputs(reads, e.at(origin, compute, along), here), e.add(row, w.index), first)
 
-    def _inputs(self, origin: Value, rows: Sequence[Value]) -> Inputs:
-        e, v, sizes = self.e, self.v, self.sizes
-        distances = self.p.pointer("distances")
+    def _inputs(self, reads: Reads, origin: Value, rows: Sequence[Value]) -> Inputs:
+        e, v, sizes = self.e, self.v, reads.sizes
 
         def load(place: Int) -> Value:
-            return v.load(origin, e.load("i64", distances, place))
+            return v.load(origin, e.load("i64", reads.distances, place))
 
         apart = self.spacing[2] * v.lanes
         held = [v.load(row, k * apart) for row in rows for k in range(sizes[2])]

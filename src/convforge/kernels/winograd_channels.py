@@ -9,14 +9,19 @@ lane of theirs is a channel (winograd_box.py). What costs more: inputs are packe
 A task is one group, a box of outputs (rows of tiles of an image, or several images), some tiles of output
 channels:
 
-    for vector of c: pack, transform                               unless the task before it did
-    for group of tiles of k
-        for point, block of channels, tile of k, tile of t         sums in registers, then added to M
-        for vector of k: for t: transform, bias, activation        then turned round, and written
+    for vector of c, residue: pack, transform                      unless the task before it did
+    for phase
+        for group of tiles of k
+            for point, block of channels, tile of k, tile of t     sums in registers, then added to M
+            for vector of k: for t: transform, bias, activation    then turned round, and written
 
-Packed weights are winograd.py's: [group][tile of output channels][point][channel][mr]. Scratch: header,
-panel, V, magnitudes of what the panel has held, windows, M, outputs of one vector of channels on their way
-out, lines of transforms.
+At a stride the input has residues, whose channels are summed like any others; a transposed convolution's
+output has phases (schedule/polyphase.py). Some have taps in parts of a window only, and so no weights at some
+points: a table says which blocks of channels each point has.
+
+Packed weights are winograd_weights.py's: [group][phase][tile of k][point][residue][channel][mr]. Scratch:
+header, panel, V, magnitudes of what the panel has held, windows, M, outputs of one vector of channels on
+their way out, lines of transforms.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.combine import emit_transposed_product
 from convforge.kernels.contract_winograd import (
+    WINOGRAD_BLOCK_FIELDS,
     WINOGRAD_CHANNELS_PARAMETERS,
+    WINOGRAD_PHASE_FIELDS,
     WINOGRAD_SIDE_PARAMETERS,
     WinogradChannelsKernel,
 )
@@ -40,8 +47,8 @@ from convforge.kernels.interleave import emit_turn
 from convforge.kernels.pack_box import Box, box_of
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
-from convforge.kernels.spread import emit_largest, emit_uneven, emit_unfit, window_passes
-from convforge.kernels.winograd_box import Inputs, WinogradBox
+from convforge.kernels.spread import emit_largest, emit_uneven, emit_unfit, window_counts, window_passes
+from convforge.kernels.winograd_box import Inputs, Reads, WinogradBox
 from convforge.schedule.winograd import transforms
 
 # Bytes of a cache's line.
@@ -71,10 +78,15 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
         inner.e.done()
     first_out = e.mul(out_block, p.task_tiles)
     stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
-    with e.loop(first_out, stop_out, step=p.out_group, name="out_group") as out:
+    with (
+        e.loop(0, p.phases, name="phase") as phase,
+        e.loop(first_out, stop_out, step=p.out_group, name="out_group") as out,
+    ):
         outs = e.minimum(p.out_group, e.sub(stop_out, out.index))
-        at = e.mul(e.add(e.mul(group, p.out_tiles), out.index), p.weights_step)
-        inner, given = task.part("products", [e.at(weights, compute, at), outs, task.x.tiles(box)])
+        number = e.add(e.mul(e.add(e.mul(group, p.phases), phase.index), p.out_tiles), out.index)
+        at = e.mul(number, p.weights_step)
+        own = [e.at(weights, compute, at), phase.index, outs, task.x.tiles(box)]
+        inner, given = task.part("products", own)
         _emit_products(inner, *given)
         inner.e.done()
         first = e.mul(out.index, kernel.mr)
@@ -83,9 +95,10 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
             e.at(y, storage, e.mul(channel, p.y_channel)),
             e.at(bias, compute, channel) if kernel.has_bias else bias,
             e.minimum(e.sub(p.out_channels, first), e.mul(outs, kernel.mr)),
+            phase.index,
         ]
-        inner, (target, added, channels, *given) = task.part("outputs", [*own, *bounds])
-        _emit_outputs(inner, Box(*given), target, added, channels)
+        inner, (target, added, channels, number, *given) = task.part("outputs", [*own, *bounds])
+        _emit_outputs(inner, Box(*given), target, added, channels, number)
         inner.e.done()
     e.done()
 
@@ -110,6 +123,7 @@ class _Task:
             point=kernel.point,
             side=kernel.side,
             scatters=kernel.scatters,
+            residues=kernel.residues,
         )
 
     def part(self, name: str, values: Sequence[Int]) -> tuple[_Task, list[Value]]:
@@ -124,73 +138,92 @@ class _Task:
 
 
 def _emit_values(task: _Task, box: Box, source: Value) -> None:
-    """V of a box, and the largest magnitude, lane by lane, at each position of the panel."""
+    """V of a box, and the largest magnitude, lane by lane, of each input: residues woven as they lie in x."""
     e, v, x, lanes = task.e, task.v, task.x, task.kernel.lanes
+    compute, (sd, sh, sw) = v.element.compute, task.kernel.steps
     magnitudes = task.scratch_at("magnitudes_at")
-    size = e.mul(box.images, x.p.in_depths, x.p.in_heights, x.p.in_row)
+    slices = e.mul(box.images, x.p.in_depths)
 
-    def keep_largest(panel: Value) -> None:
-        with e.loop(0, size, step=lanes, name="magnitude") as i:
-            here = v.magnitude(v.load(panel, i.index))
-            v.store_bits(v.larger(here, v.load_bits(magnitudes, i.index)), magnitudes, i.index)
+    def keep_largest(panel: Value, residue: Int) -> None:
+        rd, rh, rw = e.div(residue, sh * sw), e.rem(e.div(residue, sw), sh), e.rem(residue, sw)
+        with (
+            e.loop(0, slices, name="seen_slice") as d,
+            e.loop(0, x.p.in_heights, name="seen_row") as h,
+        ):
+            row = e.at(panel, compute, e.mul(e.add(e.mul(d.index, x.p.in_heights), h.index), x.p.in_row))
+            slice_at = e.mul(e.add(e.mul(d.index, sd), rd), x.p.in_heights, sh)
+            row_at = e.mul(e.add(slice_at, e.mul(h.index, sh), rh), x.p.in_row, sw)
+            to = e.at(magnitudes, compute, e.add(row_at, e.mul(rw, lanes)))
+            with e.loop(0, x.p.in_row, step=lanes, name="seen") as i:
+                at = e.mul(i.index, sw)
+                here = v.magnitude(v.load(row, i.index))
+                v.store_bits(v.larger(here, v.load_bits(to, at)), to, at)
 
-    with e.loop(0, size, step=lanes, name="clear") as i:
+    with e.loop(0, e.mul(slices, x.p.in_heights, x.p.in_row, sd * sh * sw), step=lanes, name="clear") as i:
         v.clear_bits(magnitudes, i.index)
     x.emit(box, source, task.p.channels, on_panel=keep_largest)
 
 
 def _emit_check(task: _Task, box: Box) -> None:
     """Set the flag where a tile's windows are too uneven."""
-    e, v, p, x, lanes = task.e, task.v, task.p, task.x, task.kernel.lanes
+    e, v, p, x, kernel, lanes = task.e, task.v, task.p, task.x, task.kernel, task.kernel.lanes
     windows = task.scratch_at("windows_at")
+    counts = window_counts(kernel.looked_at, kernel.windows, kernel.steps)
 
     def check(inputs: Inputs, _: Int, first: tuple[Int, Int, Int]) -> None:
         def write(places: list[Int], found: list[Value]) -> None:
             for place, value in zip(places, found):
                 v.store_bits(v.largest(value), windows, e.mul(place, lanes))
 
-        passes = window_passes(v, task.kernel.tiling)
+        passes = window_passes(v, kernel.looked_at, kernel.windows, kernel.steps)
         emit_separable(
-            e, v, x.sizes, passes, read=inputs.read, write=write, scratch=task.scratch_at("lines_at")
+            e, v, kernel.looked_at, passes, read=inputs.read, write=write, scratch=task.scratch_at("lines_at")
         )
-        found = [v.load_bits(windows, i * lanes) for i in range(prod(task.kernel.tiling.outputs))]
+        found = [v.load_bits(windows, i * lanes) for i in range(prod(counts))]
         uneven = emit_uneven(v, found, v.first(lanes))
-        if max(task.kernel.spacing) > 1:
+        if max(kernel.spacing) > 1:
             # A block of neighbours may have tiles that are wholly beyond the map.
-            ends = (p.out_depth, p.out_height, p.out_width)
+            counts_at = WINOGRAD_PHASE_FIELDS.index("count_d")
+            ends = [e.load("i64", p.pointer("phase_table"), counts_at + i) for i in range(3)]
             for begin, at, end in zip((box.depth, box.height, box.width), first, ends):
                 uneven = e.b.and_(uneven, e.less(e.add(begin, at), end))
         emit_flag(e, task.scratch, uneven)
 
-    x.emit_over_tiles(box, task.scratch_at("magnitudes_at"), check)
+    reads = Reads(kernel.looked_at, kernel.steps, p.pointer("window_distances"))
+    x.emit_over_tiles(box, task.scratch_at("magnitudes_at"), check, reads)
 
 
-def _emit_products(task: _Task, weights: Value, outs: Int, tiles: Int) -> None:
-    """M of `outs` tiles of output channels and all tiles of the box."""
+def _emit_products(task: _Task, weights: Value, phase: Int, outs: Int, tiles: Int) -> None:
+    """M of `outs` tiles of a phase's output channels and all tiles of the box."""
     e, p, kernel = task.e, task.p, task.kernel
     compute, rows, mr = kernel.element.compute, kernel.rows, kernel.mr
     values, sums, row = task.x.values, task.scratch_at("sums_at"), task.x.p.row
+    table = e.at(p.pointer("block_table"), "i64", e.mul(phase, kernel.tiling.points))
     with (
         e.loop(0, kernel.tiling.points, name="point") as point,
-        e.loop(0, p.channels, step=p.channel_block, name="block") as block,
+        e.loop(
+            e.load("i64", table, point.index), e.load("i64", table, e.add(point.index, 1)), name="block"
+        ) as block,
         e.loop(0, outs, name="out_tile") as out,
         e.loop(0, tiles, step=rows, name="tile") as t,
     ):
+        record = e.at(p.pointer("blocks"), "i64", e.mul(block.index, len(WINOGRAD_BLOCK_FIELDS)))
+        in_values, in_weights, count = (e.load("i64", record, i) for i in range(len(WINOGRAD_BLOCK_FIELDS)))
         at = e.add(
-            e.mul(out.index, p.weights_step), e.mul(e.add(e.mul(point.index, p.channels), block.index), mr)
+            e.mul(out.index, p.weights_step), e.mul(e.add(e.mul(point.index, p.point_rows), in_weights), mr)
         )
         u = e.at(weights, compute, at)
-        x = e.at(values, compute, e.add(e.mul(point.index, kernel.point), block.index))
+        x = e.at(values, compute, e.add(e.mul(point.index, kernel.point), in_values))
         # Rows beyond the last tile are its own again: what lies there might be slow to multiply.
         lines = [
             e.at(x, compute, e.mul(e.minimum(e.add(t.index, i), e.sub(tiles, 1)), row)) for i in range(rows)
         ]
         at = e.add(e.mul(point.index, p.sums_point), e.mul(out.index, p.sums_tile), e.mul(t.index, mr))
-        count = e.minimum(p.channel_block, e.sub(p.channels, block.index))
         # Where the next tile's weights, or the next block's, lie from these.
-        back = e.sub(e.mul(p.channel_block, mr), e.mul(out.index, p.weights_step))
+        back = e.sub(e.mul(count, mr), e.mul(out.index, p.weights_step))
         ahead = e.select(e.less(e.add(out.index, 1), outs), p.weights_step, back)
-        _emit_product(task, u, lines, count, ahead, e.at(sums, compute, at), e.equal(block.index, 0))
+        fresh = e.equal(block.index, e.load("i64", table, point.index))
+        _emit_product(task, u, lines, count, ahead, e.at(sums, compute, at), fresh)
 
 
 def _emit_product(
@@ -220,8 +253,8 @@ def _emit_product(
         v.store(value, held, i * v.lanes)
 
 
-def _emit_outputs(task: _Task, box: Box, target: Value, bias: Value, channels: Int) -> None:
-    """The outputs of `channels` output channels from `target` on, a vector of them at a time."""
+def _emit_outputs(task: _Task, box: Box, target: Value, bias: Value, channels: Int, phase: Int) -> None:
+    """A phase's outputs of `channels` output channels from `target` on, a vector of them at a time."""
     e, v, p, kernel = task.e, task.v, task.p, task.kernel
     compute, storage, nv, lanes = kernel.element.compute, kernel.element.storage, kernel.nv, kernel.lanes
     leaving, sums, watched = (task.scratch_at(f"{name}_at") for name in ("leaving", "sums", "windows"))
@@ -231,7 +264,7 @@ def _emit_outputs(task: _Task, box: Box, target: Value, bias: Value, channels: I
         at = e.add(e.mul(e.div(vector, nv), p.sums_tile), e.mul(e.rem(vector, nv), lanes))
         added = v.load(bias, first.index) if kernel.has_bias else None
         _emit_transforms(task, box, e.at(sums, compute, at), added, v.first(left), leaving)
-        _emit_write(task, box, leaving, e.at(target, storage, e.mul(first.index, p.y_channel)), left)
+        _emit_write(task, box, leaving, e.at(target, storage, e.mul(first.index, p.y_channel)), left, phase)
     emit_flag(e, task.scratch, emit_unfit(v, v.load_bits(watched, 0)))
 
 
@@ -281,39 +314,52 @@ def _emit_transforms(
         emit_separable(e, v, kernel.tiling.sizes, passes, read=read, write=finish, scratch=lines)
 
 
-def _emit_write(task: _Task, box: Box, leaving: Value, target: Value, channels: Int) -> None:
-    """leaving[image][slice][row][column][lanes] to the output array: what is beyond the map is left out."""
+def _emit_write(task: _Task, box: Box, leaving: Value, target: Value, channels: Int, phase: Int) -> None:
+    """leaving[image][slice][row][column][lanes] to a phase of the output: what is beyond it is left out."""
     e, v, p, lanes = task.e, task.v, task.p, task.kernel.lanes
     compute, storage = v.element.compute, v.element.storage
-    depths, heights, widths = (
-        e.minimum(size, e.sub(real, first))
-        for size, real, first in (
-            (box.depths, p.out_depth, box.depth),
-            (box.heights, p.out_height, box.height),
-            (box.widths, p.out_width, box.width),
-        )
-    )
+    record = e.at(p.pointer("phase_table"), "i64", e.mul(phase, len(WINOGRAD_PHASE_FIELDS)))
+    offset, *begins_counts = (e.load("i64", record, i) for i in range(len(WINOGRAD_PHASE_FIELDS)))
+    # Along each axis: the first output, the box's window that it has, and how many the box has.
+    firsts, windows, sizes = list[Int](), list[Int](), list[Int]()
+    for at, size, begin, count in zip(
+        (box.depth, box.height, box.width), (box.depths, box.heights, box.widths),
+        begins_counts[:3], begins_counts[3:],
+    ):  # fmt: skip
+        firsts.append(e.maximum(e.sub(at, begin), 0))
+        windows.append(e.sub(e.add(firsts[-1], begin), at))
+        sizes.append(e.minimum(e.sub(size, windows[-1]), e.sub(count, firsts[-1])))
+    depths, heights, widths = sizes
     # Rows of the box that lie one behind the other, here and there, are one.
     joined = e.differ(p.joined, 0)
     rows = e.select(joined, 1, heights)
     columns = e.select(joined, e.mul(heights, widths), widths)
     with (
         e.loop(0, box.images, name="y_image") as n,
-        e.loop(0, depths, name="y_slice") as d,
+        e.loop(0, e.select(e.less(0, columns), depths, 0), name="y_slice") as d,
         e.loop(0, rows, name="y_row") as h,
     ):
-        row = e.add(e.mul(e.add(e.mul(n.index, box.depths), d.index), box.heights), h.index)
-        source = e.at(leaving, compute, e.mul(row, box.widths, lanes))
+        slice_at = e.add(e.mul(n.index, box.depths), windows[0], d.index)
+        row = e.add(e.mul(slice_at, box.heights), windows[1], h.index)
+        source = e.at(leaving, compute, e.mul(e.add(e.mul(row, box.widths), windows[2]), lanes))
         at = e.add(
             e.mul(e.add(box.image, n.index), p.y_batch),
-            e.mul(e.add(box.depth, d.index), p.y_slice),
-            e.mul(e.add(box.height, h.index), p.y_row),
-            e.mul(box.width, p.y_column),
+            offset,
+            e.mul(e.add(firsts[0], d.index), p.y_slice),
+            e.mul(e.add(firsts[1], h.index), p.y_row),
+            e.mul(firsts[2], p.y_column),
         )
         to = e.at(target, storage, at)
         if task.kernel.way == "unit":
             emit_turn(e, v, source, columns, lanes, to, p.y_channel, channels, v.store_stored)
-        else:
+        elif task.kernel.way == "channels":
             with e.loop(0, columns, name="y_column") as w:
                 value = v.load(source, e.mul(w.index, lanes))
                 v.store_stored(value, to, e.mul(w.index, p.y_column), v.first(channels))
+        else:
+            with (
+                e.loop(0, e.minimum(channels, lanes), name="y_way") as k,
+                e.loop(0, columns, name="y_column") as w,
+            ):
+                value = v.narrow(e.load(compute, source, e.add(e.mul(w.index, lanes), k.index)))
+                e.store(value, storage, to, e.add(e.mul(k.index, p.y_channel), e.mul(w.index, p.y_column)))

@@ -138,7 +138,7 @@ class WinogradValues:
         def read(place: Int) -> Value:
             return held[place] if held and isinstance(place, int) else load(place)
 
-        windows = window_passes(v, self.tiling)
+        windows = window_passes(v, self.tiling.sizes, self.tiling.taps)
         emit_separable(e, v, sizes, windows, read=read, write=keep_largest, scratch=lines)
         matrices = [transforms(m, r).data for m, r in zip(self.tiling.outputs, self.tiling.taps)]
         passes = [

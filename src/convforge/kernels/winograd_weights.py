@@ -1,9 +1,11 @@
 """Weights of Winograd's kernels: transformed once, in float64, and packed in the order in which tiles read.
 
-    packed[group][tile][point][channel][m] = (G g G^T)[point] of w[group][tile * mr + m][channel]
+    packed[group][phase][tile][point][residue][channel][m]
+        = (G g G^T)[point] of w[group][tile * mr + m][channel], the taps of that phase and residue
 
-A task is one tile of one group. Tap t of an axis is the one that reads the t-th input of a tile; the table
-of offsets says where it lies in the weight array, so a transposed convolution's taps come in its own order.
+A task is one tile of one phase of one group. Tap t of an axis is the one that reads the t-th input of a
+window; the table of offsets says where it lies in the weight array, so a transposed convolution's taps come
+in its own order. Where an input has no tap its weight is zero (schedule/polyphase.py).
 
 An output at the border meets only some taps. Where those of an output channel lie too far apart, it would
 drown in the rounding of the largest: then the header's flag is set, and the plan takes another family.
@@ -21,7 +23,11 @@ from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_winograd import WINOGRAD_WEIGHT_PARAMETERS, WinogradWeightPacker
+from convforge.kernels.contract_winograd import (
+    NO_TAP,
+    WINOGRAD_WEIGHT_PARAMETERS,
+    WinogradWeightPacker,
+)
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
@@ -42,14 +48,17 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
     weights, packed, offsets = e.load_pointer(call, 1), e.load_pointer(call, 4), p.pointer("offsets")
     taps = prod(tiling.taps)
     matrices = [transforms(m, r).weight for m, r in zip(tiling.outputs, tiling.taps)]
-    tile, group = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
+    tile, rest = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
+    phase, group = e.rem(rest, p.phases), e.div(rest, p.phases)
     first = e.mul(tile, kernel.mr)
+    every = e.mul(p.residues, taps)
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
-    point = e.mul(p.channels, kernel.mr)
+    point = e.mul(p.residues, p.channels, kernel.mr)
     target = e.at(packed, compute, e.mul(index, p.tile_step))
-    with e.loop(0, kernel.mr * taps, name="tap") as tap:
+    with e.loop(0, e.mul(every, kernel.mr), name="tap") as tap:
         stored.clear_bits(largest, tap.index)
     with (
+        e.loop(0, p.residues, name="residue") as residue,
         e.loop(0, p.channels, name="channel") as channel,
         e.loop(0, kernel.mr, name="out_channel") as m,
     ):
@@ -57,13 +66,18 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
         # A missing channel reads the tile's first weights, which are there, and keeps zeros of them.
         at = e.add(e.mul(channel.index, p.w_channel), e.select(real, e.mul(m.index, p.w_out), 0))
         line = e.at(source, storage, at)
+        own = e.at(offsets, "i64", e.mul(e.add(e.mul(phase, p.residues), residue.index), taps))
         with e.loop(0, taps, name="tap") as tap:
-            value = stored.widen(e.load(storage, line, e.load("i64", offsets, tap.index)))
-            place = e.add(e.mul(m.index, taps), tap.index)
+            offset = e.load("i64", own, tap.index)
+            none = e.equal(offset, NO_TAP)
+            there = stored.widen(e.load(storage, line, e.select(none, 0, offset)))
+            value = e.b.select(none, TYPES[compute](0.0), there)
+            place = e.add(e.mul(m.index, every), e.mul(residue.index, taps), tap.index)
             here = stored.magnitude(stored.broadcast(value))
             stored.store_bits(stored.larger(here, stored.load_bits(largest, place)), largest, place)
             e.store(value if compute == "f64" else e.b.fpext(value, TYPES["f64"]), "f64", g, tap.index)
-        to = e.at(target, compute, e.add(e.mul(channel.index, kernel.mr), m.index))
+        row = e.add(e.mul(residue.index, p.channels), channel.index)
+        to = e.at(target, compute, e.add(e.mul(row, kernel.mr), m.index))
 
         def store(places: list[Int], u: list[Value], to: Value = to, real: Value = real) -> None:
             for place, value in zip(places, u):
@@ -79,7 +93,13 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
         ]
         read = partial(double.load, g)
         emit_separable(e, double, tiling.taps, passes, read=read, write=store, scratch=lines)
+    zero = stored.bits_constant(0)
     with e.loop(0, kernel.mr, name="out_channel") as m:
-        magnitudes = [stored.load_bits(largest, e.add(e.mul(m.index, taps), i)) for i in range(taps)]
-        emit_flag(e, scratch, emit_uneven(stored, magnitudes, stored.first(1)))
+        with e.loop(0, every, carried=[zero, zero], name="tap") as tap:
+            here = stored.load_bits(largest, e.add(e.mul(m.index, every), tap.index))
+            most, least = tap.carried
+            fewer = e.b.or_(e.b.icmp_unsigned("<", here, least), e.b.icmp_unsigned("==", least, zero))
+            fewer = e.b.and_(fewer, e.b.icmp_unsigned(">", here, zero))
+            tap.next = [stored.larger(most, here), e.b.select(fewer, here, least)]
+        emit_flag(e, scratch, emit_uneven(stored, tap.results, stored.first(1)))
     e.done()

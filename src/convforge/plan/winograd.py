@@ -36,7 +36,8 @@ from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import Layout, layout_of, why_tile_illegal
-from convforge.schedule.winograd import Tiling, output_rows, tile_gather, why_no_tiles
+from convforge.schedule.polyphase import polyphase
+from convforge.schedule.winograd import Tiling, is_plain, output_rows, tile_gather, why_no_tiles
 from convforge.target import Target
 
 Array = NDArray[Any]
@@ -67,16 +68,20 @@ _NARROW_POINT_CYCLES = ((4, 5.0), (6, 7.0), (8, 10.0))
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
-    del target
     if request.plain:
         return "the input or the weights are such that transforms overflow"
     element = ELEMENTS[request.spec.dtype.name]
     if not element.is_float:
         return f"{element.name} is not a floating-point type"
+    lanes = target.vector_bytes // element.compute_bytes
     gather = gather_of(request.spec)
     reason = why_no_tiles(gather)
     if reason is None and not tilings(gather, request.precision):
         reason = f"no tile of {gather.kernel_taps} taps keeps precision {request.precision!r}"
+    if reason is None and not is_plain(gather):
+        reason = winograd_channels.why_illegal(
+            request, target, _best_tiling(gather, request.precision, target, lanes)
+        )
     return reason
 
 
@@ -88,7 +93,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     """
     gather = gather_of(request.spec)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    return _least_cycles(gather, _best_tiling(request, gather, target, lanes), target, lanes)
+    return _least_cycles(gather, _best_tiling(gather, request.precision, target, lanes), target, lanes)
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan | WinogradChannelsPlan:
@@ -98,10 +103,9 @@ def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan |
     """
     gather = gather_of(request.spec)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    tiling = _best_tiling(request, gather, target, lanes)
-    if winograd_channels.why_illegal(request, target, tiling) is None and channels_are_cheaper(
-        gather, tiling, target, lanes
-    ):
+    tiling = _best_tiling(gather, request.precision, target, lanes)
+    legal = winograd_channels.why_illegal(request, target, tiling) is None
+    if not is_plain(gather) or (legal and channels_are_cheaper(gather, tiling, target, lanes)):
         return WinogradChannelsPlan(request, target, threads, tiling)
     return WinogradPlan(request, target, threads, tiling)
 
@@ -228,15 +232,16 @@ class WinogradPlan(WatchedPlan[WinogradKernel]):
 
 def tilings(gather: Gather, precision: Precision) -> list[Tiling]:
     """The ways to cut a gather into tiles that keep a precision and save products."""
-    d, h, w = (len(axis.phases[0].taps) for axis in gather.axes)
+    d, h, w = polyphase(gather).size
     allowed = _OUTPUTS[precision]
     choices = product(allowed.get(d, ()), allowed.get(h, ()), allowed.get(w, ()))
     found = [Tiling(outputs, (d, h, w)) for outputs in choices]
     return [tiling for tiling in found if d * h * w > 1 and tiling.points <= _POINT_LIMIT]
 
 
-def _best_tiling(request: OutputRequest, gather: Gather, target: Target, lanes: int) -> Tiling:
-    return min(tilings(gather, request.precision), key=lambda t: _least_cycles(gather, t, target, lanes))
+@lru_cache(maxsize=64)
+def _best_tiling(gather: Gather, precision: Precision, target: Target, lanes: int) -> Tiling:
+    return min(tilings(gather, precision), key=lambda t: _least_cycles(gather, t, target, lanes))
 
 
 @lru_cache(maxsize=4)
@@ -272,6 +277,8 @@ def _point_cycles(tiling: Tiling, target: Target) -> float:
 
 def _least_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Those of the cheaper way: what is chosen by them may not depend on batch or strides."""
+    if not is_plain(gather):
+        return channels_cycles(gather, tiling, target, lanes)
     along_tiles = _cycles(gather, tiling, target, lanes)
     if gather.out_channels < lanes or why_too_large(gather, tiling, target.vector_bytes // lanes) is not None:
         return along_tiles

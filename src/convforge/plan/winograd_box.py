@@ -51,23 +51,38 @@ class WinogradArray:
         """Whether rows are read as one run, each element to the place that a table says."""
         return scatters(self.layout, self.strides, self.box)
 
-    def record(self, *, row: int, panel_at: int, values_at: int, lines_at: int) -> Record:
-        """What the kernel reads. row: elements from the values of a tile to the next's; *_at: in scratch."""
-        layout, box, lanes = self.layout, self.box, self.lanes
-        tables = input_tables(layout, (self.strides[2], self.strides[3], self.strides[4]))
-        records, places = scatter_tables(layout, box, self.panel, lanes) if self.scatters else (_NONE, _NONE)
+    def distances(self, sizes: tuple[int, int, int], scale: tuple[int, int, int]) -> NDArray[np.int64]:
+        """How far from a tile's first position in a panel each of `sizes` inputs lies; scale: positions of
+        the panel along each axis for one of a residue's.
+        """
         sd, sh, sw = self.spacing
-        heights, widths = (size + axis.reach for size, axis in zip(box[2:], layout.gather.axes[1:]))
-        distances = np.array(
+        heights, widths = (
+            (size + axis.reach) * times
+            for size, axis, times in zip(self.box[2:], self.layout.gather.axes[1:], scale[1:])
+        )
+        return np.array(
             [
-                ((d * sd * heights + h * sh) * widths + w * sw) * lanes
-                for d, h, w in product(*map(range, self.sizes))
+                ((d * sd * heights + h * sh) * widths + w * sw) * self.lanes
+                for d, h, w in product(*map(range, sizes))
             ],
             np.int64,
         )
+
+    def record(self, *, row: int, residue: int = 0, panel_at: int, values_at: int, lines_at: int) -> Record:
+        """What the kernel reads. row, residue: elements from the values of a tile, of a residue of it, to the
+        next's; *_at: in scratch.
+        """
+        layout, box, lanes = self.layout, self.box, self.lanes
+        tables = input_tables(layout, (self.strides[2], self.strides[3], self.strides[4]))
+        records, places = (
+            scatter_tables(layout, box, plane_elements(layout, box, lanes), lanes)
+            if self.scatters
+            else (_NONE, _NONE)
+        )
+        distances = self.distances(self.sizes, (1, 1, 1))
         values = packed_values(layout, box, lanes, tables, self.strides) | {
             "tile_channels": lanes,
-            "plane": self.panel - lanes * lanes,
+            "plane": plane_elements(layout, box, lanes),
             "panel": self.panel,
             "scatter_table": records.ctypes.data,
             "place_table": places.ctypes.data,
@@ -77,6 +92,7 @@ class WinogradArray:
             "values_at": values_at,
             "lines_at": lines_at,
             "row": row,
+            "residue": residue,
             "tiles": self.tiles,
         }
         return Record(fill(WINOGRAD_SIDE_PARAMETERS, values), (tables, records, places, distances))
@@ -95,7 +111,12 @@ class Record:
         return self.values.ctypes.data
 
 
-def panel_elements(layout: Layout, box: Sizes, lanes: int) -> int:
-    """Elements of a packed box of one vector of channels, and of the vectors written beyond."""
+def plane_elements(layout: Layout, box: Sizes, lanes: int) -> int:
+    """Elements of one residue of a box of one vector of channels, and of the vectors written beyond."""
     sizes = zip(box[1:], layout.gather.axes)
-    return (box[0] * prod(size + axis.reach for size, axis in sizes) + 2 * lanes) * lanes
+    return (box[0] * prod(size + axis.reach for size, axis in sizes) + lanes) * lanes
+
+
+def panel_elements(layout: Layout, box: Sizes, lanes: int) -> int:
+    """Elements of all residues, and of a place for vectors that nobody reads."""
+    return layout.planes * plane_elements(layout, box, lanes) + lanes * lanes

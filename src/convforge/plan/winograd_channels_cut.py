@@ -5,6 +5,7 @@ Without a clock, and without a bit of the result changing: sums have the order o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,13 +17,16 @@ from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.plan.winograd_cut import channel_block
 from convforge.problem.gather import Gather
 from convforge.schedule import why_tile_illegal
-from convforge.schedule.winograd import Tiling, rounded_gather, spacings
+from convforge.schedule.polyphase import polyphase
+from convforge.schedule.winograd import Tiling, residues_of_points, rounded_gather, spacings
 from convforge.target import Target
 
 # Cycles to write one element into a panel, and out of scratch into the output; of each point of a vector to
 # transform on the way in; on the way out, in registers and by way of scratch. Fitted on 22 layers of 16 to
 # 512 channels in 1, 2 and 3 dimensions, at both precisions, one thread of Zen 1: 5.5 % off the measured.
 _PACK_CYCLES, _WRITE_CYCLES, _POINT_CYCLES, _OUT_CYCLES = 0.5, 0.32, 2.4, (2.6, 9.4)
+# Cycles to write an element that does not lie beside its neighbour.
+_SCATTERED_CYCLES = 1.5
 # Cycles of a register tile besides its multiply-adds, and for each operand that they do not hide.
 _TILE_CYCLES, _ACCUMULATOR_CYCLES, _LOAD_CYCLES = 12.0, 1.5, 0.15
 # Cycles of an input vector's magnitudes, of a tile's check, of a task.
@@ -84,12 +88,14 @@ def channels_tile(gather: Gather, tiling: Tiling, target: Target, lanes: int) ->
         for rows in range(1, _MOST_ROWS + 1)
         if why_tile_illegal(target, rows * nv, nv + 1) is None
     ]
-    return min(legal, key=lambda tile: _product_cycles(gather, tiles, gather.out_channels, tile, lanes))
+    outs = gather.out_channels
+    return min(legal, key=lambda tile: _product_cycles(gather, tiling, tiles, outs, tile, lanes))
 
 
 def why_too_large(gather: Gather, tiling: Tiling, size: int) -> str | None:
     """The reason why the values of one block of neighbouring tiles cannot be held, or None."""
-    held = tiling.points * gather.in_channels * prod(spacings(gather)) * size
+    poly = polyphase(gather)
+    held = tiling.points * gather.in_channels * poly.residues * prod(spacings(poly.windows)) * size
     return (
         None if held <= _VALUE_BYTES else f"a block of tiles has {held} bytes of values, above {_VALUE_BYTES}"
     )
@@ -99,46 +105,68 @@ def channels_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) 
     """Cycles of one core for the whole layer, image by image, beside those of plan/winograd.py."""
     tile = channels_tile(gather, tiling, target, lanes)
     tiles = _tiles(gather, tiling)
-    box = (1, *(axis.columns for axis in rounded_gather(gather, tiling.outputs).axes))
+    box = (1, *(axis.columns for axis in rounded_gather(polyphase(gather).windows, tiling.outputs).axes))
     one = (
-        tiling.points * _product_cycles(gather, tiles, gather.out_channels, tile, lanes)
+        _product_cycles(gather, tiling, tiles, gather.out_channels, tile, lanes)
         + _in_cycles(gather, tiling, box, lanes)
-        + _out_cycles(tiling, tiles, gather.out_channels, lanes)
+        + _out_cycles(gather, tiling, tiles, gather.out_channels, lanes)
     )
     return one * gather.batch * gather.groups * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
 
 
 def fetch_cycles(gather: Gather, tiling: Tiling, target: Target) -> float:
     """Cycles to fetch the weights once, which plan/winograd.py's products hide."""
-    weights = tiling.points * gather.in_channels * gather.out_channels * gather.groups
-    return weights * _FETCH_CYCLES[1] * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
+    weights = sum(channels * times for channels, times in _depths(gather, tiling))
+    cycles = weights * gather.out_channels * gather.groups * _FETCH_CYCLES[1]
+    return cycles * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
 
 
 def _tiles(gather: Gather, tiling: Tiling) -> int:
-    sizes = (axis.out_size for axis in rounded_gather(gather, tiling.outputs).axes)
+    sizes = (axis.out_size for axis in rounded_gather(polyphase(gather).windows, tiling.outputs).axes)
     return prod(sizes) // prod(tiling.outputs)
 
 
-def _product_cycles(gather: Gather, tiles: int, outs: int, tile: ChannelsTile, lanes: int) -> float:
-    """Cycles of one point of so many tiles and output channels."""
-    one = gather.in_channels * step_cycles(tile.rows, tile.nv) + _TILE_CYCLES
-    one += _ACCUMULATOR_CYCLES * tile.rows * tile.nv
+@lru_cache(maxsize=256)
+def _depths(gather: Gather, tiling: Tiling) -> list[tuple[int, int]]:
+    """(channels summed, how many points of all phases sum so many)."""
+    of_points = residues_of_points(polyphase(gather), tiling)
+    counts = Counter(len(residues) for points in of_points for residues in points)
+    return [(gather.in_channels * residues, times) for residues, times in counts.items()]
+
+
+def residue_elements(gather: Gather, lanes: int) -> tuple[int, int]:
+    """Elements from the values of a residue, and of a tile, to the next's: vectors of channels may end beyond
+    the last channel, where the next residue is written later; not where two vectors would meet.
+    """
+    channels, vectors = gather.in_channels, -(-gather.in_channels // lanes)
+    residue = channels if vectors == 1 else vectors * lanes
+    return residue, (polyphase(gather).residues - 1) * residue + vectors * lanes
+
+
+def _product_cycles(
+    gather: Gather, tiling: Tiling, tiles: int, outs: int, tile: ChannelsTile, lanes: int
+) -> float:
+    """Cycles of all points of so many tiles and output channels, of all phases."""
+    step, own = step_cycles(tile.rows, tile.nv), _TILE_CYCLES + _ACCUMULATOR_CYCLES * tile.rows * tile.nv
+    one = sum(times * (channels * step + own) for channels, times in _depths(gather, tiling))
     return -(-tiles // tile.rows) * -(-outs // (tile.nv * lanes)) * one
 
 
 def _in_cycles(gather: Gather, tiling: Tiling, box: tuple[int, ...], lanes: int) -> float:
     """Cycles to pack and transform a box of one group."""
-    tiles = prod(box) // prod(tiling.outputs)
-    panel = box[0] * prod(size + axis.reach for size, axis in zip(box[1:], gather.axes))
-    vectors = -(-gather.in_channels // lanes)
+    tiles, poly = prod(box) // prod(tiling.outputs), polyphase(gather)
+    panel = box[0] * prod(size + axis.reach for size, axis in zip(box[1:], poly.windows.axes))
+    vectors = -(-gather.in_channels // lanes) * poly.residues
     each = panel * (_PACK_CYCLES * lanes + _MAGNITUDE_CYCLES) + tiles * tiling.points * _POINT_CYCLES
-    return vectors * each + tiles * _CHECK_CYCLES
+    return vectors * each + tiles * _CHECK_CYCLES * poly.residues
 
 
-def _out_cycles(tiling: Tiling, tiles: int, outs: int, lanes: int) -> float:
-    """Cycles to transform and write so many tiles and output channels."""
+def _out_cycles(gather: Gather, tiling: Tiling, tiles: int, outs: int, lanes: int) -> float:
+    """Cycles to transform and write so many tiles and output channels, of all phases."""
     out = tiling.points * _OUT_CYCLES[tiling.points > IN_REGISTERS]
-    return -(-outs // lanes) * tiles * (out + prod(tiling.outputs) * lanes * _WRITE_CYCLES)
+    write = _WRITE_CYCLES if gather.axes[2].out_step == 1 else _SCATTERED_CYCLES
+    out += prod(tiling.outputs) * lanes * write
+    return -(-outs // lanes) * tiles * len(polyphase(gather).phases) * out
 
 
 def cut_channels(
@@ -171,6 +199,20 @@ class Cutter:
         return self.tiling.points
 
     @cached_property
+    def _windows(self) -> Gather:
+        return polyphase(self.gather).windows
+
+    @cached_property
+    def _row(self) -> int:
+        """Elements of a tile's values at one point."""
+        return residue_elements(self.gather, self.lanes)[1]
+
+    @cached_property
+    def _weights(self) -> int:
+        """Weights of one output channel, of all points and phases."""
+        return sum(channels * times for channels, times in _depths(self.gather, self.tiling))
+
+    @cached_property
     def _room(self) -> int:
         """Elements of values, or of sums."""
         room = min(_VALUE_BYTES, int(_VALUE_SHARE * self.target.l3_share(self.threads)))
@@ -179,12 +221,12 @@ class Cutter:
     @cached_property
     def _block(self) -> tuple[int, ...]:
         """Outputs of a block of tiles along each axis."""
-        return tuple(m * spacing for m, spacing in zip(self.tiling.outputs, spacings(self.gather)))
+        return tuple(m * spacing for m, spacing in zip(self.tiling.outputs, spacings(self._windows)))
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:
         """Blocks along each axis."""
-        return tuple(-(-axis.out_size // n) for axis, n in zip(self.gather.axes, self._block))
+        return tuple(-(-axis.out_size // n) for axis, n in zip(self._windows.axes, self._block))
 
     @cached_property
     def _out_tiles(self) -> int:
@@ -194,7 +236,7 @@ class Cutter:
     def _fetch(self) -> tuple[float, float]:
         """Cycles for each weight of a task that does not fit the second-level cache, and of one that does."""
         gather = self.gather
-        whole = self._points * gather.in_channels * gather.out_channels * gather.groups * self.size
+        whole = self._weights * gather.out_channels * gather.groups * self.size
         near, last, far = _FETCH_CYCLES
         return (far, far) if whole > _FAR_BYTES else (last, near)
 
@@ -219,8 +261,8 @@ class Cutter:
         """(images, blocks of tiles along each axis) of boxes: images, slices of one, rows, parts of a row."""
         counts = self._counts
         # Of few input channels the sums, of one tile of output channels, are more than the values.
-        largest = max(self.gather.in_channels, self.nv * self.lanes)
-        block = self._points * largest * prod(spacings(self.gather))
+        largest = max(self._row, self.nv * self.lanes)
+        block = self._points * largest * prod(spacings(self._windows))
         most = max(1, self._room // block)
         one = prod(counts)
         for images in range(min(self.gather.batch, _IMAGES, most // one), 0, -1):
@@ -240,18 +282,18 @@ class Cutter:
         tiles = prod(cut.box) // prod(tiling.outputs)
         outs = min(cut.task_tiles * mr, gather.out_channels)
         weights, values, sums = (
-            points * gather.in_channels * outs,
-            points * tiles * gather.in_channels,
+            self._weights * outs,
+            points * tiles * self._row,
             points * tiles * mr,
         )
         filled = (values + sums * cut.out_group) * self.size / self.target.l2_bytes
         again = next(cycles for times, cycles in _AGAIN if filled <= times)
-        passes = -(-gather.in_channels // channel_block(gather))
+        passes, phases = -(-gather.in_channels // channel_block(gather)), len(polyphase(gather).phases)
         moved = values * -(-cut.task_tiles // cut.out_group) + sums * cut.task_tiles * (2 * passes - 1) / 4
         tile = ChannelsTile(cut.rows, self.nv)
-        task = points * _product_cycles(gather, tiles, outs, tile, self.lanes) + moved * again
+        task = _product_cycles(gather, tiling, tiles, outs, tile, self.lanes) + moved * phases * again
         task += weights * self._fetch[weights * self.size < self.target.l2_bytes / 2]
-        task += _out_cycles(tiling, tiles, outs, self.lanes) + _TASK_CYCLES
+        task += _out_cycles(gather, tiling, tiles, outs, self.lanes) + _TASK_CYCLES
         rounds = -(-cut.boxes * gather.groups * cut.out_blocks // self.threads)
         met = min(rounds, -(-rounds // cut.out_blocks) + (cut.out_blocks > 1))
         # Several short tasks even out what the system takes from a thread.

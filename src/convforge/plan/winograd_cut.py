@@ -49,8 +49,12 @@ _WIDE, _NARROW = _Costs(1.17, 8.0), _Costs(1.04, 28.0)
 
 def channel_block(gather: Gather) -> int:
     """Input channels of one chain of multiply-adds."""
-    blocks = -(-gather.in_channels // _CHAIN)
-    return -(-gather.in_channels // blocks)
+    return chain_of(gather.in_channels)
+
+
+def chain_of(channels: int) -> int:
+    """Those of one of as few even chains as can be."""
+    return -(-channels // max(1, -(-channels // _CHAIN)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from itertools import product
 from math import prod
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from convforge.ir.element import Element
 from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, fill
 from convforge.kernels.contract_winograd import (
+    NO_TAP,
     WINOGRAD_WEIGHT_PARAMETERS,
     WinogradWeightPacker,
 )
@@ -21,6 +21,7 @@ from convforge.plan.sizes import aligned
 from convforge.plan.winograd_cut import channel_block
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
+from convforge.schedule.polyphase import polyphase
 from convforge.schedule.winograd import Tiling
 from convforge.target import Target
 
@@ -43,11 +44,13 @@ class WinogradWeights:
     ) -> None:
         self._gather, self._element, self._mr, self._tiling = gather, element, mr, tiling
         self._transposed, self._rank = transposed, rank
+        self._poly = polyphase(gather)
         self._out_tiles = -(-gather.out_channels // mr)
         # Weights of one block of channels and one point are read together, of many tiles: were these a power
         # of two apart, they would fall on the same sets of the cache.
-        self.step = mr * (gather.in_channels * tiling.points + channel_block(gather))
-        self._size = gather.groups * self._out_tiles * self.step
+        self.step = mr * (gather.in_channels * self._poly.residues * tiling.points + channel_block(gather))
+        self._tiles = gather.groups * len(self._poly.phases) * self._out_tiles
+        self._size = self._tiles * self.step
         self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
         self._job = Job(WinogradWeightPacker(element, mr, tiling), target)
 
@@ -66,9 +69,11 @@ class WinogradWeights:
         per_group = gather.in_channels if self._transposed else gather.out_channels
         first, second = steps[0], steps[1]
         taps = prod(self._tiling.taps)
-        lines = aligned(HEADER_BYTES + self._mr * taps * self._dtype.itemsize)
+        lines = aligned(HEADER_BYTES + self._mr * taps * self._poly.residues * self._dtype.itemsize)
         values = {
             "groups": gather.groups,
+            "phases": len(self._poly.phases),
+            "residues": self._poly.residues,
             "channels": gather.in_channels,
             "out_channels": gather.out_channels,
             "out_tiles": self._out_tiles,
@@ -83,7 +88,7 @@ class WinogradWeights:
         packed = np.empty(self._size, self._dtype)
         even = self._job.run_watched(
             FLAG_BYTES,
-            gather.groups * self._out_tiles,
+            self._tiles,
             threads,
             aligned(lines + 8 * (taps + 2 * self._tiling.points)),
             address_of(parameters),
@@ -104,7 +109,12 @@ class WinogradWeights:
 
     def _offsets(self, steps: list[int]) -> Int64s:
         """Element offset in the weight array of each tap, in the order of the inputs that they read."""
-        triples = product(*(axis.phases[0].taps for axis in self._gather.axes))
         return np.array(
-            [sum(tap.kernel * step for tap, step in zip(taps, steps)) for taps in triples], np.int64
+            [
+                NO_TAP if tap is None else sum(at * step for at, step in zip(tap, steps))
+                for phase in self._poly.taps
+                for residue in phase
+                for tap in residue
+            ],
+            np.int64,
         )

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from convforge.problem.gather import Axis, Gather, Phase, Tap
 from convforge.schedule.layout import Layout
+from convforge.schedule.polyphase import Polyphase, why_not_neighbours
 
 Int64s = NDArray[np.int64]
 Matrix = tuple[tuple[Fraction, ...], ...]
@@ -104,11 +105,22 @@ class Tiling:
         return f"F({outputs}, {taps})"
 
 
+def is_plain(gather: Gather) -> bool:
+    """Whether a gather is one of stride 1."""
+    return all(axis.in_step == axis.out_step == 1 for axis in gather.axes)
+
+
 def why_no_tiles(gather: Gather) -> str | None:
-    """The reason why a gather has no Winograd tiles, or None: it needs evenly spaced taps, stride 1."""
+    """The reason why a gather has no Winograd tiles, or None: it needs evenly spaced taps, at strides
+    neighbouring ones.
+    """
+    plain = is_plain(gather)
     for name, axis in zip(("depth", "height", "width"), gather.axes):
-        if axis.in_step != 1 or axis.out_step != 1:
-            return f"stride {max(axis.in_step, axis.out_step)} along the {name}, not 1"
+        if not plain:
+            reason = why_not_neighbours(axis)
+            if reason is not None:
+                return f"{reason} along the {name}, at a stride"
+            continue
         offsets = _offsets(axis)
         spacing = _spacing(axis)
         if not offsets or offsets != list(range(offsets[0], offsets[-1] + 1, spacing)):
@@ -116,6 +128,27 @@ def why_no_tiles(gather: Gather) -> str | None:
         if spacing > 1 and axis.mode != "zeros":
             return f"dilation {spacing} along the {name} with padding mode {axis.mode!r}"
     return None
+
+
+@lru_cache(maxsize=256)
+def residues_of_points(poly: Polyphase, tiling: Tiling) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """[phase][point]: the residues that have weights there, not zeros whatever their taps are.
+
+    3 taps at stride 2: of F(3, 2)'s four points the even inputs, of two taps, need all, the odd ones three.
+    """
+    weights = [transforms(m, r).weight for m, r in zip(tiling.outputs, tiling.taps)]
+    lines = [[tuple(k for k, g in enumerate(row) if g) for row in matrix] for matrix in weights]
+    points = [
+        frozenset((a * tiling.taps[1] + b) * tiling.taps[2] + c for a, b, c in product(*reads))
+        for reads in product(*lines)
+    ]
+    return tuple(
+        tuple(
+            tuple(r for r, window in enumerate(phase) if any(window[tap] is not None for tap in point))
+            for point in points
+        )
+        for phase in poly.taps
+    )
 
 
 def _offsets(axis: Axis) -> list[int]:
