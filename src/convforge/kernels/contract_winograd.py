@@ -46,10 +46,10 @@ WINOGRAD_SIDE_PARAMETERS = (
 )
 # Boxes of windows, of tasks of task_tiles tiles of output channels, out_group of them summed together, for
 # each of `phases` in turn. phase_table: a record of WINOGRAD_PHASE_FIELDS for each. block_table: where in
-# `blocks` those of each phase and point begin; records of WINOGRAD_BLOCK_FIELDS. point_rows: weights of a point
-# tap by tap of each output channel. y_*: strides of a phase's outputs; joined: whether its rows lie one
-# behind the other and a box has whole ones. sums_point, sums_tile: elements from the sums of a point, of a
-# tile of channels, to the next's. window_distances: of the inputs whose magnitudes are looked at together.
+# `blocks` those of each phase and point begin; records of WINOGRAD_BLOCK_FIELDS. point_rows: weights of a
+# point, of each output channel. y_*: strides of a phase's outputs; joined: whether its rows follow each
+# other and a box has whole ones. sums_point, sums_tile: elements from the sums of a point, of a tile of
+# channels, to the next's. window_distances: of the inputs whose magnitudes are looked at together.
 WINOGRAD_CHANNELS_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "out_group", "boxes"),
     *("phases", "phase_table", "block_table", "blocks", "point_rows", "weights_step", *BOX, "x_side"),

@@ -24,7 +24,7 @@ from convforge.plan.sizes import aligned
 from convforge.plan.winograd_box import WinogradArray
 from convforge.problem.gather import gather_of
 from convforge.schedule import GradWeightWinogradSchedule
-from convforge.schedule.winograd import spacings, why_no_tiles
+from convforge.schedule.winograd import spacings, why_no_tiles, why_strided
 from convforge.target import Target
 
 NAME = "winograd"
@@ -40,7 +40,7 @@ def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
         return f"{element.name} is not a floating-point type"
     if len(gather.taps_by_phase[0]) < prod(spec.kernel_size):
         return "taps that never meet the input"
-    reason = why_no_tiles(gather)
+    reason = why_strided(gather) or why_no_tiles(gather)
     if reason is None and not gradient_tilings(gather, request.precision):
         reason = f"no tile of {gather.kernel_taps} taps keeps precision {request.precision!r}"
     if reason is None and winograd_schedule(spec, request.precision, target) is None:

@@ -48,6 +48,11 @@ class Polyphase:
     size: tuple[int, int, int]
     shortest: tuple[int, int, int]
 
+    def is_partial(self, axis: int) -> bool:
+        """Whether some residue, or some phase, has fewer taps along an axis than its window has inputs."""
+        steps = self.steps[axis] if len(self.phases) == 1 else 1
+        return self.shortest[axis] < self.size[axis] * steps
+
     @property
     def residues(self) -> int:
         """Of the input."""

@@ -107,7 +107,15 @@ class Tiling:
 
 def is_plain(gather: Gather) -> bool:
     """Whether a gather is one of stride 1."""
-    return all(axis.in_step == axis.out_step == 1 for axis in gather.axes)
+    return why_strided(gather) is None
+
+
+def why_strided(gather: Gather) -> str | None:
+    """The reason why a gather is not one of stride 1, or None."""
+    for name, axis in zip(("depth", "height", "width"), gather.axes):
+        if axis.in_step != 1 or axis.out_step != 1:
+            return f"stride {max(axis.in_step, axis.out_step)} along the {name}, not 1"
+    return None
 
 
 def why_no_tiles(gather: Gather) -> str | None:
