@@ -19,7 +19,7 @@ from convforge.target import Target
 from support.targets import masked
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "dense": {"shape": (2, 70, 28, 28), "weight": (64, 70, 3, 3), "padding": 1, "stride": 2},
+    "dense": {"shape": (2, 70, 28, 28), "weight": (64, 70, 5, 5), "padding": 2, "stride": 2},
     "in place": {"shape": (2, 300, 28, 28), "weight": (40, 300, 1, 1)},
     "groups": {"shape": (2, 12, 9, 40), "weight": (8, 3, 3, 3), "groups": 4, "stride": 2},
     "transposed": {"shape": (2, 20, 9, 9), "weight": (20, 24, 4, 4), "stride": 2, "transposed": True},

@@ -48,7 +48,8 @@ NAME = "winograd"
 # Outputs of a tile along one axis that keep the promise of each precision, by the number of taps. More lose
 # too much: F(4, 3) has 4 times the error of F(2, 3), F(6, 3) 8 times. F(3, 2) has no more error than F(2, 2),
 # and took 9 % less time in WaveNet; but an output whose inputs are all zeros would come out as the rounding
-# of its neighbours. By F(2, 2) and F(2, 3) it is exactly zero.
+# of its neighbours. By F(2, 2) and F(2, 3) it is exactly zero (of 3 taps at stride 2: where rows or columns
+# of zeros end).
 _OUTPUTS: dict[Precision, dict[int, tuple[int, ...]]] = {
     "highest": {1: (1,), 2: (2,), 3: (2,)},
     "high": {1: (1,), 2: (2, 3), 3: (2, 4, 6), 4: (2, 3), 5: (2,)},
