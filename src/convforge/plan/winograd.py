@@ -115,7 +115,9 @@ def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan |
 
 def channels_are_cheaper(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> bool:
     """Whether vectors along channels take less time than along tiles."""
-    along_channels = channels_cycles(gather, tiling, target, lanes) + fetch_cycles(gather, tiling, target)
+    along_channels = channels_cycles(gather, tiling, target, lanes) + fetch_cycles(
+        gather, tiling, target, lanes
+    )
     return along_channels < _cycles(gather, tiling, target, lanes)
 
 

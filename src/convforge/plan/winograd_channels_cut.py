@@ -78,18 +78,70 @@ def step_cycles(rows: int, nv: int) -> float:
     return step + _LOAD_CYCLES * (rows + nv)
 
 
+class Work:
+    """What all cuts of a layer have in common: looked up once, for cuts are costed by the hundred."""
+
+    def __init__(self, gather: Gather, tiling: Tiling, lanes: int) -> None:
+        poly = polyphase(gather)
+        self.gather, self.tiling, self.lanes = gather, tiling, lanes
+        self.windows, self.residues, self.phases = poly.windows, poly.residues, len(poly.phases)
+        self.spacings = spacings(poly.windows)
+        self.points, self.outputs = tiling.points, prod(tiling.outputs)
+        self.box = (1, *(axis.columns for axis in rounded_gather(poly.windows, tiling.outputs).axes))
+        self.residue, self.row = residue_elements(gather, lanes)
+        # Channels summed, and how many points of all phases sum so many.
+        of_points = residues_of_points(poly, tiling)
+        counts = Counter(len(residues) for points in of_points for residues in points)
+        self._depths = [(gather.in_channels * residues, times) for residues, times in counts.items()]
+        self._reach = [axis.reach for axis in poly.windows.axes]
+        self._vectors = -(-gather.in_channels // lanes) * poly.residues
+        out = tiling.points * _OUT_CYCLES[tiling.points > IN_REGISTERS]
+        write = _WRITE_CYCLES if gather.axes[2].out_step == 1 else _SCATTERED_CYCLES
+        self._out = (out + self.outputs * lanes * write) * self.phases
+
+    @cached_property
+    def weights(self) -> int:
+        """Weights of one output channel, of all points and phases."""
+        return sum(channels * times for channels, times in self._depths)
+
+    def tiles(self, box: tuple[int, ...]) -> int:
+        """Tiles of a box."""
+        return prod(box) // self.outputs
+
+    def product_cycles(self, tiles: int, outs: int, tile: ChannelsTile) -> float:
+        """Cycles of all points of so many tiles and output channels, of all phases."""
+        step = step_cycles(tile.rows, tile.nv)
+        own = _TILE_CYCLES + _ACCUMULATOR_CYCLES * tile.rows * tile.nv
+        one = sum(times * (channels * step + own) for channels, times in self._depths)
+        return -(-tiles // tile.rows) * -(-outs // (tile.nv * self.lanes)) * one
+
+    def in_cycles(self, box: tuple[int, ...]) -> float:
+        """Cycles to pack and transform a box of one group."""
+        tiles = self.tiles(box)
+        panel = box[0] * prod(size + reach for size, reach in zip(box[1:], self._reach))
+        each = panel * (_PACK_CYCLES * self.lanes + _MAGNITUDE_CYCLES) + tiles * self.points * _POINT_CYCLES
+        return self._vectors * each + tiles * _CHECK_CYCLES * self.residues
+
+    def out_cycles(self, tiles: int, outs: int) -> float:
+        """Cycles to transform and write so many tiles and output channels, of all phases."""
+        return -(-outs // self.lanes) * tiles * self._out
+
+
+_work = lru_cache(maxsize=64)(Work)
+
+
 @lru_cache(maxsize=256)
 def channels_tile(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> ChannelsTile:
     """The register tile for one image's tiles."""
-    tiles, vectors = _tiles(gather, tiling), -(-gather.out_channels // lanes)
+    work, outs = _work(gather, tiling, lanes), gather.out_channels
+    tiles, vectors = work.tiles(work.box), -(-outs // lanes)
     legal = [
         ChannelsTile(rows, nv)
         for nv in range(1, min(vectors, 6) + 1)
         for rows in range(1, _MOST_ROWS + 1)
         if why_tile_illegal(target, rows * nv, nv + 1) is None
     ]
-    outs = gather.out_channels
-    return min(legal, key=lambda tile: _product_cycles(gather, tiling, tiles, outs, tile, lanes))
+    return min(legal, key=lambda tile: work.product_cycles(tiles, outs, tile))
 
 
 def why_too_large(gather: Gather, tiling: Tiling, size: int) -> str | None:
@@ -103,35 +155,16 @@ def why_too_large(gather: Gather, tiling: Tiling, size: int) -> str | None:
 
 def channels_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Cycles of one core for the whole layer, image by image, beside those of plan/winograd.py."""
-    tile = channels_tile(gather, tiling, target, lanes)
-    tiles = _tiles(gather, tiling)
-    box = (1, *(axis.columns for axis in rounded_gather(polyphase(gather).windows, tiling.outputs).axes))
-    one = (
-        _product_cycles(gather, tiling, tiles, gather.out_channels, tile, lanes)
-        + _in_cycles(gather, tiling, box, lanes)
-        + _out_cycles(gather, tiling, tiles, gather.out_channels, lanes)
-    )
+    work, tile = _work(gather, tiling, lanes), channels_tile(gather, tiling, target, lanes)
+    tiles, outs = work.tiles(work.box), gather.out_channels
+    one = work.product_cycles(tiles, outs, tile) + work.in_cycles(work.box) + work.out_cycles(tiles, outs)
     return one * gather.batch * gather.groups * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
 
 
-def fetch_cycles(gather: Gather, tiling: Tiling, target: Target) -> float:
+def fetch_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Cycles to fetch the weights once, which plan/winograd.py's products hide."""
-    weights = sum(channels * times for channels, times in _depths(gather, tiling))
-    cycles = weights * gather.out_channels * gather.groups * _FETCH_CYCLES[1]
-    return cycles * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
-
-
-def _tiles(gather: Gather, tiling: Tiling) -> int:
-    sizes = (axis.out_size for axis in rounded_gather(polyphase(gather).windows, tiling.outputs).axes)
-    return prod(sizes) // prod(tiling.outputs)
-
-
-@lru_cache(maxsize=256)
-def _depths(gather: Gather, tiling: Tiling) -> list[tuple[int, int]]:
-    """(channels summed, how many points of all phases sum so many)."""
-    of_points = residues_of_points(polyphase(gather), tiling)
-    counts = Counter(len(residues) for points in of_points for residues in points)
-    return [(gather.in_channels * residues, times) for residues, times in counts.items()]
+    weights = _work(gather, tiling, lanes).weights * gather.out_channels * gather.groups
+    return weights * _FETCH_CYCLES[1] * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
 
 
 def residue_elements(gather: Gather, lanes: int) -> tuple[int, int]:
@@ -141,32 +174,6 @@ def residue_elements(gather: Gather, lanes: int) -> tuple[int, int]:
     channels, vectors = gather.in_channels, -(-gather.in_channels // lanes)
     residue = channels if vectors == 1 else vectors * lanes
     return residue, (polyphase(gather).residues - 1) * residue + vectors * lanes
-
-
-def _product_cycles(
-    gather: Gather, tiling: Tiling, tiles: int, outs: int, tile: ChannelsTile, lanes: int
-) -> float:
-    """Cycles of all points of so many tiles and output channels, of all phases."""
-    step, own = step_cycles(tile.rows, tile.nv), _TILE_CYCLES + _ACCUMULATOR_CYCLES * tile.rows * tile.nv
-    one = sum(times * (channels * step + own) for channels, times in _depths(gather, tiling))
-    return -(-tiles // tile.rows) * -(-outs // (tile.nv * lanes)) * one
-
-
-def _in_cycles(gather: Gather, tiling: Tiling, box: tuple[int, ...], lanes: int) -> float:
-    """Cycles to pack and transform a box of one group."""
-    tiles, poly = prod(box) // prod(tiling.outputs), polyphase(gather)
-    panel = box[0] * prod(size + axis.reach for size, axis in zip(box[1:], poly.windows.axes))
-    vectors = -(-gather.in_channels // lanes) * poly.residues
-    each = panel * (_PACK_CYCLES * lanes + _MAGNITUDE_CYCLES) + tiles * tiling.points * _POINT_CYCLES
-    return vectors * each + tiles * _CHECK_CYCLES * poly.residues
-
-
-def _out_cycles(gather: Gather, tiling: Tiling, tiles: int, outs: int, lanes: int) -> float:
-    """Cycles to transform and write so many tiles and output channels, of all phases."""
-    out = tiling.points * _OUT_CYCLES[tiling.points > IN_REGISTERS]
-    write = _WRITE_CYCLES if gather.axes[2].out_step == 1 else _SCATTERED_CYCLES
-    out += prod(tiling.outputs) * lanes * write
-    return -(-outs // lanes) * tiles * len(polyphase(gather).phases) * out
 
 
 def cut_channels(
@@ -199,18 +206,8 @@ class Cutter:
         return self.tiling.points
 
     @cached_property
-    def _windows(self) -> Gather:
-        return polyphase(self.gather).windows
-
-    @cached_property
-    def _row(self) -> int:
-        """Elements of a tile's values at one point."""
-        return residue_elements(self.gather, self.lanes)[1]
-
-    @cached_property
-    def _weights(self) -> int:
-        """Weights of one output channel, of all points and phases."""
-        return sum(channels * times for channels, times in _depths(self.gather, self.tiling))
+    def _work(self) -> Work:
+        return _work(self.gather, self.tiling, self.lanes)
 
     @cached_property
     def _room(self) -> int:
@@ -221,12 +218,12 @@ class Cutter:
     @cached_property
     def _block(self) -> tuple[int, ...]:
         """Outputs of a block of tiles along each axis."""
-        return tuple(m * spacing for m, spacing in zip(self.tiling.outputs, spacings(self._windows)))
+        return tuple(m * spacing for m, spacing in zip(self.tiling.outputs, self._work.spacings))
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:
         """Blocks along each axis."""
-        return tuple(-(-axis.out_size // n) for axis, n in zip(self._windows.axes, self._block))
+        return tuple(-(-axis.out_size // n) for axis, n in zip(self._work.windows.axes, self._block))
 
     @cached_property
     def _out_tiles(self) -> int:
@@ -236,7 +233,7 @@ class Cutter:
     def _fetch(self) -> tuple[float, float]:
         """Cycles for each weight of a task that does not fit the second-level cache, and of one that does."""
         gather = self.gather
-        whole = self._weights * gather.out_channels * gather.groups * self.size
+        whole = self._work.weights * gather.out_channels * gather.groups * self.size
         near, last, far = _FETCH_CYCLES
         return (far, far) if whole > _FAR_BYTES else (last, near)
 
@@ -261,8 +258,8 @@ class Cutter:
         """(images, blocks of tiles along each axis) of boxes: images, slices of one, rows, parts of a row."""
         counts = self._counts
         # Of few input channels the sums, of one tile of output channels, are more than the values.
-        largest = max(self._row, self.nv * self.lanes)
-        block = self._points * largest * prod(spacings(self._windows))
+        largest = max(self._work.row, self.nv * self.lanes)
+        block = self._points * largest * prod(self._work.spacings)
         most = max(1, self._room // block)
         one = prod(counts)
         for images in range(min(self.gather.batch, _IMAGES, most // one), 0, -1):
@@ -278,26 +275,21 @@ class Cutter:
 
     def cost(self, cut: ChannelsCut) -> float:
         """When the busiest thread is done, in cycles; it packs and transforms each box that it meets."""
-        gather, tiling, mr, points = self.gather, self.tiling, self.nv * self.lanes, self._points
-        tiles = prod(cut.box) // prod(tiling.outputs)
+        gather, work, mr, points = self.gather, self._work, self.nv * self.lanes, self._points
+        tiles = work.tiles(cut.box)
         outs = min(cut.task_tiles * mr, gather.out_channels)
-        weights, values, sums = (
-            self._weights * outs,
-            points * tiles * self._row,
-            points * tiles * mr,
-        )
+        weights, values, sums = work.weights * outs, points * tiles * work.row, points * tiles * mr
         filled = (values + sums * cut.out_group) * self.size / self.target.l2_bytes
         again = next(cycles for times, cycles in _AGAIN if filled <= times)
-        passes, phases = -(-gather.in_channels // channel_block(gather)), len(polyphase(gather).phases)
+        passes = -(-gather.in_channels // channel_block(gather))
         moved = values * -(-cut.task_tiles // cut.out_group) + sums * cut.task_tiles * (2 * passes - 1) / 4
-        tile = ChannelsTile(cut.rows, self.nv)
-        task = _product_cycles(gather, tiling, tiles, outs, tile, self.lanes) + moved * phases * again
+        task = work.product_cycles(tiles, outs, ChannelsTile(cut.rows, self.nv)) + moved * work.phases * again
         task += weights * self._fetch[weights * self.size < self.target.l2_bytes / 2]
-        task += _out_cycles(gather, tiling, tiles, outs, self.lanes) + _TASK_CYCLES
+        task += work.out_cycles(tiles, outs) + _TASK_CYCLES
         rounds = -(-cut.boxes * gather.groups * cut.out_blocks // self.threads)
         met = min(rounds, -(-rounds // cut.out_blocks) + (cut.out_blocks > 1))
         # Several short tasks even out what the system takes from a thread.
-        return task * (rounds + 0.05) + met * _in_cycles(gather, tiling, cut.box, self.lanes)
+        return task * (rounds + 0.05) + met * work.in_cycles(cut.box)
 
 
 def _rows(tiles: int, nv: int, target: Target) -> int:
