@@ -416,5 +416,13 @@ def test_tiles_of_channels_and_winograd() -> None:
     changes = {"family": "winograd", "schedule": None, "kernel": "winograd F(2x4, 3x3) 6x2 float32"}
     _, tiles = planned("Conv2d(4, 8, 3)", (8, 10), **changes)
     assert tiles == {(i, j): i // 2 * 2 + j // 4 for i, j in np.ndindex(6, 8)}
+    # Two windows of a phase are a tile; output 1, of the second phase, has window 1, and so has output 2.
+    changes["kernel"] = "winograd F(2, 2) along channels 6x2 float32"
+    with pytest.raises(ValueError, match="tells of no tiles"):
+        planned("ConvTranspose1d(8, 8, 4, stride=2, padding=1)", (4,), **changes)
+    changes["kernel"] = "winograd F(2x2, 2x2) along channels 6x2 float32"
+    _, tiles = planned("ConvTranspose2d(8, 8, (2, 4), stride=(1, 2), padding=(0, 1))", (3, 4), **changes)
+    first = [tiles[0, j] for j in range(8)]
+    assert [first[0::2], first[1::2]] == [[0, 0, 1, 1], [4, 5, 5, 6]]
     with pytest.raises(ValueError, match="depthwise"):
         planned("Conv2d(4, 8, 3)", (6, 7), family="depthwise", schedule=None, kernel="depthwise map")

@@ -408,9 +408,11 @@ def test_grad_weight_tiles_do_not_spill(rows: int, nv: int) -> None:
 
 
 def winograd_channels(
-    target: Target, dtype: str, tiling: Tiling, rows: int = 4, nv: int = 2
+    target: Target, dtype: str, tiling: Tiling, rows: int = 4, nv: int = 2, stride: int = 1
 ) -> WinogradChannelsKernel:
     element = ELEMENTS[dtype]
+    steps = (1, stride, stride)
+    windows = tuple(step * taps for step, taps in zip(steps, tiling.taps))
     return WinogradChannelsKernel(
         element=element,
         lanes=target.vector_bytes // element.compute_bytes,
@@ -418,11 +420,13 @@ def winograd_channels(
         nv=nv,
         fused=target.fused,
         tiling=tiling,
-        spacing=(1, 1, 1 + rows // 5),
+        spacing=(1, 1, 1 + rows // 5 if stride == 1 else 1),
+        steps=steps,
+        windows=(windows[0], windows[1], windows[2]),
         point=4104,
         side="unit",
         scatters=tiling.outputs[0] == 1,
-        way="unit" if rows % 2 else "channels",
+        way="strided" if stride > 1 else "unit" if rows % 2 else "channels",
         has_bias=True,
         activation="hardswish",
     )
@@ -433,6 +437,16 @@ def winograd_channels(
 def test_products_of_winograd_along_channels_do_not_spill(name: str, rows: int, nv: int, side: int) -> None:
     target, tiling = TARGETS[name], Tiling((1, side, side), (1, 3, 3))
     text = assembly(winograd_channels(target, "float32", tiling, rows, nv).emit(target.triple), target)
+    loop = _innermost(text[text.index("products:") : text.index("outputs:")])
+    assert len(re.findall("vfmadd", loop)) == rows * nv
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
+
+
+@pytest.mark.parametrize(("name", "rows", "nv"), [("avx2", 6, 2), ("avx512", 9, 3)])
+def test_products_at_a_stride_do_not_spill(name: str, rows: int, nv: int) -> None:
+    target, tiling = TARGETS[name], Tiling((1, 2, 2), (1, 2, 2))
+    kernel = winograd_channels(target, "float32", tiling, rows, nv, stride=2)
+    text = assembly(kernel.emit(target.triple), target)
     loop = _innermost(text[text.index("products:") : text.index("outputs:")])
     assert len(re.findall("vfmadd", loop)) == rows * nv
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"

@@ -26,6 +26,7 @@ from convforge.nn.conv_nd import ConvNd
 from convforge.plan import Explanation, explain
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, GatherSchedule, layout_of
+from convforge.schedule.polyphase import polyphase
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS, TileUnitSchedule
 
 TITLE = Words("The plan's tiles", "执行计划如何分块")
@@ -133,7 +134,7 @@ def tiles_of(explanation: Explanation) -> Tiles:
         return Tiles(tile_of, schedule.pixels, schedule.nv * schedule.lanes, count, schedule.channel_tiles)
     found = _WINOGRAD.search(explanation.kernel)
     if explanation.family == "winograd" and found:
-        tile_of, outputs = _block_tiles(explanation, int(found[1]), int(found[2]))
+        tile_of, outputs = _block_tiles(explanation, gather, int(found[1]), int(found[2]))
         return Tiles(tile_of, outputs, 1, 0, 0)
     raise ConvValueError(
         f"family (={explanation.family or 'none'}) tells of no tiles, its kernel is {explanation.kernel!r}: "
@@ -182,13 +183,14 @@ def _listed_tiles(explanation: Explanation, gather: Gather, pixels: int) -> dict
     return _numbered(keys)
 
 
-def _block_tiles(explanation: Explanation, rows: int, columns: int) -> tuple[dict[Position, int], int]:
-    """Winograd: blocks of outputs."""
-    sides = (1,) * (explanation.spec.rank - 2) + (rows, columns)
-    sides = sides[-explanation.spec.rank :]
+def _block_tiles(
+    explanation: Explanation, gather: Gather, rows: int, columns: int
+) -> tuple[dict[Position, int], int]:
+    """Winograd: blocks of a phase's outputs, as their windows lie."""
+    begins = [phase.begin for phase in polyphase(gather).phases]
     keys = {
-        at: tuple(p // side for p, side in zip(at, sides, strict=True))
-        for at in product(*map(range, explanation.spec.output_size))
+        position: (phase, *((q + b) // side for q, b, side in zip(at, begins[phase], (1, rows, columns))))
+        for position, phase, at in _places(gather, explanation.spec.rank)
     }
     return _numbered(keys), rows * columns if explanation.spec.rank > 1 else columns
 

@@ -108,7 +108,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         sums_point = cut.out_group * sums_tile + lanes
         at = [HEADER_BYTES]
         for elements in (
-            array.panel, points * kernel.point, array.panel * kernel.residues,
+            array.panel, points * kernel.point, array.panel,
             prod(kernel.looked_at) * lanes, points * sums_point,
             (prod(cut.box) + lanes) * lanes, 2 * max(points, prod(kernel.looked_at)) * lanes,
         ):  # fmt: skip
