@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -155,6 +156,15 @@ def test_against_the_oracle(name: str, mask: str) -> None:
             out = np.full(spec.output_shape, np.nan, dtype)
             plan.output(spec, x, weight, bias, out=out, precision=precision)  # type: ignore[arg-type]
             assert error(out, exact(spec, x, weight, bias)) < limit
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(np.float16, 5e-4), (ml_dtypes.bfloat16, 4e-3)])
+@pytest.mark.parametrize("name", ["3x3", "transposed 3x3", "transposed 4x4"])
+def test_half_types_are_computed_in_float32(name: str, dtype: Any, limit: float) -> None:
+    spec, x, weight, bias = make(name, dtype)
+    assert "winograd" in plan_of(spec).describe()
+    y = plan.output(spec, x, weight, bias)
+    assert error(y.astype(np.float64), exact(spec, x, weight, bias)) < limit
 
 
 @pytest.mark.parametrize("name", ["3x3", "4x4", "volume", "transposed 3x3", "transposed 4x4", "signal"])
