@@ -55,6 +55,14 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+# ‖y − y64‖ / ‖y64‖. Masks between the widest vectors and the narrowest are tested by the first alone.
+LIMITS: list[tuple[Any, Any, float]] = [
+    (np.float32, "highest", 6e-7),
+    (np.float32, "high", 5e-6),
+    (np.float64, "highest", 2e-15),
+]
+
+
 @pytest.fixture(autouse=True, params=["tiles", "channels"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Winograd wherever it is legal, with vectors along tiles; or along channels, where that is legal."""
@@ -125,11 +133,7 @@ def test_the_matrices_are_exact(outputs: int, taps: int) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_against_the_oracle(name: str, mask: str) -> None:
     with masked(mask):
-        for dtype, precision, limit in (
-            (np.float32, "highest", 6e-7),
-            (np.float32, "high", 5e-6),
-            (np.float64, "highest", 2e-15),
-        ):
+        for dtype, precision, limit in LIMITS if mask in ("host", "sse2") else LIMITS[:1]:
             spec, x, weight, bias = make(name, dtype)
             assert serves(spec, precision)
             out = np.full(spec.output_shape, np.nan, dtype)

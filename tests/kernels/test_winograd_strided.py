@@ -106,6 +106,14 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+# ‖y − y64‖ / ‖y64‖. Masks between the widest vectors and the narrowest are tested by the first alone.
+LIMITS: list[tuple[Any, Any, float]] = [
+    (np.float32, "highest", 6e-7),
+    (np.float32, "high", 5e-6),
+    (np.float64, "highest", 2e-15),
+]
+
+
 @pytest.fixture(autouse=True)
 def wherever_it_is_legal() -> Iterator[None]:
     threads = runtime.get_num_threads()
@@ -146,15 +154,11 @@ def plainly(spec: ConvSpec, *arrays: Array) -> Array:
 @pytest.mark.parametrize("name", CASES)
 def test_against_the_oracle(name: str, mask: str) -> None:
     with masked(mask):
-        for dtype, precision, limit in (
-            (np.float32, "highest", 6e-7),
-            (np.float32, "high", 5e-6),
-            (np.float64, "highest", 2e-15),
-        ):
+        for dtype, precision, limit in LIMITS if mask in ("host", "sse2") else LIMITS[:1]:
             spec, x, weight, bias = make(name, dtype)
-            assert "winograd" in plan_of(spec, precision=precision).describe()  # type: ignore[arg-type]
+            assert "winograd" in plan_of(spec, precision=precision).describe()
             out = np.full(spec.output_shape, np.nan, dtype)
-            plan.output(spec, x, weight, bias, out=out, precision=precision)  # type: ignore[arg-type]
+            plan.output(spec, x, weight, bias, out=out, precision=precision)
             assert error(out, exact(spec, x, weight, bias)) < limit
 
 
