@@ -24,7 +24,14 @@ from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.phase_table import phase_table
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, input_tables, reads_in_place, rows_collide, way_out
+from convforge.plan.tables import (
+    column_kind,
+    input_tables,
+    packing_values,
+    reads_in_place,
+    rows_collide,
+    way_out,
+)
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GatherSchedule, Layout, layout_of
@@ -149,18 +156,7 @@ class GatherPlan(KernelPlan[K], Generic[K]):
             "y_row": y_steps[3] * h.out_step,
             "y_slice": y_steps[2] * d.out_step,
             "out_width": w.out_size,
-            "pitch": layout.pitch,
-            "plane": plane,
-            "planes": layout.planes,
-            "plane_rows": band.rows,
-            "total_rows": layout.total_rows,
-            "row_length": band.row_length,
-            "one_row": int(layout.is_one_row),
-            "row_residues": layout.row_residues,
-            "column_residues": len(w.residues),
-            "row_table": tables.rows.ctypes.data,
-            "column_table": tables.columns.ctypes.data,
-            "x_column": x_steps[4] * w.in_step,
+            **packing_values(layout, band, tables, x_steps[4] * w.in_step),
             "slice_rows": layout.slice_rows,
             "reach_rows": layout.reach_rows,
             "phases": len(phases.records),

@@ -15,7 +15,7 @@ from convforge.plan.heuristic import grad_weight_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import GradWeightRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, distances, input_tables, tap_offsets
+from convforge.plan.tables import column_kind, distances, input_tables, packing_values, tap_offsets
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.schedule import layout_of
@@ -120,18 +120,7 @@ class GradWeightPlan:
             "g_step": g_steps[4],
             "g_row": g_steps[3],
             "g_slice": g_steps[2],
-            "pitch": layout.pitch,
-            "plane": plane,
-            "planes": layout.planes,
-            "plane_rows": packed.rows,
-            "total_rows": layout.total_rows,
-            "row_length": packed.row_length,
-            "one_row": int(layout.is_one_row),
-            "row_residues": layout.row_residues,
-            "column_residues": len(w.residues),
-            "row_table": tables.rows.ctypes.data,
-            "column_table": tables.columns.ctypes.data,
-            "x_column": x_steps[4] * w.in_step,
+            **packing_values(layout, packed, tables, x_steps[4] * w.in_step),
             "slice_rows": layout.slice_rows,
             "flat": layout.flat,
             "bands": -(-layout.flat // band),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns, WayOut
+from convforge.plan.bands import Band
 from convforge.plan.tiles import chain_block
 from convforge.problem.gather import Axis
 from convforge.schedule import Layout
@@ -42,6 +43,24 @@ def input_tables(layout: Layout, strides: tuple[int, int, int]) -> InputTables:
         keep += [left.offsets, right.offsets]
         records[residue] = (lead, count, start * strides[2], *left.record(), *right.record())
     return InputTables(rows, records, tuple(keep))
+
+
+def packing_values(layout: Layout, band: Band, tables: InputTables, x_column: int) -> dict[str, int]:
+    """The values of PACKING. x_column: elements of the input between neighbouring columns of a plane."""
+    return {
+        "pitch": layout.pitch,
+        "plane": band.plane,
+        "planes": layout.planes,
+        "plane_rows": band.rows,
+        "total_rows": layout.total_rows,
+        "row_length": band.row_length,
+        "one_row": int(layout.is_one_row),
+        "row_residues": layout.row_residues,
+        "column_residues": len(layout.gather.axes[2].residues),
+        "row_table": tables.rows.ctypes.data,
+        "column_table": tables.columns.ctypes.data,
+        "x_column": x_column,
+    }
 
 
 def reads_in_place(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:

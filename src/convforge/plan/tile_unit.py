@@ -14,7 +14,7 @@ from convforge.kernels.contract_tiles import TileKernel, product_shapes
 from convforge.plan.bands import band_of
 from convforge.plan.phase_table import phase_table
 from convforge.plan.sizes import aligned
-from convforge.plan.tables import input_tables
+from convforge.plan.tables import input_tables, packing_values
 from convforge.runtime import address_of
 from convforge.schedule import Layout
 from convforge.schedule.tile_unit import TileUnitSchedule
@@ -100,18 +100,7 @@ def tile_unit_tables(
         "y_row": y_steps[3] * h.out_step,
         "y_slice": y_steps[2] * d.out_step,
         "out_width": w.out_size,
-        "pitch": layout.pitch,
-        "plane": band.plane,
-        "planes": layout.planes,
-        "plane_rows": band.rows,
-        "total_rows": layout.total_rows,
-        "row_length": band.row_length,
-        "one_row": int(layout.is_one_row),
-        "row_residues": layout.row_residues,
-        "column_residues": len(w.residues),
-        "row_table": tables.rows.ctypes.data,
-        "column_table": tables.columns.ctypes.data,
-        "x_column": x_steps[4] * w.in_step,
+        **packing_values(layout, band, tables, x_steps[4] * w.in_step),
         "slice_rows": layout.slice_rows,
         "phases": len(phases.records),
         "phase_table": phases.records.ctypes.data,

@@ -27,7 +27,7 @@ from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import input_tables
+from convforge.plan.tables import input_tables, packing_values
 from convforge.plan.tiles import tiled_length
 from convforge.plan.winograd_channels import WinogradChannelsPlan
 from convforge.plan.winograd_channels_cut import channels_cycles, fetch_cycles, why_too_large
@@ -214,18 +214,7 @@ class WinogradPlan(WatchedPlan[WinogradKernel]):
             "width": gather.axes[2].out_size,
             "out_rows": layout.out_rows,
             "out_row_table": out_rows.ctypes.data,
-            "pitch": layout.pitch,
-            "plane": band.plane,
-            "planes": layout.planes,
-            "plane_rows": band.rows,
-            "total_rows": layout.total_rows,
-            "row_length": band.row_length,
-            "one_row": int(layout.is_one_row),
-            "row_residues": layout.row_residues,
-            "column_residues": len(width.residues),
-            "row_table": tables.rows.ctypes.data,
-            "column_table": tables.columns.ctypes.data,
-            "x_column": x_steps[4] * (1 if kernel.spaced else width.in_step),
+            **packing_values(layout, band, tables, x_steps[4] * (1 if kernel.spaced else width.in_step)),
             "lowest": width.lowest,
             "in_width": width.in_size,
             "spacing": width.spacing,
