@@ -178,3 +178,12 @@ def test_a_layer_refuses_what_a_call_refuses() -> None:
         layer.explain_plan((2, 5, 10, 12))
     with pytest.raises(TypeError):
         layer.explain_plan(("a", 4))
+
+
+def test_a_convolution_of_padding_alone_is_planned_like_others() -> None:
+    """It multiplies nothing, but its outputs, zeros or the bias, are written by a kernel."""
+    spec, _ = normalize_conv((1, 4, 2), (8, 4, 1), None, 100, 3, rank=1, dtype=np.dtype(np.float32))
+    found = plan.explain(spec)
+    assert found.operations == 0
+    assert found.family == found.verdicts[0].family
+    assert found.kernel.startswith(found.family)

@@ -48,11 +48,15 @@ def describe(spec: ConvSpec, *, precision: Precision | None = None) -> str:
 
     "direct 6x4 float32 (512-bit vectors), 8 tasks on 2 threads, input packed, 0.40 MB a thread"
     """
+    unplanned = _why_no_plan(spec)
+    return unplanned or plan_of(_real(spec), precision=precision_of(spec.dtype, precision)).describe()
+
+
+def _why_no_plan(spec: ConvSpec) -> str | None:
+    """What computes a convolution that is not planned, or None."""
     if 0 in spec.input_shape or 0 in spec.output_shape:
         return "nothing to compute: an array is empty"
-    if executable_memory_refused():
-        return "NumPy reference: memory cannot be made executable here"
-    return plan_of(_real(spec), precision=precision_of(spec.dtype, precision)).describe()
+    return "NumPy reference: memory cannot be made executable here" if executable_memory_refused() else None
 
 
 def explain(
@@ -64,21 +68,23 @@ def explain(
     """
     real = _real(spec)
     precision = precision_of(spec.dtype, precision)
-    unplanned = _unplanned(spec, real, spec.dtype, describe(spec, precision=precision), precision)
-    if unplanned.operations == 0 or executable_memory_refused():
+    unplanned = _unplanned(spec, real, spec.dtype, precision)
+    if unplanned.kernel:
         return unplanned
     request, target = _request(real, has_bias, precision), Target.host()
+    plan = output_plan(request)
     ranked = sorted(verdicts(request, target), key=lambda v: (v.cycles is None, v.cycles))
     tuned = tuned_choice(request, target, get_num_threads())
     planned = replace(
         unplanned,
+        kernel=plan.describe(),
         family=ranked[0].family if tuned is None else tuned.family.NAME,
         why=_why(ranked, tuned),
         verdicts=tuple(ranked),
         machine=known_machine(measure=measure),
         measured_s=_measured_s(_prepared(spec, has_bias, precision)) if measure else None,
     )
-    return _with_plan(planned, output_plan(request))
+    return _with_plan(planned, plan)
 
 
 def explain_bytes(
@@ -86,14 +92,12 @@ def explain_bytes(
 ) -> Explanation:
     """The same of a convolution of contiguous bytes. spec.dtype: uint8 or int8; kept: its weights."""
     dtype = np.dtype(output)
-    refused = "NumPy reference: memory cannot be made executable here" if executable_memory_refused() else ""
-    unplanned = _unplanned(spec, spec, dtype, refused, "highest")
-    if refused or unplanned.operations == 0:
+    unplanned = _unplanned(spec, spec, dtype, "highest")
+    if unplanned.kernel:
         return unplanned
     y_strides = contiguous_strides(spec.output_shape, dtype.itemsize)
     request = DotRequest(spec, contiguous_strides(spec.input_shape, 1), y_strides, output)
     plan, ranked = dot_plan(request), dot_verdicts(request, Target.host())
-    x, out = np.zeros(spec.input_shape, spec.dtype), np.empty(spec.output_shape, dtype)
     planned = replace(
         unplanned,
         kernel=plan.describe(),
@@ -101,15 +105,13 @@ def explain_bytes(
         why=_why(ranked, None),
         verdicts=tuple(ranked),
         machine=known_machine(measure=measure),
-        measured_s=_measured_s(lambda: kept(spec, x, out)) if measure else None,
+        measured_s=_measured_s(_quantized_call(spec, dtype, kept)) if measure else None,
     )
     return _with_plan(planned, plan)
 
 
-def _unplanned(
-    spec: ConvSpec, real: ConvSpec, y_dtype: np.dtype[Any], kernel: str, precision: Precision
-) -> Explanation:
-    """What is so whatever the plan. real: the spec of the real product."""
+def _unplanned(spec: ConvSpec, real: ConvSpec, y_dtype: np.dtype[Any], precision: Precision) -> Explanation:
+    """What is so whatever the plan; kernel "" where there is one. real: the spec of the real product."""
     empty = 0 in spec.input_shape or 0 in spec.output_shape
     operations, nominal = (0, 0) if empty else operation_counts(gather_of(real))
     size = spec.dtype.itemsize
@@ -118,7 +120,7 @@ def _unplanned(
         precision=precision,
         threads=get_num_threads(),
         family="",
-        kernel="nothing to compute: an array is empty" if empty else kernel,
+        kernel=_why_no_plan(spec) or "",
         schedule=None,
         why="",
         verdicts=(),
@@ -153,6 +155,12 @@ def _why(ranked: list[Verdict], tuned: Choice | None) -> str:
     if legal == 1:
         return "the only family that can serve it; tiles by the cost model, nothing was measured"
     return f"the cheapest of {legal} families by the cost model, nothing was measured"
+
+
+def _quantized_call(spec: ConvSpec, y_dtype: np.dtype[Any], kept: QuantizedProduct) -> Callable[[], object]:
+    """A call of a convolution of bytes."""
+    x, out = np.zeros(spec.input_shape, spec.dtype), np.empty(spec.output_shape, y_dtype)
+    return lambda: kept(spec, x, out)
 
 
 def _prepared(spec: ConvSpec, has_bias: bool, precision: Precision) -> Callable[[], object]:
