@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -185,7 +184,7 @@ def test_it_is_taken_where_it_is_cheaper() -> None:
         assert dot_tiles.why_illegal(request_of(31), unit.target) == (
             "31 input channels a group fill less than half of a tile: 32 do"
         )
-        product, (spec, x, weight, rescaling) = None, make("pointwise")
+        spec, x, weight, rescaling = make("pointwise")
         product, before = QuantizedProduct(weight, rescaling), unit.products
         y = product(spec, x)
         np.testing.assert_array_equal(y, reference.quantized_output(spec, x, weight, rescaling))
@@ -231,7 +230,7 @@ def test_workspaces_are_bounded(unit: TileUnit) -> None:
     for channels, side in ((512, 64), (64, 512)):
         spec = spec_of((1, channels, side, side), (channels, channels, 3, 3), np.uint8, padding=1)
         strides = (channels * side * side, side * side, side, 1)
-        request = DotRequest(replace(spec), strides, strides, "uint8")
+        request = DotRequest(spec, strides, strides, "uint8")
         assert DotTilesPlan(request, unit.target, 2).workspace_bytes <= 16 << 20
 
 

@@ -50,8 +50,30 @@ class BytePacking:
         return dot_element(self.products, self.signed)
 
 
+class OfBytes(Emitted):
+    """A kernel whose inputs are packed bytes. output: what becomes of the sums."""
+
+    __slots__ = ()
+    output: QuantizedOutput
+
+    @property
+    def packing(self) -> BytePacking:
+        """How the input is packed."""
+        raise NotImplementedError
+
+    @property
+    def element(self) -> Element:
+        """A packed element of the input."""
+        return self.packing.element
+
+    @property
+    def out_element(self) -> Element:
+        """An element of the output: as a vector holds it, and as it is stored."""
+        return ELEMENTS[self.output]
+
+
 @dataclass(frozen=True, slots=True)
-class DotKernel(Emitted):
+class DotKernel(OfBytes):
     """What the machine code of the quantised kernel depends on.
 
     signed: whether inputs are int8, not uint8.
@@ -76,16 +98,6 @@ class DotKernel(Emitted):
     def packing(self) -> BytePacking:
         """How the input is packed."""
         return BytePacking(self.products, self.signed, self.columns)
-
-    @property
-    def element(self) -> Element:
-        """A packed element of the input."""
-        return self.packing.element
-
-    @property
-    def out_element(self) -> Element:
-        """An element of the output: as a vector holds it, and as it is stored."""
-        return ELEMENTS[self.output]
 
     @property
     def ways(self) -> int:
@@ -115,7 +127,7 @@ class DotKernel(Emitted):
 
 
 @dataclass(frozen=True, slots=True)
-class DotTilesKernel(TileKernel):
+class DotTilesKernel(OfBytes, TileKernel):
     """What the machine code of products of bytes on a tile unit depends on (dot_tiles.py).
 
     signed: whether inputs are int8, not uint8.
@@ -140,16 +152,6 @@ class DotTilesKernel(TileKernel):
     def packing(self) -> BytePacking:
         """How the input is packed."""
         return BytePacking("quads", self.signed, self.columns_in)
-
-    @property
-    def element(self) -> Element:
-        """A word of the input."""
-        return self.packing.element
-
-    @property
-    def out_element(self) -> Element:
-        """An element of the output."""
-        return ELEMENTS[self.output]
 
     @property
     def name(self) -> str:

@@ -97,8 +97,8 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
             e.minimum(e.sub(p.out_channels, first), e.mul(outs, kernel.mr)),
             phase.index,
         ]
-        inner, (target, added, channels, number, *given) = task.part("outputs", [*own, *bounds])
-        _emit_outputs(inner, Box(*given), target, added, channels, number)
+        inner, (target, added, channels, of_phase, *given) = task.part("outputs", [*own, *bounds])
+        _emit_outputs(inner, Box(*given), target, added, channels, of_phase)
         inner.e.done()
     e.done()
 

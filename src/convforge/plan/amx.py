@@ -34,7 +34,7 @@ def why_unusable(target: Target, numbers: TileNumbers) -> str | None:
 
 @lru_cache(maxsize=8)
 def _why_wrong(target: Target, numbers: TileNumbers) -> str | None:
-    """Compare one product of small whole numbers, exact in bf16 and in fp32, with what it must be.
+    """Compare one product of small whole numbers, exact in all these types, with what it must be.
 
     A unit that a system offers, but does not save and restore, would spoil results silently.
     """

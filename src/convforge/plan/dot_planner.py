@@ -31,6 +31,7 @@ def dot_verdicts(request: DotRequest, target: Target) -> list[Verdict]:
 
 @lru_cache(maxsize=PLAN_LIMIT)
 def _dot_plan(request: DotRequest, threads: int, target: Target) -> DotPlan | DotTilesPlan:
-    if dot_verdicts(request, target)[0].family == dot_tiles.NAME:
+    legal = dot_tiles.why_illegal(request, target) is None
+    if legal and dot_verdicts(request, target)[0].family == dot_tiles.NAME:
         return DotTilesPlan(request, target, threads)
     return DotPlan(request, target, threads)
