@@ -73,3 +73,14 @@ def test_against_torch(
 def test_without_weights_bytes_are_refused_in_one_and_three_dimensions() -> None:
     with pytest.raises(NotImplementedError, match="not implemented for 'Byte'"):
         our_functional.interpolate(np.zeros((1, 1, 3), np.uint8), size=2, mode="linear")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("columns", "row"), [(40, 0), (88, 1)])
+def test_a_centre_between_two_rows_falls_as_pytorchs_kernel_rounds(
+    columns: int, row: int, dtype: Any
+) -> None:
+    """Recorded from PyTorch 2.13.0: small pictures and others have kernels of their own."""
+    x = np.repeat(np.arange(2, dtype=dtype), 2).reshape(1, 1, 2, 2)
+    found = our_functional.interpolate(x, size=(41, columns), mode="nearest-exact")
+    assert int(np.asarray(found)[0, 0, 20, 0]) == row

@@ -161,8 +161,8 @@ def interpolate(
     for axis in range(rank):
         length, out, scale = input.shape[2 + axis], outs[axis], scales[axis]
         if mode in ("nearest", "nearest-exact"):
-            snap = mode == "nearest" and rank == 2 and sum(outs) <= _SMALL
-            taps.append(nearest_taps(kind, length, out, scale, mode == "nearest-exact", snap))
+            small = rank == 2 and sum(outs) <= _SMALL
+            taps.append(nearest_taps(kind, length, out, scale, mode == "nearest-exact", small))
         elif length == out and (antialias or is_bytes):
             # These kernels leave such an axis alone, whatever its scale.
             taps.append((np.arange(out, dtype=np.int64)[None], None))

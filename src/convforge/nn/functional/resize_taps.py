@@ -32,16 +32,23 @@ def _positions(kind: Any, out: int, step: Any, align_corners: bool) -> Array:
     return step * (positions + kind(0.5)) - kind(0.5)
 
 
-def nearest_taps(kind: Any, size: int, out: int, scale: float | None, exact: bool, snap: bool) -> Taps:
+def nearest_taps(kind: Any, size: int, out: int, scale: float | None, exact: bool, small: bool) -> Taps:
     """One tap: floor(o · scale), or with `exact` the element whose centre is nearest.
 
-    snap: take the same size and the double one as such, whatever scale led to them, as PyTorch's nearest_idx
+    small: as PyTorch's kernel of small pictures, which takes the same size and the double one as such,
+    whatever scale led to them (nearest_idx), and places centres in float32. Its others place them as linear
+    ones do, half an element lower by one multiply-add, and up again.
     """
-    if snap and out in (size, 2 * size):
+    if small and exact:
+        kind = np.float32
+    if small and not exact and out in (size, 2 * size):
         return (np.arange(out, dtype=np.int64) * size // out)[None], None
     step = _scale(kind, size, out, False, scale)
     positions = np.arange(out, dtype=kind)
     real = (positions + kind(0.5)) * step if exact else positions * step
+    if exact and not small:
+        lower = (positions + kind(0.5)).astype(np.float64) * np.float64(step) - 0.5
+        real = lower.astype(kind) + kind(0.5)
     index = np.floor(real.astype(np.float32)).astype(np.int64)
     return index.clip(0, size - 1)[None], None
 
