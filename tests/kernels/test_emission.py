@@ -20,6 +20,7 @@ from convforge.kernels.contract_depthwise import (
     DepthwiseLargeKernel,
     DepthwiseMapKernel,
     DepthwiseRowsKernel,
+    RowCopy,
 )
 from convforge.kernels.contract_dot import DotTilesKernel, QuantizedOutput
 from convforge.kernels.contract_grad_weight import (
@@ -101,15 +102,18 @@ def signal_layout(out_channels: int, length: int) -> Layout:
     return layout_of(gather_of(spec))
 
 
-def depthwise(target: Target, dtype: str, rows: int, side: int = 3) -> DepthwiseKernel:
+def depthwise(
+    target: Target, dtype: str, rows: int, side: int = 3, vectors: int = 1, copy: RowCopy | None = None
+) -> DepthwiseKernel:
     element = ELEMENTS[dtype]
     taps = tuple((0, i, j) for i in range(side) for j in range(side))
     lanes = target.vector_bytes // element.compute_bytes
     activation = "relu" if element.is_float else "none"
-    held = target.vector_registers - 4 - rows
+    held = max(0, target.vector_registers - 3 - (rows + 1) * vectors)
     return DepthwiseKernel(
-        element, lanes, rows, held, target.fused, taps, taps, 1, 64, 4096, "unit", True, activation
-    )
+        element, lanes, rows, vectors, False, "early", held, target.fused, taps, taps, 1, 64, 4096, "unit",
+        copy, True, activation,
+    )  # fmt: skip
 
 
 def winograd(
@@ -334,6 +338,37 @@ def test_depthwise_tiles_do_not_spill(rows: int, side: int) -> None:
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
 
 
+@pytest.mark.parametrize(("rows", "vectors", "side"), [(4, 2, 3), (4, 2, 5), (2, 4, 3), (2, 4, 7), (2, 3, 5)])
+def test_tiles_of_several_vectors_do_not_spill(rows: int, vectors: int, side: int) -> None:
+    """16 registers: but for the weights that are held, which stay where they are."""
+    target = TARGETS["avx2"]
+    kernel = depthwise(target, "float32", rows, side, vectors)
+    loop = _innermost(assembly(kernel.emit(target.triple), target))
+    assert len(re.findall("vfmadd", loop)) == rows * vectors * side * side
+    assert len(re.findall("vbroadcastss", loop)) <= rows * side * side
+    stored = re.findall(r"vmovup?a?s\s+%[xyz]mm\d+, -?\d*\(%rsp\)", loop)
+    # Of 392 multiply-adds two wait for a vector of the input, stored once.
+    assert len(stored) <= (2 if side == 7 else 0), f"the loop spills:\n{loop}"
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copied_rows_are_loaded_once_and_never_shuffled_across_halves(step: int, dtype: str) -> None:
+    target = TARGETS["avx2"]
+    lanes = target.vector_bytes // ELEMENTS[dtype].compute_bytes
+    kernel = depthwise(target, dtype, 4, vectors=2, copy=RowCopy(step, lanes, 3))
+    text = assembly(kernel.emit(target.triple), target)
+    assert not re.search(r"vperm(2f128|ps|pd|d|q)", text)
+    copied = next(block for block in _blocks(text) if "vfmadd" not in block and block.count("vmovup") > 5)
+    reads = len(re.findall(r"v(movup|insertf128).*\), ", copied))
+    writes = len(re.findall(r"vmovup.*mm\d+, .*\(", copied))
+    assert (reads, writes) == ((3, 3) if step == 1 else (12, 6))
+
+
+def _blocks(text: str) -> list[str]:
+    return re.split(r"^\.L\w+:", text, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize(("rows", "side", "step"), [(8, 3, 1), (7, 5, 1), (8, 7, 1), (4, 5, 2)])
 def test_depthwise_rows_do_not_spill(rows: int, side: int, step: int) -> None:
     """Weights beyond the registers are operands in memory."""
@@ -391,8 +426,9 @@ def test_depthwise_maps_do_not_spill_and_leave_out_padding(size: int, side: int)
 
 def test_large_depthwise_tiles_do_not_spill() -> None:
     kernel = DepthwiseLargeKernel(
-        ELEMENTS["float32"], 16, 8, 2, True, (1, 31, 31), 96, 9600, "unit", True, "relu"
-    )
+        ELEMENTS["float32"], 16, 8, 2, False, "early", True, (1, 31, 31), 96, 9600, "unit", None, True,
+        "relu",
+    )  # fmt: skip
     loop = _innermost(assembly(kernel.emit(X86.triple), X86))
     assert len(re.findall("vfmadd", loop)) == 16
     assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"

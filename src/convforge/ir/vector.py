@@ -214,6 +214,33 @@ class Vectors(Lanes):
             result.add_incoming(value, block)
         return self.widen(result)
 
+    def load_pairs(self, pointer: Value, offset: Int) -> list[Value]:
+        """[a, b] of storage that holds a0 b0 a1 b1 …, two vectors of it; widened."""
+        size, element = self.lanes * self.element.compute_bytes, self.element
+        # From two loads of 128 bits each, 256 bits are in order at once; halves are not shuffled across.
+        pieces = 4 if size == 32 else 2
+        kind = vector(TYPES[element.storage], 2 * self.lanes // pieces)
+        loaded = [
+            self.widen(
+                self.e.b.load(
+                    self.e.at(pointer, element.storage, self.e.add(offset, i * kind.count)),
+                    typ=kind, align=element.storage_bytes,
+                )
+            )
+            for i in range(pieces)
+        ]  # fmt: skip
+        if pieces == 2:
+            first, second = loaded
+        else:
+            first, second = (self.shuffle(loaded[i], loaded[i + 2], range(self.lanes)) for i in (0, 1))
+        return [self.shuffle(first, second, self._every_second(pieces, odd)) for odd in (0, 1)]
+
+    def _every_second(self, pieces: int, odd: int) -> list[int]:
+        """Lanes for `load_pairs`; of four pieces first holds numbers 0 and 2, second 1 and 3."""
+        part = 2 * self.lanes // pieces
+        at = [*range(odd, part, 2), *range(self.lanes + odd, self.lanes + part, 2)]
+        return at if pieces == 2 else [*at, *(part + lane for lane in at)]
+
     def store_stored(
         self,
         value: Value,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import Activation, Columns, Emitted
@@ -13,7 +13,8 @@ DEPTHWISE_PARAMETERS = (
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_row", "y_slice", "depth", "height", "width"),
     *("planes", "plane_rows", "total_rows", "row_length", "one_row", "slice_rows"),
     *("row_residues", "column_residues", "row_table", "column_table", "x_column"),
-    *("first_real", "stop_real"),
+    *("first_real", "stop_real", "wide_columns"),
+    *("copy_start", "copy_columns", "copy_first", "copy_second"),
 )
 DEPTHWISE_MAP_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "multiplier"),
@@ -26,20 +27,40 @@ DEPTHWISE_ROWS_PARAMETERS = (
     *("in_depth", "in_height", "in_width", "depth", "height", "width", "depth_step", "zero_words", "lines"),
 )
 
+# How a row of outputs ends: its last vector begins early; or the row, shorter than a vector, is stored over
+# the beginning of the next, all but a band's last one; or under masks.
+RowEnds = Literal["early", "over", "masked"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowCopy:
+    """How kernels/copy_rows.py copies a row: every step-th column, 1 or 2, into a plane of its own, `step`
+    vectors of `lanes` at a time, `chunks` times.
+    """
+
+    step: int
+    lanes: int
+    chunks: int
+
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseKernel(Emitted):
     """What the machine code of the packed depthwise kernel depends on.
 
     taps: (plane, row, column) that each reads, from its output's own row and column. order: (depth, height,
-    width) of each in the input. row_step: input rows from one output row to the next. rows: output rows of a
-    tile. held: weights in registers. pitch, plane: elements from row to row, from plane to plane.
+    width) of each in the input. row_step: input rows from one output row to the next. rows, vectors: a tile,
+    in output rows and vectors of columns. narrow: whether rows of outputs end with tiles of a vector less.
+    held: weights in registers. pitch, plane: elements from row to row, from plane to plane. copy: how rows
+    are copied into planes of zeros, if they are not packed by pack.py.
     """
 
     file: ClassVar[str] = "depthwise"
     element: Element
     lanes: int
     rows: int
+    vectors: int
+    narrow: bool
+    ends: RowEnds
     held: int
     fused: bool
     taps: tuple[tuple[int, int, int], ...]
@@ -48,6 +69,7 @@ class DepthwiseKernel(Emitted):
     pitch: int
     plane: int
     columns: Columns
+    copy: RowCopy | None
     has_bias: bool
     activation: Activation
 
@@ -57,14 +79,9 @@ class DepthwiseKernel(Emitted):
         return len(self.taps)
 
     @property
-    def vectors(self) -> int:
-        """Vectors of columns of a tile."""
-        return 1
-
-    @property
     def name(self) -> str:
-        """A short name: depthwise 9 taps, 7 rows, float32."""
-        return f"depthwise {len(self.taps)} taps, {self.rows} rows, {self.element.name}"
+        """A short name: depthwise 9 taps, 7x1 tile, float32."""
+        return f"depthwise {len(self.taps)} taps, {self.rows}x{self.vectors} tile, {self.element.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +200,7 @@ class DepthwiseRowsKernel(Emitted):
 class DepthwiseLargeKernel(Emitted):
     """What the machine code of the depthwise kernel with loops over its taps depends on.
 
-    size: the kernel's (depth, height, width). rows, vectors: a tile, in output rows and vectors of columns.
-    pitch, plane: elements from row to row, from plane to plane.
+    size: the kernel's (depth, height, width). All else as in DepthwiseKernel.
     """
 
     file: ClassVar[str] = "depthwise_large"
@@ -192,11 +208,14 @@ class DepthwiseLargeKernel(Emitted):
     lanes: int
     rows: int
     vectors: int
+    narrow: bool
+    ends: RowEnds
     fused: bool
     size: tuple[int, int, int]
     pitch: int
     plane: int
     columns: Columns
+    copy: RowCopy | None
     has_bias: bool
     activation: Activation
 

@@ -2,17 +2,17 @@
 
     y[n, m, r, j] = bias[m] + sum over tap of w[m, tap] * plane[row(r, tap)][j + column(tap)]
 
-A tile is `rows` output rows by one vector of columns, all taps unrolled (depthwise_tile.py).
+A tile is `rows` output rows by a few vectors of columns, all taps unrolled (depthwise_tile.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_depthwise import DepthwiseKernel
-from convforge.kernels.depthwise_packed import emit_bands
+from convforge.kernels.depthwise_packed import TileOf, emit_bands
 from convforge.kernels.depthwise_tile import Factors, Place, emit_tile
 from convforge.kernels.parameters import Parameters
 
@@ -25,19 +25,17 @@ def emit_depthwise(kernel: DepthwiseKernel, module: Module) -> None:
         for r in range(kernel.rows):
             planes[depth, height + r * kernel.row_step, width] = (plane, row + r, column)
 
-    def tile_of(
-        _e: Emitter, v: Vectors, _p: Parameters, weights: Value
-    ) -> Callable[[Value, Int], list[Value]]:
+    def tile_of(_e: Emitter, v: Vectors, _p: Parameters, weights: Value) -> TileOf:
         factors = Factors(v, weights, len(kernel.taps), kernel.held)
 
-        def tile(pixels: Value, _row: Int) -> list[Value]:
-            def read(place: Place) -> Value:
+        def tile(pixels: Sequence[Value], _row: Int) -> list[Value]:
+            def read(place: Place, number: int) -> Value:
                 plane, row, column = planes[place]
-                return v.load(pixels, plane * kernel.plane + row * kernel.pitch + column)
+                return v.load(pixels[number], plane * kernel.plane + row * kernel.pitch + column)
 
             return emit_tile(
-                v, taps=kernel.order, row_step=kernel.row_step, column_step=1, rows=kernel.rows, vectors=1,
-                factors=factors, read=read,
+                v, taps=kernel.order, row_step=kernel.row_step, rows=kernel.rows, vectors=len(pixels),
+                apart=None, factors=factors, read=read,
             )  # fmt: skip
 
         return tile

@@ -17,19 +17,19 @@ Input rows on zero padding are left out. The sum of an output runs through the k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_depthwise import DepthwiseLargeKernel
-from convforge.kernels.depthwise_packed import emit_bands
+from convforge.kernels.depthwise_packed import TileOf, emit_bands
 from convforge.kernels.parameters import Parameters
 
 
 def emit_depthwise_large(kernel: DepthwiseLargeKernel, module: Module) -> None:
     """Emit the task: one band of rows of a block of groups of one image."""
 
-    def tile_of(e: Emitter, v: Vectors, p: Parameters, weights: Value) -> Callable[[Value, Int], list[Value]]:
+    def tile_of(e: Emitter, v: Vectors, p: Parameters, weights: Value) -> TileOf:
         return lambda pixels, row: _emit_tile(e, v, kernel, p, weights, pixels, row)
 
     emit_bands(kernel, module, tile_of)
@@ -41,16 +41,17 @@ def _emit_tile(
     kernel: DepthwiseLargeKernel,
     p: Parameters,
     weights: Value,
-    pixels: Value,
+    pixels: Sequence[Value],
     row: Int,
 ) -> list[Value]:
     slices, height, _ = kernel.size
     # Rows of the tile's input that are not padding: from its first, where that is row `row` of the plane.
     start, stop = e.sub(p.first_real, row), e.sub(p.stop_real, row)
-    zeros = [v.zero()] * (kernel.rows * kernel.vectors)
+    zeros = [v.zero()] * (kernel.rows * len(pixels))
     with e.loop(0, slices, carried=zeros, name="tap_slice") as depth:
         sums = depth.carried
-        plane = e.at(pixels, v.element.compute, e.mul(depth.index, p.slice_rows, kernel.pitch))
+        slice_at = e.mul(depth.index, p.slice_rows, kernel.pitch)
+        planes = [e.at(pixel, v.element.compute, slice_at) for pixel in pixels]
         kernel_slice = e.at(weights, v.element.compute, e.mul(depth.index, height * kernel.size[2]))
         for first, last in _stages(kernel.rows, height):
             # Rows that this stage reaches, whichever of its input rows it is at.
@@ -59,7 +60,7 @@ def _emit_tile(
                 e.maximum(start, first), e.minimum(stop, last), carried=sums, name="input_row"
             ) as line:
                 line.next = _emit_input_row(
-                    e, v, kernel, plane, kernel_slice, line.index, reached, line.carried
+                    e, v, kernel, planes, kernel_slice, line.index, reached, line.carried
                 )
             sums = line.results
         depth.next = sums
@@ -83,7 +84,7 @@ def _emit_input_row(
     e: Emitter,
     v: Vectors,
     kernel: DepthwiseLargeKernel,
-    plane: Value,
+    planes: Sequence[Value],
     weights: Value,
     index: Int,
     reached: range,
@@ -91,17 +92,16 @@ def _emit_input_row(
 ) -> list[Value]:
     """Adds what one input row gives to the rows that it reaches, tap by tap."""
     width = kernel.size[2]
-    line = e.at(plane, v.element.compute, e.mul(index, kernel.pitch))
+    lines = [e.at(plane, v.element.compute, e.mul(index, kernel.pitch)) for plane in planes]
     # Row r of the tile meets row index - r of the kernel.
     taps = e.at(weights, v.element.compute, e.mul(index, width))
     with e.loop(0, width, carried=sums, name="tap") as tap:
-        x = e.at(line, v.element.compute, tap.index)
         w = e.at(taps, v.element.compute, tap.index)
-        vectors = [v.load(x, j * v.lanes) for j in range(kernel.vectors)]
+        vectors = [v.load(line, tap.index) for line in lines]
         tap.next = list(tap.carried)
         for r in reached:
             factor = v.load_broadcast(w, -r * width)
             for j, vector in enumerate(vectors):
-                at = r * kernel.vectors + j
+                at = r * len(lines) + j
                 tap.next[at] = v.multiply_add(factor, vector, tap.next[at])
     return tap.results

@@ -112,7 +112,7 @@ def _emit_part(
 
     lowest = min(column for _, column in kernel.taps)
     sums = emit_tile(
-        v, taps=kernel.taps, row_step=row_step, column_step=column_step, rows=rows, vectors=vectors,
+        v, taps=kernel.taps, row_step=row_step, rows=rows, vectors=vectors, apart=v.lanes * column_step,
         factors=factors, read=Rows(v, column_step, lowest, line, mask, packed=kernel.staged),
     )  # fmt: skip
     offset = v.load_broadcast(bias, channel) if kernel.has_bias else None

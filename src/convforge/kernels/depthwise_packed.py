@@ -1,27 +1,37 @@
 """What depthwise kernels that pack their input have in common: bands of rows, channel by channel.
 
-The input is packed (pack.py) a band of rows at a time, into planes that fit the first-level cache; their
-pitch is a constant of the code, rounded up to whole vectors, so images of like widths share it.
+The input is packed (copy_rows.py, pack.py) a band of rows at a time, into planes that fit the first-level
+cache; their pitch is a constant of the code, rounded up to whole vectors, so images of like widths share it.
+
+A row of outputs is cut into tiles of `vectors` vectors, then of one vector less; its last vector begins early
+so that it ends on the end:
+
+    28 columns, 8 lanes, a tile of 4 vectors:     0 … 7   8 … 15   16 … 23   20 … 27
+
+Rows shorter than a vector are stored whole where the next row makes good what that overwrites.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_depthwise import DEPTHWISE_PARAMETERS, DepthwiseKernel, DepthwiseLargeKernel
+from convforge.kernels.copy_rows import emit_copy, emit_zeros
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 
-# Given the weights of a channel: a function that gives a tile's sums, row by row, from where its input begins
-# in the planes and the row of its first output.
-TileOf = Callable[[Emitter, Vectors, Parameters, Value], Callable[[Value, Int], list[Value]]]
+# Gives a tile's sums, row by row, from where the input of each of its vectors begins in the planes, and the
+# row of its first output.
+TileOf = Callable[[Sequence[Value], Int], list[Value]]
+# Given the weights of a channel.
+TilesOf = Callable[[Emitter, Vectors, Parameters, Value], TileOf]
 
 
-def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, tile_of: TileOf) -> None:
+def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, tile_of: TilesOf) -> None:
     """Emit the task: one band of rows of a block of groups of one image."""
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
@@ -38,14 +48,19 @@ def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, t
     first_group = e.mul(block, p.group_block)
     stop_group = e.minimum(e.add(first_group, p.group_block), p.groups)
     planes = e.at(scratch, "i8", HEADER_BYTES)
+    if kernel.copy:
+        emit_zeros(e, v, planes, e.mul(p.planes, p.plane))
     x_image = e.at(x, storage, e.mul(image, p.x_batch))
     y_image = e.at(y, storage, e.mul(image, p.y_batch))
     with e.loop(first_group, stop_group, name="group") as group:
         source = e.at(x_image, storage, e.mul(group.index, p.x_channel))
-        emit_pack(
-            e, v, kernel.columns, p, source=source, target=planes, channels=1,
-            first_row=first_row, first_column=0,
-        )  # fmt: skip
+        if kernel.copy:
+            emit_copy(e, v, kernel.copy, p, source=source, target=planes, first_row=first_row)
+        else:
+            emit_pack(
+                e, v, kernel.columns, p, source=source, target=planes, channels=1,
+                first_row=first_row, first_column=0,
+            )  # fmt: skip
         with e.loop(0, p.multiplier, name="multiple") as multiple:
             channel = e.add(e.mul(group.index, p.multiplier), multiple.index)
             taps = e.at(weights, compute, e.mul(channel, kernel.tap_count))
@@ -60,9 +75,10 @@ def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, t
                 # The last tile begins early so that it ends on the end.
                 h = e.minimum(row.index, e.sub(stop_row, kernel.rows))
                 at = e.add(e.mul(depth.index, p.slice_rows), e.sub(h, first_row))
+                last = e.no_less(e.add(h, kernel.rows), stop_row)
                 line = e.at(planes, compute, e.mul(at, p.pitch))
                 out = e.at(target, storage, e.add(e.mul(depth.index, p.y_slice), e.mul(h, p.y_row)))
-                _emit_row_of_tiles(e, v, kernel, p, tile, line, out, h, offset)
+                _emit_row_of_tiles(e, v, kernel, p, tile, line, out, h, last, offset)
     e.done()
 
 
@@ -71,18 +87,37 @@ def _emit_row_of_tiles(
     v: Vectors,
     kernel: DepthwiseKernel | DepthwiseLargeKernel,
     p: Parameters,
-    tile: Callable[[Value, Int], list[Value]],
+    tile: TileOf,
     line: Value,
     out: Value,
     row: Int,
+    last: Value,
     offset: Value | None,
 ) -> None:
-    with e.loop(0, p.width, step=kernel.vectors * kernel.lanes, name="column") as column:
-        sums = tile(e.at(line, kernel.element.compute, column.index), row)
-        masks = [v.first(e.sub(p.width, e.add(column.index, j * v.lanes))) for j in range(kernel.vectors)]
-        for i, value in enumerate(sums):
-            r, j = divmod(i, kernel.vectors)
-            biased = value if offset is None else v.add(value, offset)
-            to: Int = e.add(e.mul(p.y_row, r), column.index, j * v.lanes)
-            done = emit_activation(v, kernel.activation, biased)
-            v.store_stored(done, out, to, masks[j], mostly_all=True)
+    """last: whether the band ends with these rows."""
+
+    def emit(begin: Int, end: Int, vectors: int) -> None:
+        with e.loop(begin, end, step=vectors * v.lanes, name="column") as column:
+            starts = [e.add(column.index, j * v.lanes) for j in range(vectors)]
+            if kernel.ends == "early":
+                starts[-1] = e.minimum(starts[-1], e.sub(p.width, v.lanes))
+            sums = tile([e.at(line, kernel.element.compute, start) for start in starts], row)
+            for i, value in enumerate(sums):
+                r, j = divmod(i, vectors)
+                biased = value if offset is None else v.add(value, offset)
+                done = emit_activation(v, kernel.activation, biased)
+                to = e.add(e.mul(p.y_row, r), starts[j])
+                if kernel.ends == "early" or (kernel.ends == "over" and r < kernel.rows - 1):
+                    v.store_stored(done, out, to)
+                elif kernel.ends == "masked":
+                    v.store_stored(done, out, to, v.first(p.width), mostly_all=True)
+                else:
+                    with e.b.if_else(last) as (exact, over):
+                        with exact:
+                            v.store_stored(done, out, to, v.first(p.width))
+                        with over:
+                            v.store_stored(done, out, to)
+
+    emit(0, p.wide_columns if kernel.narrow else p.width, kernel.vectors)
+    if kernel.narrow:
+        emit(p.wide_columns, p.width, kernel.vectors - 1)

@@ -227,8 +227,8 @@ def _emit_tile(
 ) -> None:
     """cut: whether the output's rows may end within the tile."""
     sums = emit_tile(
-        v, taps=kernel.taps, row_step=kernel.row_step, column_step=kernel.column_step,
-        rows=kernel.rows, vectors=kernel.vectors, factors=factors, read=read,
+        v, taps=kernel.taps, row_step=kernel.row_step, rows=kernel.rows, vectors=kernel.vectors,
+        apart=v.lanes * kernel.column_step, factors=factors, read=read,
     )  # fmt: skip
     results: list[Value] = []
     for value in sums:

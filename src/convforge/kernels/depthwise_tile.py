@@ -11,6 +11,7 @@ direct family does: its bits do not depend on the way, the tile or the layout of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Literal
 
 from convforge.ir.emitter import Int, Value
@@ -48,36 +49,42 @@ def emit_tile(
     *,
     taps: Sequence[Place],
     row_step: int,
-    column_step: int,
     rows: int,
     vectors: int,
+    apart: int | None,
     factors: Factors,
-    read: Callable[[Place], Value | None],
+    read: Callable[[Place, int], Value | None],
 ) -> list[Value]:
     """Sums of `rows` rows of `vectors` vectors, row by row.
 
     taps: (…, row, column) each. `read` gives the vector of the input whose first lane is at a place counted
-    from the tile's first output, or None where it is known to be zero.
+    from the first output of vector number so and so, or None where it is known to be zero. apart: columns of
+    the input from one vector's to the next's, where they may share what they read, then of number 0; None
+    where they do not follow each other: they share the weights.
     """
-    uses: dict[Place, list[tuple[int, int]]] = {}
+    uses: dict[tuple[Place, int], list[tuple[int, int]]] = {}
     for r in range(rows):
         for j in range(vectors):
             for t, (*outer, row, column) in enumerate(taps):
-                place = (*outer, row + r * row_step, column + j * v.lanes * column_step)
-                uses.setdefault(place, []).append((r * vectors + j, t))
+                at, number = (column, j) if apart is None else (column + j * apart, 0)
+                place = (*outer, row + r * row_step, at)
+                uses.setdefault((place, number), []).append((r * vectors + j, t))
     sums = [v.zero()] * (rows * vectors)
     line: Place = ()
-    # The compiler may not load ahead of a row: it would spill (stride 2, 3x3: 40 times a tile).
-    for place in sorted(uses):
+    for place, group in groupby(sorted(uses), key=lambda key: key[0]):
+        # The compiler may not load ahead of a row: it would spill (stride 2, 3x3: 40 times a tile).
         if place[:-1] != line:
             line = place[:-1]
             v.e.forget_loads()
-        loaded = read(place)
-        if loaded is None:
-            continue
-        factors.need(t for _, t in uses[place])
-        for output, t in uses[place]:
-            sums[output] = v.multiply_add(factors[t], loaded, sums[output])
+        numbers = [number for _, number in group]
+        loaded = {number: value for number in numbers if (value := read(place, number)) is not None}
+        # Row by row: the vectors of one take the same weight, one after the other.
+        terms = sorted((output, t, number) for number in loaded for output, t in uses[place, number])
+        factors.need(t for _, t, _ in terms)
+        for t, outputs in groupby(terms, key=lambda term: term[1]):
+            factor = factors[t]
+            for output, _, number in outputs:
+                sums[output] = v.multiply_add(factor, loaded[number], sums[output])
     return sums
 
 
@@ -107,7 +114,7 @@ class Rows:
         self._row, self._mask = row, mask
         self._pairs: dict[Place, tuple[Value, Value]] = {}
 
-    def __call__(self, place: Place) -> Value | None:
+    def __call__(self, place: Place, _number: int) -> Value | None:
         """The vector at a place: (…, row, column)."""
         *outer, column = place
         line = self._row(tuple(outer))

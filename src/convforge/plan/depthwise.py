@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_depthwise import DEPTHWISE_PARAMETERS, DepthwiseKernel, DepthwiseLargeKernel
+from convforge.kernels.contract_depthwise import (
+    DEPTHWISE_PARAMETERS,
+    DepthwiseKernel,
+    DepthwiseLargeKernel,
+    RowCopy,
+    RowEnds,
+)
 from convforge.plan.cut import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
-from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, lanes_of
+from convforge.plan.depthwise_common import MEASURED, MEASURED_NARROW, TILE_LIMIT, is_narrow, lanes_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
+from convforge.plan.row_copy import can_copy, copied_rows
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, input_tables
 from convforge.plan.weights import WeightPacking
-from convforge.problem.gather import gather_of
+from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
 
@@ -25,6 +33,8 @@ NAME = "depthwise"
 TAP_LIMIT = 128
 # The planes of one channel's band take at most this share of the first-level cache.
 _CACHE_SHARE = 0.75
+# Sums of a tile with 16 registers.
+_FEW_SUMS = 8
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -63,10 +73,32 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     lanes = lanes_of(gather, target, ELEMENTS[request.spec.dtype.name].compute_bytes)
     d, h, w = gather.axes
     layout = layout_of(gather)
+    if is_narrow(target):
+        return MEASURED_NARROW * gather.batch * gather.groups * _narrow_cycles(layout, target, lanes)
     vectors = -(-w.columns // lanes) * h.columns * d.columns * gather.out_channels
     packing = 2 * ROW_CYCLES * layout.total_rows * layout.row_residues * len(w.residues)
     cycles = vectors * (len(gather.taps_by_phase[0]) * 1.2 + 5) + packing
     return MEASURED * gather.batch * gather.groups * cycles
+
+
+def _narrow_cycles(layout: Layout, target: Target, lanes: int) -> float:
+    """Cycles of one group. A step of a chain takes 5.7, a weight for one multiply-add as long as it."""
+    gather = layout.gather
+    d, h, w = gather.axes
+    rows, vectors = _tile(layout, target, lanes)
+    step = 1.7 if vectors == 1 else max(1.1, 5.7 / (rows * vectors))
+    outputs = -(-h.columns // rows) * rows * d.columns * -(-w.columns // lanes)
+    products = step * outputs * len(gather.taps_by_phase[0])
+    return gather.out_channels * products + narrow_packing_cycles(layout, lanes) + 130
+
+
+def narrow_packing_cycles(layout: Layout, lanes: int) -> float:
+    """Cycles to copy or pack one channel, with 16 registers."""
+    d, h, w = layout.gather.axes
+    if can_copy(w):
+        return 4.5 * d.in_size * h.in_size * -(-w.in_size // lanes)
+    vectors = -(-layout.row_length // lanes)
+    return layout.total_rows * layout.row_residues * len(w.residues) * (25 + 10 * vectors)
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> DepthwisePlan:
@@ -87,11 +119,14 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         d, h, w = gather.axes
         rows, vectors = self._tile(layout, target, lanes)
+        shape = _shape(gather, rows, vectors, lanes, y_steps[3])
         band_rows, plane_rows = _band(layout, rows, int(_CACHE_SHARE * target.l1_bytes) // size)
         # A plane depends on the pitch and the rows alone, so that like images share the code.
         plane = plane_rows * layout.pitch + 2 * max(lanes, layout.row_length - layout.pitch) + vectors * lanes
         plane = -(-plane // lanes) * lanes
-        self.kernel = self._kernel(request, target, layout, lanes, (rows, vectors), plane)
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        copied = copied_rows(layout, tables, x_steps[4], plane, lanes)
+        self.kernel = self._kernel(request, target, layout, lanes, shape, plane, copied.how)
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(
             layout, self.element, target, 1, transposed=spec.transposed, rank=spec.rank
@@ -101,7 +136,6 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
         group_block = -(-gather.groups // group_blocks)
         group_blocks = -(-gather.groups // group_block)
-        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         self.tasks = gather.batch * group_blocks * bands
         self.workspace_bytes = aligned(HEADER_BYTES + layout.planes * plane * size + 2 * lanes * size)
         values = {
@@ -131,6 +165,8 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
             "row_table": tables.rows.ctypes.data,
             "column_table": tables.columns.ctypes.data,
             "x_column": x_steps[4] * w.in_step,
+            "wide_columns": shape.wide * shape.vectors * lanes,
+            **copied.values,
             "first_real": -h.lowest if h.mode == "zeros" else 0,
             "stop_real": h.in_size - h.lowest if h.mode == "zeros" else h.columns + h.reach,
         }
@@ -139,8 +175,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
 
     def _tile(self, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
         """(output rows, vectors of columns) of a tile."""
-        del lanes
-        return _tile_rows(layout, target), 1
+        return _tile(layout, target, lanes)
 
     def _kernel(
         self,
@@ -148,16 +183,21 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         target: Target,
         layout: Layout,
         lanes: int,
-        tile: tuple[int, int],
+        tile: TileShape,
         plane: int,
+        copy: RowCopy | None,
     ) -> DepthwiseKernel | DepthwiseLargeKernel:
         gather = layout.gather
         d, h, w = gather.axes
+        busy = (tile.rows + 1) * tile.vectors
         return DepthwiseKernel(
             element=self.element,
             lanes=lanes,
-            rows=tile[0],
-            held=max(0, min(len(gather.taps_by_phase[0]), target.vector_registers - 4 - tile[0])),
+            rows=tile.rows,
+            vectors=tile.vectors,
+            narrow=tile.narrow,
+            ends=tile.ends,
+            held=max(0, min(len(gather.taps_by_phase[0]), target.vector_registers - 3 - busy)),
             fused=target.fused,
             taps=tuple(self._place(layout, tap) for tap in gather.taps_by_phase[0]),
             order=tuple(
@@ -168,6 +208,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
             pitch=layout.pitch,
             plane=plane,
             columns=column_kind(layout, element_steps(request.x_strides, request.spec)[4]),
+            copy=copy,
             has_bias=request.has_bias,
             activation=request.activation,
         )
@@ -179,14 +220,48 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         return (rd * len(h.residues) + rh) * len(w.residues) + rw, sd * layout.slice_rows + sh, sw
 
 
-def _tile_rows(layout: Layout, target: Target) -> int:
-    """Output rows of a tile: the fewest cycles for the whole height, last tile included.
+@dataclass(frozen=True, slots=True)
+class TileShape:
+    """A tile and how rows of outputs are cut into such: as of DepthwiseKernel. wide: tiles of all vectors."""
 
-    A tile's multiply-adds start two a cycle; its loads too, but most of them cross cache lines. Weights,
-    sums, a vector of the input, the bias and a constant of the activation share the registers.
+    rows: int
+    vectors: int
+    wide: int
+    narrow: bool
+    ends: RowEnds
+
+
+def _shape(gather: Gather, rows: int, vectors: int, lanes: int, y_row: int) -> TileShape:
+    """Tiles as even as can be: a row's first ones of `vectors` vectors at most, the others of one less."""
+    width = gather.axes[2].columns
+    count = -(-width // lanes)
+    tiles = -(-count // vectors)
+    vectors = -(-count // tiles)
+    wide = count - tiles * (vectors - 1)
+    ends: RowEnds = "early"
+    if width < lanes:
+        ends = "over" if y_row == width and lanes <= 2 * width else "masked"
+    return TileShape(rows, vectors, wide, wide < tiles, ends)
+
+
+def _tile(layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
+    """(output rows, vectors of columns) of a tile.
+
+    With 16 registers 8 sums of up to 4 vectors, which share the broadcast of a weight: 5x5 at 56x56 took 1120
+    us in tiles of 7x1, 950 in 4x2, 869 in 2x4 (Zen 1, one core).
+
+    With 32 rows of one vector, for multiply-adds take weights from memory; as many as take the fewest cycles
+    for the whole height, last tile included. A tile's multiply-adds start two a cycle; its loads too, but
+    most of them cross cache lines. Weights, sums, a vector of the input, the bias and a constant of the
+    activation share the registers.
     """
     gather = layout.gather
     height, taps = gather.axes[1].columns, gather.taps_by_phase[0]
+    if is_narrow(target):
+        count = -(-gather.axes[2].columns // lanes)
+        vectors = -(-count // -(-count // 4))
+        rows = max(1, min(height, _FEW_SUMS // vectors, TILE_LIMIT // (len(taps) * vectors)))
+        return -(-height // -(-height // rows)), vectors
     starts = {(d.offset, w.offset) for d, _, w in taps}
     room = min(height, 8, max(1, TILE_LIMIT // len(taps)))
 
@@ -195,7 +270,7 @@ def _tile_rows(layout: Layout, target: Target) -> int:
         loads += rows * max(0, len(taps) + rows + 4 - target.vector_registers) // 2
         return -(-height // rows) * (max(rows * len(taps) / 2, loads) + 2 * rows)
 
-    return min(range(1, room + 1), key=lambda rows: (cycles(rows), -rows))
+    return min(range(1, room + 1), key=lambda rows: (cycles(rows), -rows)), 1
 
 
 def _band(layout: Layout, rows: int, budget: int) -> tuple[int, int]:

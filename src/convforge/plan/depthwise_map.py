@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_depthwise import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
-from convforge.plan.depthwise_common import MEASURED, lanes_of, share_groups, why_not_in_place
+from convforge.plan.depthwise_common import (
+    MEASURED,
+    MEASURED_NARROW,
+    is_narrow,
+    lanes_of,
+    share_groups,
+    why_not_in_place,
+)
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
@@ -50,10 +57,23 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core: multiply-adds, and what an output vector costs besides."""
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
     lanes = lanes_of(gather, target, element.compute_bytes)
+    share = max(lanes * element.compute_bytes / target.vector_bytes, 0.5)
+    outputs = gather.batch * gather.groups * gather.out_channels
+    if is_narrow(target):
+        return MEASURED_NARROW * outputs * (share * _narrow_cycles(gather, lanes, target) + 34)
     vectors = -(-gather.axes[2].columns // lanes) * gather.axes[1].columns
-    share = lanes * element.compute_bytes / target.vector_bytes
-    map_cycles = (_unrolled(gather, lanes) + vectors * 3) * max(share, 0.5)
-    return MEASURED * gather.batch * gather.groups * gather.out_channels * (map_cycles + 10)
+    return MEASURED * outputs * ((_unrolled(gather, lanes) + vectors * 3) * share + 10)
+
+
+def _narrow_cycles(gather: Gather, lanes: int, target: Target) -> float:
+    """Cycles of one map: multiply-adds, vectors of the input read for a tile, and copied."""
+    _, h, w = gather.axes
+    taps = gather.taps_by_phase[0]
+    rows, _, _ = _tile(gather, lanes, target)
+    lines = -(-h.columns // rows) * (len({tap.offset for _, tap, _ in taps}) + (rows - 1) * h.in_step)
+    reads = lines * len({tap.offset for _, _, tap in taps}) * -(-w.columns // lanes)
+    copies = h.in_size * -(-w.in_size // lanes) if _is_staged(gather, lanes) else 0
+    return 1.1 * _unrolled(gather, lanes) + (0.43 if w.in_step == 1 else 2.0) * reads + 1.8 * copies
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> DepthwiseMapPlan:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, DepthwiseRowsKernel
-from convforge.plan.depthwise_common import MEASURED, TILE_LIMIT, share_groups, why_not_in_place
+from convforge.plan.depthwise_common import (
+    MEASURED,
+    MEASURED_NARROW,
+    TILE_LIMIT,
+    is_narrow,
+    share_groups,
+    why_not_in_place,
+)
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
@@ -21,8 +28,8 @@ NAME = "depthwise rows"
 TAP_LIMIT = 128
 # The row of zeros is written for every task, and shares the first-level cache with the rows.
 ROW_LIMIT_BYTES = 16 << 10
-# Cycles of Zen 1 to copy a row of a tile with zeros around it; and how many of another family's a cycle is.
-_COPIED_ROW_CYCLES, _FEW_SHARE = 10.0, 0.6
+# Cycles of Zen 1 to copy a vector of a row with zeros around it.
+_COPIED_CYCLES = 6.6
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -49,8 +56,10 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     rows, _, held = _tile(gather, lanes, target)
     d, h, w = gather.axes
     tiles = -(-w.columns // lanes) * -(-h.columns // rows) * d.columns
-    cycles = tiles * _tile_cycles(gather, lanes, rows, held, target.vector_registers <= 16) + 10
-    return MEASURED * gather.batch * gather.groups * gather.out_channels * cycles
+    narrow = is_narrow(target)
+    cycles = tiles * _tile_cycles(gather, lanes, rows, held, narrow) + 10
+    measured = MEASURED_NARROW if narrow else MEASURED
+    return measured * gather.batch * gather.groups * gather.out_channels * cycles
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> DepthwiseRowsPlan:
@@ -155,7 +164,7 @@ def _tile(gather: Gather, lanes: int, target: Target) -> tuple[int, int, int]:
     """
     _, h, w = gather.axes
     taps = len(gather.taps_by_phase[0])
-    few = target.vector_registers <= 16
+    few = is_narrow(target)
     room = target.vector_registers - (3 if few else 4 + 2 * (w.in_step > 1))
     if h.columns == 1:
         vectors = min(-(-w.columns // lanes), 4)
@@ -185,10 +194,12 @@ def _tile_cycles(gather: Gather, lanes: int, rows: int, held: int, few: bool) ->
     shuffles = 0 if w.in_step == 1 else columns
     if few:
         weights = rows * max(0, len(taps) - held)
+        # The first tile of a row and the last touch its ends.
         tiles = -(-w.columns // lanes)
-        copies = _COPIED_ROW_CYCLES * min(2, tiles) / tiles
-        cycles = 1.36 * rows * len(taps) + 0.5 * weights + len(lines) * (loads + 1.3 * shuffles + copies)
-        return _FEW_SHARE * cycles
+        offsets = [tap.offset for _, _, tap in taps]
+        copied = -(-(max(offsets) - min(offsets) + lanes * w.in_step) // lanes) * min(2, tiles) / tiles
+        reads = columns * (1.4 if w.in_step == 1 else 2.1) + copied * _COPIED_CYCLES
+        return 0.54 * rows * len(taps) + 0.58 * weights + len(lines) * reads + 10
     rim = len(lines) - rows * len({d.offset for d, _, _ in taps}) * h.in_step
     computing = rows * (len(taps) + 2) + len(lines) * shuffles + max(0, rim) * loads
     return max(computing, len(lines) * loads + rows * max(0, len(taps) - held)) + 5
