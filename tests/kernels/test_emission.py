@@ -24,6 +24,7 @@ from convforge.kernels.contract_depthwise import (
 )
 from convforge.kernels.contract_dot import DotTilesKernel, QuantizedOutput
 from convforge.kernels.contract_grad_weight import (
+    GradWeightDepthwiseKernel,
     GradWeightGroupsKernel,
     GradWeightKernel,
     GradWeightOuterKernel,
@@ -170,6 +171,29 @@ def grad_weights(
     ]
 
 
+def depthwise_grad_weight(target: Target, dtype: str = "float32", rest: int = 3) -> GradWeightDepthwiseKernel:
+    """The kernel of 3x3."""
+    element = ELEMENTS[dtype]
+    lanes = target.vector_bytes // element.compute_bytes
+    return GradWeightDepthwiseKernel(
+        element=element,
+        lanes=lanes,
+        fused=target.fused,
+        distances=tuple(64 * i + j for i in range(3) for j in range(3)),
+        order=tuple((0, i, j) for i in range(3) for j in range(3)),
+        positions=tuple(range(9)),
+        passes=(tuple(range(9)),),
+        rows=4,
+        last=3,
+        rest=rest,
+        row_step=1,
+        pitch=64,
+        plane=4096,
+        columns="unit",
+        copy=RowCopy(1, lanes, 3),
+    )
+
+
 def winograd_grad_weight(
     target: Target, dtype: str = "float32", rows: int = 4, nv: int = 2, side: int = 2
 ) -> GradWeightWinogradKernel:
@@ -205,6 +229,8 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         ChannelsKernel(element, lanes, 4, 2, target.fused, None, True, "none"),
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),
         *grad_weights(target, dtype),
+        depthwise_grad_weight(target, dtype),
+        depthwise_grad_weight(target, dtype, rest=lanes // 2),
         WeightPacker(element, 4),
         FingerprintKernel(target.vector_bytes // 4),
         SpectrumKernel(element, lanes, 2, 2, target.fused) if element.storage == element.compute else None,
@@ -441,6 +467,17 @@ def test_grad_weight_tiles_do_not_spill(rows: int, nv: int) -> None:
         loop = _innermost(text[text.index("products:") :] if "products:" in text else text)
         assert len(re.findall("vfmadd", loop)) == rows * nv
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"{kernel.name} spills:\n{loop}"
+
+
+@pytest.mark.parametrize("name", ["avx2", "avx512"])
+def test_depthwise_grad_weight_reads_each_vector_once(name: str) -> None:
+    target = TARGETS[name]
+    text = assembly(depthwise_grad_weight(target, rest=0).emit(target.triple), target)
+    loops = [block for block in _blocks(text) if block.count("vfmadd") == 36]
+    assert len(loops) == 1
+    # 4 vectors of grad-output, 6 rows of 3 of the input.
+    assert len(re.findall(r"\(%r\w+,%r\w+,4\)", loops[0])) == 4 + 18
+    assert "rsp" not in loops[0]
 
 
 def winograd_channels(

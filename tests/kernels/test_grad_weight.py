@@ -117,6 +117,8 @@ def test_every_family(
         dtype = dtype if "float" in dtype else "float32"
     if family == "groups":
         channels, outputs = min(channels, 3), min(outputs, 3)
+    if family == "depthwise":
+        channels, outputs = 1, min(outputs, 3)
     precision = precision if dtype == "float32" else "highest"
     sides = size[-rank:]
     pads = tuple(min(dilation * (kernel - 1) // 2, n - 1) for n in sides)
@@ -137,6 +139,17 @@ def test_every_family(
         ("outer", (3, 3, 61, 130), (40, 3, 7, 7), {"padding": 3, "stride": 2}),
         ("outer", (2, 20, 6, 40, 40), (33, 20, 3, 3, 3), {"padding": 1}),
         ("outer", (2, 20, 5000), (33, 20, 3), {"padding": 40, "dilation": 40}),
+        ("depthwise", (9, 40, 61, 70), (40, 1, 5, 5), {"padding": 2, "groups": 40}),
+        ("depthwise", (3, 21, 70, 61), (42, 1, 2, 3), {"padding": (0, 1), "groups": 21, "stride": (3, 2)}),
+        (
+            "depthwise",
+            (3, 2, 130, 130),
+            (2, 1, 7, 7),
+            {"padding": 4, "groups": 2, "stride": 2, "dilation": 4},
+        ),
+        ("depthwise", (40, 9, 7, 7), (9, 1, 3, 3), {"padding": 1, "groups": 9}),
+        ("depthwise", (2, 3, 5, 9, 14), (3, 1, 3, 3, 3), {"padding": 1, "groups": 3}),
+        ("depthwise", (2, 3, 5, 300, 40), (6, 1, 2, 3, 5), {"groups": 3, "stride": (2, 1, 1)}),
         ("groups", (9, 40, 61, 70), (40, 1, 5, 5), {"padding": 2, "groups": 40}),
         ("groups", (2, 64, 33, 33), (64, 4, 3, 3), {"padding": 1, "groups": 16, "stride": 2}),
         ("groups", (3, 21, 70, 61), (21, 1, 2, 3), {"padding": (0, 1), "groups": 21, "stride": (3, 2)}),
@@ -196,12 +209,13 @@ def test_places_of_elements_lie_in_their_plane(size: int) -> None:
         assert (places[count:] == -1).all()
 
 
-@pytest.mark.parametrize("family", ["outer", "groups", "pointwise", "winograd"])
+@pytest.mark.parametrize("family", ["outer", "groups", "depthwise", "pointwise", "winograd"])
 def test_bits_know_neither_threads_nor_layout(family: str) -> None:
     weight = {
         "winograd": (64, 40, 3, 3),
         "outer": (64, 40, 3, 3),
         "groups": (40, 1, 3, 3),
+        "depthwise": (80, 1, 3, 3),
         "pointwise": (64, 40, 1, 1),
     }[family]
     spec = make((5, 40, 28, 28), weight, padding=weight[2] // 2, groups=40 // weight[1])
@@ -234,7 +248,8 @@ def test_taps_of_a_row_are_gathered_into_runs() -> None:
         ((16, 64, 56, 56), (64, 64, 3, 3), 1, "winograd"),
         ((16, 64, 56, 56), (64, 64, 5, 5), 1, "outer"),
         ((16, 3, 56, 56), (64, 3, 3, 3), 1, "outer"),
-        ((16, 32, 56, 56), (32, 1, 3, 3), 32, "groups"),
+        ((16, 32, 56, 56), (64, 2, 3, 3), 16, "groups"),
+        ((16, 32, 56, 56), (32, 1, 3, 3), 32, "depthwise"),
         ((16, 64, 56, 56), (256, 64, 1, 1), 1, "pointwise"),
     ],
 )
@@ -244,6 +259,24 @@ def test_the_planner_knows_what_each_family_is_for(
     spec = make(shape, weight, padding=weight[2] // 2, groups=groups)
     costs = grad_weight_costs(request_of(spec), Target.host())
     assert min(costs, key=lambda name: costs[name]) == family
+
+
+@pytest.mark.parametrize("width", [7, 8, 12, 14, 20, 29])
+def test_an_infinite_input_reaches_only_the_taps_that_read_it(width: int) -> None:
+    """What ends a row is padded with zeros in both factors."""
+    spec = make((2, 3, 9, width), (3, 1, 3, 5), padding=(1, 2), groups=3)
+    generator = np.random.default_rng(width)
+    x, gradient = (
+        generator.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.output_shape)
+    )
+    # The last taps never read the first column, nor the first ones the last.
+    x[0, 0, 4, 0] = x[0, 1, 4, -1] = x[1, 2, 0, width // 2] = np.inf
+    found = np.empty(spec.weight_shape, np.float32)
+    target = Target.host()
+    BY_NAME["depthwise"].plan(request_of(spec), target, 2)(x, gradient, found)
+    exact = reference.grad_weight(replace(spec, dtype=np.dtype(np.float64)), x, gradient)
+    assert 0 < np.isfinite(exact).sum() < exact.size
+    np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4)
 
 
 def test_illegal_families_say_why() -> None:

@@ -114,6 +114,11 @@ class Vectors(Lanes):
             self.e.at(pointer, self.bits, offset), typ=kind, align=self.element.compute_bytes
         )
 
+    def span_bits(self, start: int, stop: int) -> Value:
+        """A mask whose lanes start … stop - 1 are set."""
+        lanes = [-int(start <= i < stop) for i in range(self.lanes)]
+        return constant(vector(TYPES[self.bits], self.lanes), lanes)
+
     def clear_bits(self, pointer: Value, offset: Int) -> None:
         """Store an empty mask."""
         kind = vector(TYPES[self.bits], self.lanes)
@@ -213,6 +218,16 @@ class Vectors(Lanes):
         for value, block in loaded:
             result.add_incoming(value, block)
         return self.widen(result)
+
+    def load_leading(self, pointer: Value, offset: Int, count: int, *, computed: bool = False) -> Value:
+        """The first `count` lanes, half a vector or less, the others zero. computed: of the compute type."""
+        kind = self.element.compute if computed else self.element.storage
+        width = self.element.compute_bytes if computed else self.element.storage_bytes
+        at = self.e.at(pointer, kind, offset)
+        value = self.e.b.load(at, typ=vector(TYPES[kind], count), align=width)
+        value = value if computed else self.widen(value)
+        picks = [*range(count), *[count] * (self.lanes - count)]
+        return self.shuffle(value, zeros(value.type), picks)
 
     def load_pairs(self, pointer: Value, offset: Int) -> list[Value]:
         """[a, b] of storage that holds a0 b0 a1 b1 …, two vectors of it; widened."""

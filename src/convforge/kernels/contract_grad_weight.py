@@ -8,6 +8,7 @@ from typing import ClassVar
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Columns, Emitted, Side
 from convforge.kernels.contract_box import PACKED_BOX, SCATTER, STEPS
+from convforge.kernels.contract_depthwise import COPYING, RowCopy
 from convforge.schedule.winograd import Tiling
 
 GRAD_WEIGHT_PARAMETERS = (
@@ -31,6 +32,11 @@ GRAD_WEIGHT_OUTER_PARAMETERS = (
 GRAD_WEIGHT_GROUPS_PARAMETERS = (
     *("groups", "x_group_channel", "g_group_channel", *_BOXES),
     *(*SCATTER, "panels"),
+)
+GRAD_WEIGHT_DEPTHWISE_PARAMETERS = (
+    *("groups", "group_block", "multiplier", "batch", "parts", "part_images", "bands", "band_rows"),
+    *("x_batch", "x_channel", "g_batch", "g_channel", "g_row", "g_slice", "depth", "height", "width"),
+    *(*PACKING, *COPYING, "slice_rows", "positions", "y_part", "sums"),
 )
 # sides: the addresses of two records of what is transformed, x and grad-output. *_at: bytes into scratch.
 # sums_point, sums_tile: elements from the sums of a point, of a tile of grad-output channels, to the next's.
@@ -160,6 +166,39 @@ class GradWeightGroupsKernel(Emitted):
     def name(self) -> str:
         """A short name: grad-weight groups 9 taps float32."""
         return f"grad-weight groups {len(self.taps)} taps {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightDepthwiseKernel(Emitted):
+    """What the machine code of the grad-weight kernel of depthwise layers depends on.
+
+    distances: elements from an output's own position in the planes to what each tap reads. order, row_step,
+    pitch, plane, columns, copy: of DepthwiseKernel. positions: where each tap lies in the kernel. passes: the
+    taps whose sums are in registers together. rows: grad-output's of a tile; last: those left in the end.
+    rest: columns of a row that do not fill a vector.
+    """
+
+    file: ClassVar[str] = "grad_weight_depthwise"
+    element: Element
+    lanes: int
+    fused: bool
+    distances: tuple[int, ...]
+    order: tuple[tuple[int, int, int], ...]
+    positions: tuple[int, ...]
+    passes: tuple[tuple[int, ...], ...]
+    rows: int
+    last: int
+    rest: int
+    row_step: int
+    pitch: int
+    plane: int
+    columns: Columns
+    copy: RowCopy | None
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight depthwise 9 taps, 4 rows float32."""
+        return f"grad-weight depthwise {len(self.distances)} taps, {self.rows} rows {self.element.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from convforge.plan.row_copy import can_copy, copied_rows
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import column_kind, input_tables
 from convforge.plan.weights import WeightPacking
-from convforge.problem.gather import Gather, gather_of
+from convforge.problem.gather import Gather, Tap, gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
 
@@ -32,7 +32,7 @@ NAME = "depthwise"
 # All taps are unrolled.
 TAP_LIMIT = 128
 # The planes of one channel's band take at most this share of the first-level cache.
-_CACHE_SHARE = 0.75
+CACHE_SHARE = 0.75
 # Sums of a tile with 16 registers.
 _FEW_SUMS = 8
 
@@ -89,11 +89,11 @@ def _narrow_cycles(layout: Layout, target: Target, lanes: int) -> float:
     step = 1.7 if vectors == 1 else max(1.1, 5.7 / (rows * vectors))
     outputs = -(-h.columns // rows) * rows * d.columns * -(-w.columns // lanes)
     products = step * outputs * len(gather.taps_by_phase[0])
-    return gather.out_channels * products + narrow_packing_cycles(layout, lanes) + 130
+    return gather.out_channels * products + packing_cycles(layout, lanes) + 130
 
 
-def narrow_packing_cycles(layout: Layout, lanes: int) -> float:
-    """Cycles to copy or pack one channel, with 16 registers."""
+def packing_cycles(layout: Layout, lanes: int) -> float:
+    """Cycles to copy or pack one channel (Zen 1)."""
     d, h, w = layout.gather.axes
     if can_copy(w):
         return 4.5 * d.in_size * h.in_size * -(-w.in_size // lanes)
@@ -120,10 +120,8 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         d, h, w = gather.axes
         rows, vectors = self._tile(layout, target, lanes)
         shape = _shape(gather, rows, vectors, lanes, y_steps[3])
-        band_rows, plane_rows = _band(layout, rows, int(_CACHE_SHARE * target.l1_bytes) // size)
-        # A plane depends on the pitch and the rows alone, so that like images share the code.
-        plane = plane_rows * layout.pitch + 2 * max(lanes, layout.row_length - layout.pitch) + vectors * lanes
-        plane = -(-plane // lanes) * lanes
+        band_rows, plane_rows = band_of_rows(layout, rows, int(CACHE_SHARE * target.l1_bytes) // size)
+        plane = plane_elements(layout, plane_rows, lanes, shape.vectors)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         copied = copied_rows(layout, tables, x_steps[4], plane, lanes)
         self.kernel = self._kernel(request, target, layout, lanes, shape, plane, copied.how)
@@ -199,7 +197,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
             ends=tile.ends,
             held=max(0, min(len(gather.taps_by_phase[0]), target.vector_registers - 3 - busy)),
             fused=target.fused,
-            taps=tuple(self._place(layout, tap) for tap in gather.taps_by_phase[0]),
+            taps=tuple(_place(layout, tap) for tap in gather.taps_by_phase[0]),
             order=tuple(
                 (td.offset - d.lowest, th.offset - h.lowest, tw.offset - w.lowest)
                 for td, th, tw in gather.taps_by_phase[0]
@@ -213,11 +211,20 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
             activation=request.activation,
         )
 
-    @staticmethod
-    def _place(layout: Layout, tap: Any) -> tuple[int, int, int]:
-        (rd, sd), (rh, sh), (rw, sw) = (axis.split(t) for axis, t in zip(layout.gather.axes, tap))
-        _, h, w = layout.gather.axes
-        return (rd * len(h.residues) + rh) * len(w.residues) + rw, sd * layout.slice_rows + sh, sw
+
+def _place(layout: Layout, tap: tuple[Tap, Tap, Tap]) -> tuple[int, int, int]:
+    """(plane, row, column) that a tap reads, from its output's own row and column."""
+    (rd, sd), (rh, sh), (rw, sw) = (axis.split(t) for axis, t in zip(layout.gather.axes, tap))
+    _, h, w = layout.gather.axes
+    return (rd * len(h.residues) + rh) * len(w.residues) + rw, sd * layout.slice_rows + sh, sw
+
+
+def plane_elements(layout: Layout, rows: int, lanes: int, vectors: int) -> int:
+    """Elements of a plane of so many rows: a function of the pitch and the rows alone, so that like images
+    share the code.
+    """
+    plane = rows * layout.pitch + 2 * max(lanes, layout.row_length - layout.pitch) + vectors * lanes
+    return -(-plane // lanes) * lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +280,7 @@ def _tile(layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
     return min(range(1, room + 1), key=lambda rows: (cycles(rows), -rows)), 1
 
 
-def _band(layout: Layout, rows: int, budget: int) -> tuple[int, int]:
+def band_of_rows(layout: Layout, rows: int, budget: int) -> tuple[int, int]:
     """(output rows of a band, packed rows of its planes) for planes of `budget` elements in all.
 
     A volume is packed whole: its slices share rows.

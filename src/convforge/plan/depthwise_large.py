@@ -5,7 +5,7 @@ from __future__ import annotations
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_depthwise import DepthwiseLargeKernel, RowCopy
 from convforge.plan.cut import ROW_CYCLES
-from convforge.plan.depthwise import DepthwisePlan, TileShape, narrow_packing_cycles, why_not_packed
+from convforge.plan.depthwise import DepthwisePlan, TileShape, packing_cycles, why_not_packed
 from convforge.plan.depthwise_common import MEASURED, MEASURED_NARROW, is_narrow, lanes_of
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
@@ -45,9 +45,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     if is_narrow(target):
         tap_row = width * rows * (0.68 * vectors + 0.54)
         tile = (height * tap_row + 2 * (height + rows)) * share * len(d.phases[0].taps)
-        group = gather.out_channels * (tiles * tile + 57) + 2 * narrow_packing_cycles(
-            layout_of(gather), lanes
-        )
+        group = gather.out_channels * (tiles * tile + 57) + 2 * packing_cycles(layout_of(gather), lanes)
         return MEASURED_NARROW * gather.batch * gather.groups * group
     # Half vectors start two a cycle, whole ones one.
     one = max(0.5, lanes * size / target.vector_bytes)

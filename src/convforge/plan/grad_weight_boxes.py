@@ -47,16 +47,18 @@ def flattened(spec: ConvSpec) -> ConvSpec:
 class GradWeightArrays:
     """The arrays of a request as these families see them: pointwise ones flattened, odd ones copied.
 
-    x_steps, g_steps: element strides of five axes.
+    unit_columns: whether columns of grad-output must lie side by side. x_steps, g_steps: element strides of
+    five axes.
     """
 
-    def __init__(self, request: GradWeightRequest) -> None:
+    def __init__(self, request: GradWeightRequest, *, unit_columns: bool = False) -> None:
         spec, x_strides, g_strides = request.spec, request.x_strides, request.g_strides
         assert not spec.transposed
         flat = flattened(spec)
         x_shape, g_shape = spec.input_shape, spec.output_shape
         self.spec = spec
-        self.copies_g = _run_step(g_shape, g_strides) is None
+        step = _run_step(g_shape, g_strides)
+        self.copies_g = step is None or (unit_columns and step != spec.dtype.itemsize)
         if self.copies_g:
             g_strides = _contiguous(g_shape, spec.dtype.itemsize)
         g_strides = _flattened_strides(g_shape, g_strides, flat.rank)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Protocol
 
 from convforge.plan import (
+    grad_weight_depthwise,
     grad_weight_groups,
     grad_weight_outer,
     grad_weight_plan,
@@ -52,6 +53,7 @@ class GradWeightFamily(Protocol):
 
 
 FAMILIES: tuple[GradWeightFamily, ...] = (
+    grad_weight_depthwise,
     grad_weight_groups,
     grad_weight_pointwise,
     grad_weight_winograd,

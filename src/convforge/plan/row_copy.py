@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from convforge.kernels.contract_depthwise import RowCopy
+from convforge.kernels.contract_depthwise import COPYING, RowCopy
 from convforge.plan.tables import InputTables
 from convforge.problem.gather import Axis
 from convforge.schedule import Layout
@@ -15,10 +15,7 @@ class CopiedRows:
     """how: for the code; None where pack.py packs. values: its parameters."""
 
     how: RowCopy | None
-    values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_FIELDS, 0))
-
-
-_FIELDS = ("copy_start", "copy_columns", "copy_first", "copy_second")
+    values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COPYING, 0))
 
 
 def can_copy(width: Axis) -> bool:
@@ -43,4 +40,4 @@ def copied_rows(layout: Layout, tables: InputTables, x_column: int, plane: int, 
     chunks = -(-(columns // step) // lanes)
     targets = [lead + at for _, lead, _, at in runs]
     values = (runs[0][0], columns, targets[0], targets[-1])
-    return CopiedRows(RowCopy(step, lanes, chunks), dict(zip(_FIELDS, values, strict=True)))
+    return CopiedRows(RowCopy(step, lanes, chunks), dict(zip(COPYING, values, strict=True)))
