@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from convforge.plan.tables import (
 )
 from convforge.plan.tiles import chain_block, step_overhead
 from convforge.plan.weights import WeightPacking
-from convforge.problem.gather import Gather, gather_of
+from convforge.problem.gather import Axis, Gather, Phase, gather_of
 from convforge.schedule import ChannelsSchedule, Layout, layout_of, why_tile_illegal
 from convforge.target import Target
 
@@ -276,7 +277,24 @@ def _tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tup
 
 def _phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int) -> float:
     d, h, w = gather.phase_triples[phase]
-    steps = gather.in_channels * len(gather.taps_by_phase[phase])
+    # Rows of taps that meet only padding are left out, tile by tile.
+    together = (1, -(-(pixels - 1) // max(1, w.count)) + 1)
+    met = prod(_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h), together))
+    steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
     step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
     tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + 1.2 * lanes)
     return -(-(d.count * h.count * w.count) // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
+
+
+def _met(axis: Axis, phase: Phase, together: int) -> float:
+    """The share of a phase's taps along an axis for which one of so many neighbours has an input."""
+    if axis.mode != "zeros" or not phase.taps or not phase.count:
+        return 1.0
+    starts = range(0, phase.count, together)
+    met = sum(
+        tap.offset + (min(start + together, phase.count) - 1) * axis.in_step >= 0
+        and tap.offset + start * axis.in_step < axis.in_size
+        for start in starts
+        for tap in phase.taps
+    )
+    return met / (len(starts) * len(phase.taps))

@@ -30,7 +30,12 @@ from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import input_tables, packing_values
 from convforge.plan.tiles import tiled_length
 from convforge.plan.winograd_channels import WinogradChannelsPlan
-from convforge.plan.winograd_channels_cut import channels_cycles, fetch_cycles, why_too_large
+from convforge.plan.winograd_channels_cut import (
+    channels_cycles,
+    far_cycles,
+    fetch_cycles,
+    why_too_large,
+)
 from convforge.plan.winograd_cut import channel_block, cut_tasks
 from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
@@ -275,12 +280,13 @@ def _point_cycles(tiling: Tiling, target: Target) -> float:
 
 def _least_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Those of the cheaper way: what is chosen by them may not depend on batch or strides."""
+    far = far_cycles(gather, tiling, target, lanes)
     if not is_plain(gather):
-        return channels_cycles(gather, tiling, target, lanes)
+        return far + channels_cycles(gather, tiling, target, lanes)
     along_tiles = _cycles(gather, tiling, target, lanes)
     if gather.out_channels < lanes or why_too_large(gather, tiling, target.vector_bytes // lanes) is not None:
-        return along_tiles
-    return min(along_tiles, channels_cycles(gather, tiling, target, lanes))
+        return far + along_tiles
+    return far + min(along_tiles, channels_cycles(gather, tiling, target, lanes))
 
 
 def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:

@@ -35,6 +35,8 @@ _MAGNITUDE_CYCLES, _CHECK_CYCLES, _TASK_CYCLES = 1.0, 60.0, 3000.0
 _FETCH_CYCLES = (0.03, 0.25, 0.5)
 # With 16 registers all this takes so much less time than plan/winograd.py's cycles for vectors along tiles.
 _NARROW_TIMES = 0.8
+# Cycles for each weight of a layer that the last-level cache does not hold.
+_FAR_CYCLES = 0.25
 # Bytes of weights that the last-level cache does not hold between tasks.
 _FAR_BYTES = 24 << 20
 # A thread's share of the last-level cache that values may take, and sums as much.
@@ -158,6 +160,7 @@ def channels_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) 
     work, tile = _work(gather, tiling, lanes), channels_tile(gather, tiling, target, lanes)
     tiles, outs = work.tiles(work.box), gather.out_channels
     one = work.product_cycles(tiles, outs, tile) + work.in_cycles(work.box) + work.out_cycles(tiles, outs)
+    one += _TASK_CYCLES
     return one * gather.batch * gather.groups * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
 
 
@@ -165,6 +168,17 @@ def fetch_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> 
     """Cycles to fetch the weights once, which plan/winograd.py's products hide."""
     weights = _work(gather, tiling, lanes).weights * gather.out_channels * gather.groups
     return weights * _FETCH_CYCLES[1] * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
+
+
+def far_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
+    """Cycles for weights that come from memory, image by image: a choice of tiles may not depend on a batch.
+
+    512 channels at 4x4 by F(2x4, 3x3) have 25 MB of them, and took twice as long as by F(2x2); DCGAN's 512 ->
+    256 at 4x4 by F(3x3, 2x2) 34 MB, and 1.6 times as long as vectors along channels.
+    """
+    weights = _work(gather, tiling, lanes).weights * gather.out_channels * gather.groups
+    beyond = weights - target.l3_bytes * lanes // target.vector_bytes
+    return _FAR_CYCLES * max(0, beyond) * gather.batch
 
 
 def residue_elements(gather: Gather, lanes: int) -> tuple[int, int]:
