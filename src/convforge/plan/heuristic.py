@@ -78,16 +78,14 @@ def direct_cycles(
     23 % faster.
     """
     gather = layout.gather
-    lanes = target.vector_bytes // element.compute_bytes
     total = 0.0
     # Tiles are chosen for a length that many signals share; what they cost is that of this one.
     share = layout.flat / tiled_length(layout)
     for taps in gather.taps_by_phase:
         tile = gather_tile(layout, element, target, len(taps))
-        total += TileCost.of(layout, element, target, len(taps)).cycles(tile) * share
-        if target.vector_registers <= 16 and gather.in_channels * len(taps) <= _SHORT_STEPS:
-            tiles = -(-layout.flat // (tile[1] * lanes)) * -(-gather.out_channels // tile[0])
-            total -= tiles * _SHORT_SAVED_CYCLES
+        cost = TileCost.of(layout, element, target, len(taps))
+        short = target.vector_registers <= 16 and cost.steps <= _SHORT_STEPS
+        total += (cost.cycles(tile) - short * _SHORT_SAVED_CYCLES * cost.tiles(tile)) * share
     rows_in = layout.total_rows * layout.row_residues * gather.in_channels
     rows_out = 0 if flat_output else layout.out_rows * gather.out_channels
     rows = (ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES) * rows_in + ROW_CYCLES * rows_out

@@ -137,4 +137,9 @@ class TileCost:
         fetched = _LINE_CYCLES * lines if beyond else 0.0
         fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
         cost = self.steps * (max(fma, loads, issued, fetched, 4.0) + self.step_overhead) + tile_overhead(tile)
-        return -(-self.flat // (nv * self.lanes)) * -(-self.out_channels // mr) * cost
+        return self.tiles(tile) * cost
+
+    def tiles(self, tile: tuple[int, int]) -> int:
+        """How many of (mr, nv) an image has."""
+        mr, nv = tile
+        return -(-self.flat // (nv * self.lanes)) * -(-self.out_channels // mr)
