@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from convforge import reference
-from convforge.plan import depthwise, depthwise_large, depthwise_rows
+from convforge.plan import depthwise, depthwise_large, depthwise_phases, depthwise_rows, direct
 from convforge.plan.request import OutputRequest
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.runtime import address_of
 from convforge.target import Target
-from support.convolutions import numpy_dtype
+from support.convolutions import filled, numpy_dtype
 from support.guarded import Guarded
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
@@ -113,6 +113,70 @@ def test_all_families_give_the_same_bits_and_touch_nothing_else(
         np.testing.assert_array_equal(out.view(np.uint8), found[0].view(np.uint8))
     if found and dtype in ("float32", "float64"):
         check(found[0], spec, x, weight)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@settings(max_examples=40)
+@given(
+    size=st.tuples(st.integers(1, 3), st.integers(1, 17), st.one_of(st.integers(2, 20), st.integers(30, 50))),
+    rank=st.sampled_from((2, 2, 3)),
+    kernel=st.tuples(*[st.sampled_from((1, 2, 3, 4, 5))] * 2, st.sampled_from((1, 2, 3, 4, 5, 7))),
+    stride=st.tuples(st.sampled_from((1, 2)), st.sampled_from((1, 2, 3))),
+    dilation=st.sampled_from((1, 1, 2)),
+    multiplier=st.sampled_from((1, 1, 2)),
+    dtype=st.sampled_from(("float32", "float32", "float64", "float16", "bfloat16", "int8")),
+    threads=st.sampled_from((1, 2)),
+    at_end=st.booleans(),
+)
+def test_transposed_layers_have_the_bits_of_the_direct_kernel(
+    mask: str,
+    size: tuple[int, int, int],
+    rank: int,
+    kernel: tuple[int, int, int],
+    stride: tuple[int, int],
+    dilation: int,
+    multiplier: int,
+    dtype: str,
+    threads: int,
+    at_end: bool,
+) -> None:
+    sides, taps, steps = size[-rank:], kernel[-rank:], (*stride, 2)[-rank:]
+    # Padding and output padding by which every side becomes whole phases: stride times its size.
+    reaches = [dilation * (k - 1) + 1 for k in taps]
+    totals = [max(0, reach - step) for reach, step in zip(reaches, steps, strict=True)]
+    pads = tuple((total // 2, total - total // 2) for total in totals)
+    ends = [max(0, step - reach) for step, reach in zip(steps, reaches, strict=True)]
+    spec = normalize_conv(
+        (2, 3, *sides), (3, multiplier, *taps), None, steps, pads, dilation, 3, rank=rank,
+        output_padding=tuple(ends), dtype=numpy_dtype(dtype), transposed=True,
+    )[0]  # fmt: skip
+    assert spec.output_size == tuple(n * step for n, step in zip(sides, steps, strict=True))
+    generator, guarded = np.random.default_rng(size[2]), Guarded()
+    x, weight = (
+        guarded.array(filled(generator, s, dtype), at_end=at_end)
+        for s in (spec.input_shape, spec.weight_shape)
+    )
+    found: list[Array] = []
+    with masked(mask):
+        assume(dtype != "float16" or Target.host().has_half)
+        for family in (depthwise_phases, direct):
+            out = guarded.array(np.full(spec.output_shape, 77, spec.dtype), at_end=at_end)
+            if run(family, spec, x, weight, out, threads) is not None:
+                found.append(out)
+    assume(len(found) == 2)
+    np.testing.assert_array_equal(found[0].view(np.uint8), found[1].view(np.uint8))
+    if dtype in ("float32", "float64"):
+        check(found[0], spec, x, weight)
+
+
+def test_sides_that_are_not_whole_phases_are_left_to_others() -> None:
+    spec = normalize_conv(
+        (1, 3, 8, 8), (3, 1, 3, 3), None, 2, 1, 1, 3, rank=2, dtype=np.dtype(np.float32), transposed=True
+    )[0]
+    out = np.empty(spec.output_shape, np.float32)
+    request = OutputRequest(spec, np.empty(spec.input_shape, np.float32).strides, out.strides, False, "none")
+    assert "15 rows are not whole phases of 2" in (depthwise_phases.why_illegal(request, Target.host()) or "")
 
 
 @pytest.mark.parametrize("mask", MASKS)

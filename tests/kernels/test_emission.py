@@ -19,6 +19,7 @@ from convforge.kernels.contract_depthwise import (
     DepthwiseKernel,
     DepthwiseLargeKernel,
     DepthwiseMapKernel,
+    DepthwisePhasesKernel,
     DepthwiseRowsKernel,
     RowCopy,
 )
@@ -115,6 +116,29 @@ def depthwise(
         element, lanes, rows, vectors, False, "early", held, target.fused, taps, taps, 1, 64, 4096, "unit",
         copy, True, activation,
     )  # fmt: skip
+
+
+def phases(target: Target, dtype: str) -> DepthwisePhasesKernel:
+    """3x3 of stride 2."""
+    element = ELEMENTS[dtype]
+    lists = tuple(tuple((0, i, j) for i in range(a) for j in range(b)) for a in (1, 2) for b in (1, 2))
+    return DepthwisePhasesKernel(
+        element=element,
+        lanes=target.vector_bytes // element.compute_bytes,
+        rows=2,
+        vectors=2,
+        held=4,
+        fused=target.fused,
+        phases=lists,
+        counts=(1, 2, 2),
+        slice_rows=0,
+        pitch=64,
+        plane=4096,
+        columns="unit",
+        copy=RowCopy(1, target.vector_bytes // element.compute_bytes, 3),
+        has_bias=True,
+        activation="relu" if element.is_float else "none",
+    )
 
 
 def winograd(
@@ -225,6 +249,8 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         gather(target, dtype, columns=None, way_out="flat") if element.storage == element.compute else None,
         gather(target, dtype, columns="pair", way_out="pair"),
         depthwise(target, dtype, 4),
+        depthwise(target, dtype, 2, vectors=2, copy=RowCopy(2, lanes, 3)),
+        phases(target, dtype),
         ChannelsKernel(element, lanes, 4, 2, target.fused, "unit", True, "none"),
         ChannelsKernel(element, lanes, 4, 2, target.fused, None, True, "none"),
         GradWeightKernel(element, lanes, 2, 3, target.fused, "strided", True),

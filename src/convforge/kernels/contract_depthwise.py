@@ -199,6 +199,40 @@ class DepthwiseRowsKernel(Emitted):
 
 
 @dataclass(frozen=True, slots=True)
+class DepthwisePhasesKernel(Emitted):
+    """What the machine code of the depthwise kernel of transposed layers depends on.
+
+    phases: of each (depth, height, width) phase of the output, the width's fastest, the (depth, height,
+    width) that its taps read in the planes, from its output's own place in its phase. counts: phases along
+    each axis. All else as in DepthwiseKernel; a tile is of both phases of the width.
+    """
+
+    file: ClassVar[str] = "depthwise_phases"
+    element: Element
+    lanes: int
+    rows: int
+    vectors: int
+    held: int
+    fused: bool
+    phases: tuple[tuple[tuple[int, int, int], ...], ...]
+    counts: tuple[int, int, int]
+    slice_rows: int
+    pitch: int
+    plane: int
+    columns: Columns
+    copy: RowCopy | None
+    has_bias: bool
+    activation: Activation
+
+    @property
+    def name(self) -> str:
+        """A short name: depthwise phases 2x2, 9 taps, 2x2 tile, float32."""
+        counts = "x".join(map(str, self.counts[1:] if self.counts[0] == 1 else self.counts))
+        taps = sum(map(len, self.phases))
+        return f"depthwise phases {counts}, {taps} taps, {self.rows}x{self.vectors} tile, {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class DepthwiseLargeKernel(Emitted):
     """What the machine code of the depthwise kernel with loops over its taps depends on.
 

@@ -14,11 +14,17 @@ Rows shorter than a vector are stored whole where the next row makes good what t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_depthwise import DEPTHWISE_PARAMETERS, DepthwiseKernel, DepthwiseLargeKernel
+from convforge.kernels.contract_depthwise import (
+    DEPTHWISE_PARAMETERS,
+    DepthwiseKernel,
+    DepthwiseLargeKernel,
+    DepthwisePhasesKernel,
+)
 from convforge.kernels.copy_rows import emit_copy, emit_zeros
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
@@ -31,15 +37,57 @@ TileOf = Callable[[Sequence[Value], Int], list[Value]]
 TilesOf = Callable[[Emitter, Vectors, Parameters, Value], TileOf]
 
 
+@dataclass(frozen=True, slots=True)
+class Map:
+    """One output map of a task: number `channel`, at `out`, rows first … stop - 1 of it from `planes`.
+    offset: its bias, if there is one.
+    """
+
+    channel: Int
+    planes: Value
+    out: Value
+    first: Int
+    stop: Int
+    offset: Value | None
+
+
+Packed = DepthwiseKernel | DepthwiseLargeKernel | DepthwisePhasesKernel
+
+
 def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, tile_of: TilesOf) -> None:
     """Emit the task: one band of rows of a block of groups of one image."""
+
+    def emit_rows(e: Emitter, v: Vectors, p: Parameters, weights: Value, one: Map) -> None:
+        compute = kernel.element.compute
+        tile = tile_of(e, v, p, e.at(weights, compute, e.mul(one.channel, kernel.tap_count)))
+        # Bands belong to images; a volume is one band, and goes through it slice by slice.
+        with (
+            e.loop(0, p.depth, name="slice") as depth,
+            e.loop(one.first, one.stop, step=kernel.rows, name="row") as row,
+        ):
+            # The last tile begins early so that it ends on the end.
+            h = e.minimum(row.index, e.sub(one.stop, kernel.rows))
+            at = e.add(e.mul(depth.index, p.slice_rows), e.sub(h, one.first))
+            last = e.no_less(e.add(h, kernel.rows), one.stop)
+            line = e.at(one.planes, compute, e.mul(at, p.pitch))
+            to = e.add(e.mul(depth.index, p.y_slice), e.mul(h, p.y_row))
+            out = e.at(one.out, kernel.element.storage, to)
+            _emit_row_of_tiles(e, v, kernel, p, tile, line, out, h, last, one.offset)
+
+    emit_maps(kernel, module, emit_rows)
+
+
+def emit_maps(
+    kernel: Packed, module: Module, emit_map: Callable[[Emitter, Vectors, Parameters, Value, Map], None]
+) -> None:
+    """Emit the task, map by map: emit_map emits one, given the weights of all."""
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
     baked = {"pitch": kernel.pitch, "plane": kernel.plane}
     p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_PARAMETERS, baked)
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
     v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
-    storage, compute = kernel.element.storage, kernel.element.compute
+    storage = kernel.element.storage
 
     band, rest = e.rem(index, p.bands), e.div(index, p.bands)
     block, image = e.rem(rest, p.group_blocks), e.div(rest, p.group_blocks)
@@ -63,22 +111,9 @@ def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, t
             )  # fmt: skip
         with e.loop(0, p.multiplier, name="multiple") as multiple:
             channel = e.add(e.mul(group.index, p.multiplier), multiple.index)
-            taps = e.at(weights, compute, e.mul(channel, kernel.tap_count))
-            tile = tile_of(e, v, p, taps)
+            out = e.at(y_image, storage, e.mul(channel, p.y_channel))
             offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
-            target = e.at(y_image, storage, e.mul(channel, p.y_channel))
-            # Bands belong to images; a volume is one band, and goes through it slice by slice.
-            with (
-                e.loop(0, p.depth, name="slice") as depth,
-                e.loop(first_row, stop_row, step=kernel.rows, name="row") as row,
-            ):
-                # The last tile begins early so that it ends on the end.
-                h = e.minimum(row.index, e.sub(stop_row, kernel.rows))
-                at = e.add(e.mul(depth.index, p.slice_rows), e.sub(h, first_row))
-                last = e.no_less(e.add(h, kernel.rows), stop_row)
-                line = e.at(planes, compute, e.mul(at, p.pitch))
-                out = e.at(target, storage, e.add(e.mul(depth.index, p.y_slice), e.mul(h, p.y_row)))
-                _emit_row_of_tiles(e, v, kernel, p, tile, line, out, h, last, offset)
+            emit_map(e, v, p, weights, Map(channel, planes, out, first_row, stop_row, offset))
     e.done()
 
 

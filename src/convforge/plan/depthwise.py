@@ -11,6 +11,7 @@ from convforge.kernels.contract_depthwise import (
     DEPTHWISE_PARAMETERS,
     DepthwiseKernel,
     DepthwiseLargeKernel,
+    DepthwisePhasesKernel,
     RowCopy,
     RowEnds,
 )
@@ -106,7 +107,7 @@ def plan(request: OutputRequest, target: Target, threads: int) -> DepthwisePlan:
     return DepthwisePlan(request, target, threads)
 
 
-class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
+class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | DepthwisePhasesKernel]):
     """How one depthwise convolution is computed for inputs of one shape and one set of strides."""
 
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
@@ -114,7 +115,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         self.threads = threads
         gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
         size = self.element.compute_bytes
-        lanes = lanes_of(gather, target, size)
+        lanes = self._lanes(gather, target)
         layout = layout_of(gather, pitch_multiple=lanes)
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         d, h, w = gather.axes
@@ -171,6 +172,9 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         self._give(DEPTHWISE_PARAMETERS, values)
         self._keep: Any = tables
 
+    def _lanes(self, gather: Gather, target: Target) -> int:
+        return lanes_of(gather, target, self.element.compute_bytes)
+
     def _tile(self, layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
         """(output rows, vectors of columns) of a tile."""
         return _tile(layout, target, lanes)
@@ -184,7 +188,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel]):
         tile: TileShape,
         plane: int,
         copy: RowCopy | None,
-    ) -> DepthwiseKernel | DepthwiseLargeKernel:
+    ) -> DepthwiseKernel | DepthwiseLargeKernel | DepthwisePhasesKernel:
         gather = layout.gather
         d, h, w = gather.axes
         busy = (tile.rows + 1) * tile.vectors
