@@ -36,6 +36,8 @@ _STEP_CYCLES, _PACKED = (1.2, 2.0), (1.2, 1.6)
 # Cycles of a row of a pass, and of a map; how many of grad_weight_groups' cycles one is. Measured on 14
 # layers of 3x3 to 9x9 (Zen 1): where this family is chosen it takes 0.6 to 0.97 of the other's time.
 _ROW_CYCLES, _MAP_CYCLES, _SCALE = 11.0, 30.0, 0.33
+# The sums of a task's channels: a share of the second-level cache.
+_SUMS_BYTES = 128 << 10
 # Rows of grad-output of a tile.
 _ROWS = 4
 
@@ -116,12 +118,15 @@ class GradWeightDepthwisePlan:
         self._job = Job(self.kernel, target)
         part_images = -(-gather.batch // min(gather.batch, -(-_TASKS // gather.groups)))
         self.parts = -(-gather.batch // part_images)
-        blocks = min(gather.groups, max(1, -(-threads * TASKS_PER_THREAD // self.parts)))
-        group_block = -(-gather.groups // blocks)
-        self._total = -(-gather.groups // group_block) * self.parts
         positions, multiplier = prod(spec.kernel_size), gather.out_channels
+        channel_bytes = multiplier * positions * lanes * size
+        blocks = max(
+            1, -(-threads * TASKS_PER_THREAD // self.parts), gather.groups * channel_bytes // _SUMS_BYTES
+        )
+        group_block = -(-gather.groups // min(gather.groups, blocks))
+        self._total = -(-gather.groups // group_block) * self.parts
         sums = aligned(HEADER_BYTES + layout.planes * plane * size + 2 * lanes * size)
-        self.scratch_bytes = aligned(sums + group_block * multiplier * positions * lanes * size)
+        self.scratch_bytes = aligned(sums + group_block * channel_bytes)
         values = {
             "groups": gather.groups,
             "group_block": group_block,
