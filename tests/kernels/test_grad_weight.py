@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings, strategies as st
 from convforge import reference
 from convforge.plan import grad_weight_groups, grad_weight_pointwise
 from convforge.plan.box_scatter import scatter_tables
+from convforge.plan.grad_weight_depthwise import GradWeightDepthwisePlan
 from convforge.plan.grad_weight_planner import FAMILIES, grad_weight_costs
 from convforge.plan.request import GradWeightRequest, contiguous_strides
 from convforge.plan.tap_runs import tap_runs
@@ -277,6 +278,22 @@ def test_an_infinite_input_reaches_only_the_taps_that_read_it(width: int) -> Non
     exact = reference.grad_weight(replace(spec, dtype=np.dtype(np.float64)), x, gradient)
     assert 0 < np.isfinite(exact).sum() < exact.size
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4)
+
+
+def test_sums_of_many_channels_keep_to_a_share_of_the_cache() -> None:
+    spec = make((1, 5000, 8, 8), (5000, 1, 7, 7), padding=3, groups=5000)
+    plan = BY_NAME["depthwise"].plan(request_of(spec), Target.host(), 1)
+    assert isinstance(plan, GradWeightDepthwisePlan)
+    assert plan.scratch_bytes < 1 << 19
+    generator = np.random.default_rng(0)
+    x, gradient = (
+        generator.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.output_shape)
+    )
+    found = np.empty(spec.weight_shape, np.float32)
+    plan(x, gradient, found)
+    few = make((1, 2, 8, 8), (2, 1, 7, 7), padding=3, groups=2)
+    alone = reference.grad_weight(few, x[:, 4998:], gradient[:, 4998:])
+    np.testing.assert_allclose(found[4998:], alone, rtol=1e-4, atol=1e-4)
 
 
 def test_illegal_families_say_why() -> None:
