@@ -102,7 +102,7 @@ def test_a_copied_link_restores_everything_and_back_goes_back(open_page: Any) ->
     page.get_by_test_id("out-channel-select").select_option("3")
     page.get_by_test_id("output:2,1").click()
     page.get_by_test_id("copy-link").click()
-    assert text_of(page, "said") == "Copied"
+    page.get_by_test_id("said").get_by_text("Copied").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
     cells, text = page.evaluate(CELLS), layer_text(page)
     other = open_page()
