@@ -64,7 +64,7 @@ def check(actual: Array, spec: ConvSpec, x: Array, weight: Array) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
 @pytest.mark.parametrize("mask", MASKS)
-@settings(max_examples=40)
+@settings(max_examples=16)
 @given(
     height=st.integers(1, 20),
     width=st.one_of(st.integers(1, 40), st.sampled_from((47, 48, 49, 63, 64, 65, 95, 96, 97, 130))),
@@ -117,7 +117,7 @@ def test_all_families_give_the_same_bits_and_touch_nothing_else(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
 @pytest.mark.parametrize("mask", MASKS)
-@settings(max_examples=40)
+@settings(max_examples=16)
 @given(
     size=st.tuples(st.integers(1, 3), st.integers(1, 17), st.one_of(st.integers(2, 20), st.integers(30, 50))),
     rank=st.sampled_from((2, 2, 3)),

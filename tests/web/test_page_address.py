@@ -16,7 +16,6 @@ from support.page import (
     VIEWS,
     layer_text,
     settled,
-    text_of,
     until,
 )
 
