@@ -290,11 +290,9 @@ def _met(axis: Axis, phase: Phase, together: int) -> float:
     """The share of a phase's taps along an axis for which one of so many neighbours has an input."""
     if axis.mode != "zeros" or not phase.taps or not phase.count:
         return 1.0
-    starts = range(0, phase.count, together)
-    met = sum(
-        tap.offset + (min(start + together, phase.count) - 1) * axis.in_step >= 0
-        and tap.offset + start * axis.in_step < axis.in_size
-        for start in starts
-        for tap in phase.taps
-    )
-    return met / (len(starts) * len(phase.taps))
+    met = 0
+    for tap in phase.taps:
+        first = max(0, -(tap.offset // axis.in_step))
+        last = min(phase.count - 1, (axis.in_size - 1 - tap.offset) // axis.in_step)
+        met += last // together - first // together + 1 if first <= last else 0
+    return met / (-(-phase.count // together) * len(phase.taps))
