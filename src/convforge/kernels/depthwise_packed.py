@@ -25,6 +25,7 @@ from convforge.kernels.contract_depthwise import (
     DepthwiseLargeKernel,
     DepthwisePhasesKernel,
 )
+from convforge.kernels.contract_grad_weight import GradWeightDepthwiseKernel
 from convforge.kernels.copy_rows import emit_copy, emit_zeros
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
@@ -52,6 +53,25 @@ class Map:
 
 
 Packed = DepthwiseKernel | DepthwiseLargeKernel | DepthwisePhasesKernel
+
+
+def emit_planes(
+    e: Emitter,
+    v: Vectors,
+    kernel: Packed | GradWeightDepthwiseKernel,
+    p: Parameters,
+    *,
+    source: Value,
+    target: Value,
+    first_row: Int,
+) -> None:
+    """One channel's rows from first_row on into its planes, which are zeros where rows are copied."""
+    if kernel.copy:
+        emit_copy(e, v, kernel.copy, p, source=source, target=target, first_row=first_row)
+        return
+    emit_pack(
+        e, v, kernel.columns, p, source=source, target=target, channels=1, first_row=first_row, first_column=0
+    )
 
 
 def emit_bands(kernel: DepthwiseKernel | DepthwiseLargeKernel, module: Module, tile_of: TilesOf) -> None:
@@ -102,13 +122,7 @@ def emit_maps(
     y_image = e.at(y, storage, e.mul(image, p.y_batch))
     with e.loop(first_group, stop_group, name="group") as group:
         source = e.at(x_image, storage, e.mul(group.index, p.x_channel))
-        if kernel.copy:
-            emit_copy(e, v, kernel.copy, p, source=source, target=planes, first_row=first_row)
-        else:
-            emit_pack(
-                e, v, kernel.columns, p, source=source, target=planes, channels=1,
-                first_row=first_row, first_column=0,
-            )  # fmt: skip
+        emit_planes(e, v, kernel, p, source=source, target=planes, first_row=first_row)
         with e.loop(0, p.multiplier, name="multiple") as multiple:
             channel = e.add(e.mul(group.index, p.multiplier), multiple.index)
             out = e.at(y_image, storage, e.mul(channel, p.y_channel))

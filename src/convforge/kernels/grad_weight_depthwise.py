@@ -26,8 +26,8 @@ from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_DEPTHWISE_PARAMETERS,
     GradWeightDepthwiseKernel,
 )
-from convforge.kernels.copy_rows import emit_copy, emit_zeros
-from convforge.kernels.pack import emit_pack
+from convforge.kernels.copy_rows import emit_zeros
+from convforge.kernels.depthwise_packed import emit_planes
 from convforge.kernels.parameters import Parameters
 
 
@@ -63,13 +63,7 @@ def emit_grad_weight_depthwise(kernel: GradWeightDepthwiseKernel, module: Module
         ):
             at = e.add(e.mul(image.index, p.x_batch), e.mul(group.index, p.x_channel))
             source = e.at(x, storage, at)
-            if kernel.copy:
-                emit_copy(e, v, kernel.copy, p, source=source, target=planes, first_row=first_row)
-            else:
-                emit_pack(
-                    e, v, kernel.columns, p, source=source, target=planes, channels=1,
-                    first_row=first_row, first_column=0,
-                )  # fmt: skip
+            emit_planes(e, v, kernel, p, source=source, target=planes, first_row=first_row)
             with e.loop(0, p.multiplier, name="multiple") as multiple:
                 channel = e.add(e.mul(group.index, p.multiplier), multiple.index)
                 at = e.add(e.mul(image.index, p.g_batch), e.mul(channel, p.g_channel))

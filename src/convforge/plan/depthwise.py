@@ -48,15 +48,22 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 
 def why_not_packed(request: OutputRequest) -> str | None:
+    """The reason why no depthwise kernel of one tap list can serve a request from packed planes, or None."""
+    spec = request.spec
+    reason = why_no_planes(request)
+    if reason is None and spec.transposed and set(spec.stride) != {1}:
+        reason = f"a transposed convolution of stride {max(spec.stride)} has several tap lists"
+    if reason is None and len(gather_of(spec).taps_by_phase[0]) < 2:
+        reason = "a single tap has nothing to share"
+    return reason
+
+
+def why_no_planes(request: OutputRequest) -> str | None:
     """The reason why no depthwise kernel can serve a request from packed planes, or None."""
     spec = request.spec
     if spec.in_channels != spec.groups:
         return f"a group has {spec.in_channels // spec.groups} input channels, not 1"
-    if spec.transposed and set(spec.stride) != {1}:
-        return f"a transposed convolution of stride {max(spec.stride)} has several tap lists"
     gather = gather_of(spec)
-    if len(gather.taps_by_phase[0]) < 2:
-        return "a single tap has nothing to share"
     steps = element_steps(request.y_strides, spec)
     if steps[4] != 1 and gather.axes[2].out_size > 1:
         return "neighbouring outputs are not neighbours in memory"

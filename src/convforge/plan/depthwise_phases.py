@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_depthwise import DepthwisePhasesKernel, RowCopy
-from convforge.plan.depthwise import TAP_LIMIT, DepthwisePlan, TileShape, packing_cycles
+from convforge.plan.depthwise import TAP_LIMIT, DepthwisePlan, TileShape, packing_cycles, why_no_planes
 from convforge.plan.depthwise_common import MEASURED_NARROW
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
@@ -22,9 +22,10 @@ _MAP_CYCLES, _OUT_CYCLES, _STEP_CYCLES, _SUMS = 250.0, 5.0, 1.4, 4
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
     spec = request.spec
+    reason = why_no_planes(request)
+    if reason is not None:
+        return reason
     gather = gather_of(spec)
-    if spec.in_channels != spec.groups:
-        return f"a group has {spec.in_channels // spec.groups} input channels, not 1"
     width = gather.axes[2]
     if width.out_step != 2 or len(width.phases) != 2 or any(axis.in_step != 1 for axis in gather.axes):
         return "columns of the output are not of two phases"
@@ -34,15 +35,8 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
             return f"{axis.out_size} {name} are not whole phases of {axis.out_step}"
     if gather.kernel_taps > TAP_LIMIT:
         return f"{gather.kernel_taps} taps are more than {TAP_LIMIT}"
-    if element_steps(request.y_strides, spec)[4] != 1:
-        return "neighbouring outputs are not neighbours in memory"
     if _lanes(gather, target, ELEMENTS[spec.dtype.name].compute_bytes) < 2:
         return f"{width.out_size} columns fill no vector"
-    layout = layout_of(gather)
-    if layout.is_one_row:
-        return "a signal has no rows to share loads between"
-    if layout.planes * (layout.reach_rows + 1) * layout.pitch > 1 << 20:
-        return "the rows of one tile do not fit the second-level cache"
     return None
 
 
