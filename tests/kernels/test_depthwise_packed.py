@@ -179,6 +179,32 @@ def test_sides_that_are_not_whole_phases_are_left_to_others() -> None:
     assert "15 rows are not whole phases of 2" in (depthwise_phases.why_illegal(request, Target.host()) or "")
 
 
+@pytest.mark.parametrize("family", PACKED)
+@pytest.mark.parametrize("shape", [(1, 1, 40, 41), (1, 1, 5, 12, 13)])
+def test_the_outputs_of_one_channel_are_shared_out_among_threads(
+    family: ModuleType, shape: tuple[int, ...]
+) -> None:
+    """A volume of one channel is packed whole, by every thread; each computes some of its 21 outputs."""
+    rank = len(shape) - 2
+    spec = normalize_conv(
+        shape, (21, 1, *(3,) * rank), None, padding=1, rank=rank, dtype=np.dtype(np.float32)
+    )[0]
+    generator = np.random.default_rng(0)
+    x, weight = (
+        generator.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.weight_shape)
+    )
+    found: list[Array] = []
+    for threads in (1, 2, 3):
+        out = np.full(spec.output_shape, np.nan, np.float32)
+        made = run(family, spec, x, weight, out, threads)
+        assert made is not None
+        assert made.tasks >= threads
+        found.append(out)
+    check(found[0], spec, x, weight)
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("family", PACKED)
 @pytest.mark.parametrize("width", [5, 6, 7, 9, 15])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -347,8 +348,8 @@ def test_inner_loops_do_not_spill(name: str) -> None:
         for channels in (1, 2, 3, 4, 8, 25, 64)
         for length in (49, 210, 784, 3191)
     }
-    for mr, nv in sorted(tiles):
-        text = assembly(gather(target, mr=mr, nv=nv).emit(target.triple), target)
+    for (mr, nv, _), along_rows in product(sorted(tiles), (False, True)):
+        text = assembly(gather(target, mr=mr, nv=nv, along_rows=along_rows).emit(target.triple), target)
         loop = _innermost(text)
         assert len(re.findall("vfmadd", loop)) == mr * nv
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), (

@@ -11,6 +11,7 @@ from convforge.plan import winograd
 from convforge.plan.describe import plan_of
 from convforge.plan.direct import DirectPlan
 from convforge.problem import ConvSpec, normalize_conv
+from convforge.schedule import RunTiles
 from support.families import costing
 
 
@@ -45,7 +46,7 @@ def assert_packed_rarely(made: object) -> None:
     assert isinstance(made.kernel, GatherKernel)
     assert made.schedule.packed
     layout = made.layout
-    tiles = -(-layout.flat // made.kernel.length)
+    tiles = RunTiles(layout, made.kernel.length, made.kernel.along_rows).count
     bands = -(-tiles // made.schedule.band_tiles)
     assert bands <= 16 or bands * layout.reach <= layout.flat
 

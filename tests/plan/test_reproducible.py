@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convforge import plan, runtime
+from convforge import plan, reference, runtime
 from convforge.plan import direct, planner, winograd
 from convforge.plan.request import OutputRequest
 from convforge.problem import ConvSpec, normalize_conv
@@ -118,6 +118,24 @@ def test_strides_do_not_choose_a_family_that_adds_up_in_another_order(
     other = replace(request, **{field: tuple(2 * stride for stride in getattr(request, field))})
     kernels = [planner.plan_output(each, Target.host(), 1).describe() for each in (request, other)]
     assert all("direct" in kernel for kernel in kernels)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_that_are_not_finite_meet_padding_alike_in_every_batch(name: str, value: float) -> None:
+    """0 times infinity is NaN, at every zero that the tap meets: whichever taps tiles would leave out."""
+    spec, x, weight, _ = _arrays(name)
+    weight.flat[7 % weight.size] = value
+    with np.errstate(invalid="ignore"):
+        expected = reference.output(spec, x, weight)
+    assert not np.isfinite(expected).all()
+    for threads in (1, 2):
+        runtime.set_num_threads(threads)
+        y = plan.output(spec, x, weight)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
+        np.testing.assert_array_equal(np.isinf(y), np.isinf(expected))
+        alone = plan.output(replace(spec, batch=1), x[:1].copy(), weight)
+        np.testing.assert_array_equal(alone, y[:1])
 
 
 def _arrays(name: str) -> tuple[ConvSpec, Any, Any, Any]:

@@ -58,7 +58,8 @@ PACKING = (
 )
 GATHER_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "channels", "out_channels", "out_tiles"),
-    *("task_tiles", "out_blocks", "bands", "band_tiles", "flat", "channel_block", "tile_group"),
+    *("task_tiles", "out_blocks", "bands", "band_tiles", "tiles", "flat", "row_tiles", "row_outputs"),
+    *("channel_block", "tile_group"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
     *PACKING,
     *("slice_rows", "reach_rows", "phases", "phase_table", "accumulators", "tile"),
@@ -102,6 +103,8 @@ class GatherKernel(Emitted):
     """What the machine code of the direct kernel depends on. Everything else is a run-time parameter.
 
     columns None: the input is read where it lies; `copied`: a group of tiles at a time, side by side.
+    along_rows: every tile lies within one row of the output; otherwise tiles follow each other along the
+    flat run.
     """
 
     file: ClassVar[str] = "gather"
@@ -115,6 +118,7 @@ class GatherKernel(Emitted):
     has_bias: bool
     activation: Activation
     copied: bool = False
+    along_rows: bool = False
 
     @property
     def flat_output(self) -> bool:
@@ -133,8 +137,8 @@ class GatherKernel(Emitted):
 
     @property
     def name(self) -> str:
-        """A short name: direct 6x4 float32."""
-        return f"direct {self.mr}x{self.nv} {self.element.name}"
+        """A short name: direct 6x4 float32, row by row."""
+        return f"direct {self.mr}x{self.nv} {self.element.name}{', row by row' if self.along_rows else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from convforge.kernels.contract import Activation, Columns, Emitted
 # What copying rows needs to know: the first column, how many, and where in the planes they begin.
 COPYING = ("copy_start", "copy_columns", "copy_first", "copy_second")
 DEPTHWISE_PARAMETERS = (
-    *("groups", "group_block", "group_blocks", "multiplier", "bands", "band_rows"),
+    *("groups", "group_block", "group_blocks", "multiplier", "multiplier_block", "multiplier_blocks"),
+    *("bands", "band_rows"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_row", "y_slice", "depth", "height", "width"),
     *("planes", "plane_rows", "total_rows", "row_length", "one_row", "slice_rows"),
     *("row_residues", "column_residues", "row_table", "column_table", "x_column"),

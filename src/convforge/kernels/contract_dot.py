@@ -90,6 +90,7 @@ class DotKernel(OfBytes):
     fused: bool
     columns: Columns
     way_out: WayOut
+    along_rows: bool = False
 
     has_bias: ClassVar[bool] = True
     activation: ClassVar[Literal["none"]] = "none"

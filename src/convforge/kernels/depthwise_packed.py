@@ -109,12 +109,15 @@ def emit_maps(
     v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
     storage = kernel.element.storage
 
-    band, rest = e.rem(index, p.bands), e.div(index, p.bands)
+    multiples, rest = e.rem(index, p.multiplier_blocks), e.div(index, p.multiplier_blocks)
+    band, rest = e.rem(rest, p.bands), e.div(rest, p.bands)
     block, image = e.rem(rest, p.group_blocks), e.div(rest, p.group_blocks)
     first_row = e.mul(band, p.band_rows)
     stop_row = e.minimum(e.add(first_row, p.band_rows), p.height)
     first_group = e.mul(block, p.group_block)
     stop_group = e.minimum(e.add(first_group, p.group_block), p.groups)
+    first_multiple = e.mul(multiples, p.multiplier_block)
+    stop_multiple = e.minimum(e.add(first_multiple, p.multiplier_block), p.multiplier)
     planes = e.at(scratch, "i8", HEADER_BYTES)
     if kernel.copy:
         emit_zeros(e, v, planes, e.mul(p.planes, p.plane))
@@ -123,7 +126,7 @@ def emit_maps(
     with e.loop(first_group, stop_group, name="group") as group:
         source = e.at(x_image, storage, e.mul(group.index, p.x_channel))
         emit_planes(e, v, kernel, p, source=source, target=planes, first_row=first_row)
-        with e.loop(0, p.multiplier, name="multiple") as multiple:
+        with e.loop(first_multiple, stop_multiple, name="multiple") as multiple:
             channel = e.add(e.mul(group.index, p.multiplier), multiple.index)
             out = e.at(y_image, storage, e.mul(channel, p.y_channel))
             offset = v.load_broadcast(bias, channel) if kernel.has_bias else None

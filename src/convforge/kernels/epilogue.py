@@ -74,20 +74,19 @@ def _emit_channels(
 
 @dataclass(frozen=True, slots=True)
 class RunPosition:
-    """Where a tile begins in the flat run: the number of its row there, and (depth, height, column)."""
+    """Where a tile begins: the slice, the row of the slice, and the column."""
 
-    row: Int
     depth: Int
     height: Int
     column: Int
 
 
 def find_position(e: Emitter, flat: Int, pitch: Int, slice_rows: Int) -> RunPosition:
-    """Position `flat` of the run. Divisions take up to 40 cycles: two a tile, and none from row to row."""
+    """Position `flat` of the run, by two divisions, which take up to 40 cycles each."""
     row = e.div(flat, pitch)
     depth = e.div(row, slice_rows)
     height = e.sub(row, e.mul(depth, slice_rows))
-    return RunPosition(row, depth, height, e.sub(flat, e.mul(row, pitch)))
+    return RunPosition(depth, height, e.sub(flat, e.mul(row, pitch)))
 
 
 def emit_write_in_row(

@@ -44,12 +44,12 @@ from convforge.kernels.epilogue import (
     emit_write_flat,
     emit_write_in_row,
     emit_write_rows,
-    find_position,
 )
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
 from convforge.kernels.tile import emit_tile
+from convforge.kernels.tile_run import TileRun
 
 
 def emit_gather(kernel: GatherKernel, module: Module) -> None:
@@ -88,14 +88,16 @@ class GatherNest:
         packed_key = e.div(index, p.out_blocks)
 
         first_tile = e.mul(band, p.band_tiles)
-        first_flat = e.mul(first_tile, self.length)
-        one_row = e.differ(p.one_row, 0)
-        first_row = e.select(one_row, 0, e.div(first_flat, p.pitch))
-        first_column = e.select(one_row, first_flat, 0)
+        stop_tile = e.minimum(e.add(first_tile, p.band_tiles), p.tiles)
+        run = TileRun(
+            e, p, self.length, along_rows=self.kernel.along_rows,
+            early=self.columns is None, positions=not self.kernel.flat_output,
+        )  # fmt: skip
         x_image = e.at(x, storage, e.mul(image, p.x_batch))
         y_image = e.at(y, out.element.storage, e.mul(image, p.y_batch))
-        stop_flat = e.minimum(e.add(first_flat, e.mul(p.band_tiles, self.length)), p.flat)
-        last_row = e.select(one_row, 0, e.div(e.sub(stop_flat, 1), p.pitch))
+        first_row, last_row = run.rows(first_tile, stop_tile)
+        # Of one long row a window is packed, from the first tile's outputs on.
+        first_column = e.mul(first_tile, self.length, e.select(e.differ(p.one_row, 0), 1, 0))
         rows = e.add(e.sub(last_row, first_row), p.reach_rows, 1)
         first_out = e.mul(out_block, p.task_tiles)
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
@@ -132,8 +134,8 @@ class GatherNest:
                     for i in range(self.kernel.interleave)
                 ]
                 self._emit_phases(
-                    e, v, out, p, phases, origin, base, bias, y_image, group.index, scratch,
-                    (first_flat, stop_flat), (first_out, stop_out),
+                    e, v, out, p, run, phases, origin, base, bias, y_image, group.index, scratch,
+                    (first_tile, stop_tile), (first_out, stop_out),
                 )  # fmt: skip
         e.done()
 
@@ -180,6 +182,7 @@ class GatherNest:
         v: Vectors,
         out: Vectors,
         p: Parameters,
+        run: TileRun,
         phases: list[Phase],
         origin: Value,
         base: Int,
@@ -187,7 +190,7 @@ class GatherNest:
         y: Value,
         group: Int,
         scratch: Value,
-        flats: tuple[Int, Int],
+        tiles: tuple[Int, Int],
         outs: tuple[Int, Int],
     ) -> None:
         """One phase, or two that lie side by side in the output and are written together."""
@@ -197,10 +200,11 @@ class GatherNest:
         group_bias = self._group_bias(e, p, bias, group, phases)
         sums = e.at(scratch, "i8", p.accumulators)
         leaving = e.at(scratch, "i8", p.tile)
-        run = e.mul(p.tile_group, self.length)
         tile_size = self.mr * self.length
-        with e.loop(flats[0], flats[1], step=run, name="tile_group") as some:
-            stop = e.minimum(e.add(some.index, run), flats[1])
+        held_tile = tile_size * len(phases)
+        with e.loop(tiles[0], tiles[1], step=p.tile_group, name="tile_group") as some:
+            stop = e.minimum(e.add(some.index, p.tile_group), tiles[1])
+            digits = run.first(some.index)
             with e.loop(0, p.channels, step=p.channel_block, name="channel") as channel:
                 block = e.minimum(p.channel_block, e.sub(p.channels, channel.index))
                 fresh = e.equal(channel.index, 0)
@@ -209,12 +213,12 @@ class GatherNest:
                 channel_pixels = e.at(origin, compute, e.mul(channel.index, channel_step))
                 copies = e.at(scratch, "i8", HEADER_BYTES)
                 if self.copied:
-                    self._emit_copy(e, v, p, channel_pixels, copies, (some.index, stop), block)
+                    self._emit_copy(e, v, p, run, channel_pixels, copies, (some.index, stop), block)
                 with e.loop(outs[0], outs[1], name="out_tile") as out_tile:
                     first = e.mul(out_tile.index, self.mr)
                     rows = e.minimum(e.sub(p.out_channels, first), self.mr)
                     target = e.at(y_group, storage, e.mul(first, p.y_channel))
-                    held_row = e.mul(e.sub(out_tile.index, outs[0]), run, self.mr * len(phases))
+                    held_row = e.mul(e.sub(out_tile.index, outs[0]), p.tile_group, held_tile)
                     out_weights = [
                         e.at(
                             phase.weights,
@@ -226,17 +230,17 @@ class GatherNest:
                         )
                         for phase in phases
                     ]
-                    with e.loop(some.index, stop, step=self.length, name="tile") as tile:
-                        flat = self._first_flat(e, p, tile.index)
+                    with e.loop(some.index, stop, carried=digits, name="tile") as tile:
+                        place = run.place(tile.index, tile.carried)
+                        tile.next = run.next(tile.carried)
                         in_group = e.sub(tile.index, some.index)
-                        held = e.at(sums, compute, e.add(held_row, e.mul(in_group, self.mr * len(phases))))
+                        held = e.at(sums, compute, e.add(held_row, e.mul(in_group, held_tile)))
                         if self.copied:
-                            pixels = e.at(copies, compute, e.mul(in_group, p.channel_block))
+                            pixels = e.at(copies, compute, e.mul(in_group, p.channel_block, self.length))
                         else:
-                            pixels = e.at(channel_pixels, compute, e.sub(flat, base))
-                        number = e.div(tile.index, self.length)
+                            pixels = e.at(channel_pixels, compute, e.sub(place.flat, base))
                         for i, phase in enumerate(phases):
-                            acc = self._emit_sums(e, v, phase, number, block, out_weights[i], pixels)
+                            acc = self._emit_sums(e, v, phase, tile.index, block, out_weights[i], pixels)
                             held_here = e.at(held, compute, i * tile_size)
                             acc = self._emit_resume(e, v, acc, held_here, fresh)
                             with e.b.if_else(last) as (finish, keep):
@@ -247,19 +251,23 @@ class GatherNest:
                                     here = None if group_bias is None else group_bias[i]
                                     done = self._emit_finish(e, v, acc, bias, here, first)
                                     if self.kernel.flat_output:
-                                        to, room = e.at(target, storage, flat), e.sub(p.flat, flat)
+                                        to = e.at(target, storage, place.flat)
+                                        room = e.sub(p.flat, place.flat)
                                         emit_write_flat(
                                             e, out, done, self.mr, self.nv,
                                             target=to, channel=p.y_channel, rows=rows, room=room,
                                         )  # fmt: skip
                                     elif self.kernel.way_out != "strided" and i == len(phases) - 1:
-                                        self._emit_leave(e, out, p, phases, done, target, leaving, flat, rows)
+                                        position = run.position(place)
+                                        self._emit_leave(
+                                            e, out, p, phases, done, target, leaving, position, rows
+                                        )
                                     else:
                                         for j, value in enumerate(done):
                                             out.store(value, leaving, i * tile_size + j * self.lanes)
                         if self.kernel.way_out == "strided":
                             with e.when(last):
-                                position = find_position(e, flat, p.pitch, p.slice_rows)
+                                position = run.position(place)
                                 self._emit_write_rows(e, out, p, phases, target, leaving, position, rows)
 
     def _emit_leave(
@@ -271,25 +279,32 @@ class GatherNest:
         done: list[Value],
         target: Value,
         leaving: Value,
-        flat: Int,
+        position: RunPosition,
         rows: Int,
     ) -> None:
         """Write a tile of neighbours, or two woven: most lie within one row and leave from registers.
 
         done: the tile, or the second one, while the first is in scratch.
         """
-        position = find_position(e, flat, p.pitch, p.slice_rows)
         depth, height, width = phases[0].size
+        inside = e.b.and_(e.less(position.height, height), e.less(position.depth, depth))
+
+        def emit_in_row() -> None:
+            emit_write_in_row(
+                e, v, done, self.mr, self.nv,
+                even=None if len(phases) == 1 else leaving, target=target, channel=p.y_channel, rows=rows,
+                position=position, row_stride=p.y_row, slice_stride=p.y_slice,
+            )  # fmt: skip
+
+        if self.kernel.along_rows:
+            with e.when(inside):
+                emit_in_row()
+            return
         stop = e.add(position.column, self.length)
         within = e.b.and_(e.no_less(width, stop), e.no_less(p.out_width, e.mul(stop, len(phases))))
-        inside = e.b.and_(e.less(position.height, height), e.less(position.depth, depth))
         with e.b.if_else(e.b.and_(within, inside)) as (alone, parts):
             with alone:
-                emit_write_in_row(
-                    e, v, done, self.mr, self.nv,
-                    even=None if len(phases) == 1 else leaving, target=target, channel=p.y_channel, rows=rows,
-                    position=position, row_stride=p.y_row, slice_stride=p.y_slice,
-                )  # fmt: skip
+                emit_in_row()
             with parts:
                 at = (len(phases) - 1) * self.mr * self.length
                 for j, value in enumerate(done):
@@ -301,24 +316,24 @@ class GatherNest:
         e: Emitter,
         v: Vectors,
         p: Parameters,
+        run: TileRun,
         pixels: Value,
         copies: Value,
-        flats: tuple[Int, Int],
+        tiles: tuple[Int, Int],
         channels: Int,
     ) -> None:
         """The input of tiles that is read where it lies, [tile][channel]: one line after the other."""
-        with e.loop(flats[0], flats[1], step=self.length, name="copied") as tile:
-            flat = self._first_flat(e, p, tile.index)
-            to = e.at(copies, self.element.compute, e.mul(e.sub(tile.index, flats[0]), p.channel_block))
+        digits = run.first(tiles[0])
+        with e.loop(tiles[0], tiles[1], carried=digits, name="copied") as tile:
+            flat = run.place(tile.index, tile.carried).flat
+            tile.next = run.next(tile.carried)
+            at = e.mul(e.sub(tile.index, tiles[0]), p.channel_block, self.length)
+            to = e.at(copies, self.element.compute, at)
             with e.loop(0, channels, name="row") as row:
                 source = e.at(pixels, self.element.compute, e.add(e.mul(row.index, p.x_channel), flat))
                 target = e.at(to, self.element.compute, e.mul(row.index, self.length))
                 for j in range(self.nv):
                     v.store(v.load(source, j * self.lanes), target, j * self.lanes)
-
-    def _first_flat(self, e: Emitter, p: Parameters, tile: Int) -> Int:
-        """Where a tile begins: read in place, the last one so early that it ends on the end."""
-        return tile if self.columns else e.minimum(tile, e.sub(p.flat, self.length))
 
     def _emit_sums(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convforge.ir.element import Element
-from convforge.schedule import Layout
+from convforge.schedule import Layout, RunTiles
 from convforge.target import Target
 
 # The packed band of a thread takes no more, whatever its halos cost.
@@ -42,20 +42,20 @@ def band_of(layout: Layout, length: int, lanes: int, overrun: int) -> Band:
     return Band(rows, row_length, (lines + (1 if lines % 64 in (0, 63) else 0)) * lanes)
 
 
-def fewest_bands(layout: Layout, element: Element, target: Target, length: int, limit: int) -> int:
-    """The fewest bands of tiles of `length` outputs whose packed input takes at most `limit` bytes.
+def fewest_bands(run: RunTiles, element: Element, target: Target, limit: int) -> int:
+    """The fewest bands of tiles whose packed input takes at most `limit` bytes.
 
     None is shorter than its halo, whatever memory that takes: so packing makes two rows of one at most. A
     kernel that reaches over half the input (dilation 300 of 1000) was packed anew for every tile, 500 times
     slower.
     """
     lanes = target.vector_bytes // element.compute_bytes
-    tiles = -(-layout.flat // length)
+    layout, tiles = run.layout, run.count
     planes = layout.gather.in_channels * layout.planes
     low, high = 1, max(1, min(tiles, layout.flat // max(layout.reach, 1)))
     while low < high:
         middle = (low + high) // 2
-        band = band_of(layout, -(-tiles // middle) * length, lanes, length)
+        band = band_of(layout, run.reach(-(-tiles // middle)), lanes, run.length)
         fits = planes * band.plane * element.compute_bytes <= limit
         low, high = (low, middle) if fits else (middle + 1, high)
     return low

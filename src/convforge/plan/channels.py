@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.plan.bands import band_of
-from convforge.plan.cut import ROW_CYCLES, TASKS_PER_THREAD
-from convforge.plan.heuristic import ROW_IN_PLACE_CYCLES
+from convforge.plan.cut import TASKS_PER_THREAD
+from convforge.plan.heuristic import rows_in_cycles
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
-from convforge.plan.selections import needed_taps
+from convforge.plan.selections import needed_columns, needed_taps
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import (
     column_kind,
@@ -35,7 +35,7 @@ from convforge.target import Target
 NAME = "channels"
 
 # Outputs of a phase beyond which vectors along the map waste little, and tables of outputs grow long.
-OUTPUT_LIMIT = 1024
+OUTPUT_LIMIT = 2048
 # Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
 PIXEL_LIMIT = 9
 # The packed input of one group, of each thread.
@@ -75,8 +75,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     pixels, nv = _tiles(gather, target, lanes, threads=1)[0]
     x_steps = element_steps(request.x_strides, request.spec)
     in_place = _in_place(layout, ELEMENTS[request.spec.dtype.name], target, x_steps)
-    row = ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES
-    total = row * layout.total_rows * layout.row_residues * gather.in_channels
+    total = rows_in_cycles(layout, ELEMENTS[request.spec.dtype.name], target, in_place=in_place)
     phases = range(len(gather.taps_by_phase))
     products = sum(_phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases)
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
@@ -198,12 +197,17 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         layout, kernel = self._layout, self.kernel
         taps = len(self._gather.taps_by_phase[phase])
         places, outputs = self._outputs(phase)
+        rows, columns = np.divmod(places, layout.pitch)
+        by_column = needed_columns(layout, phase)
+        # Outputs whose columns need the same taps are neighbours: those at the edges make tiles of their own.
+        _, first, alike = np.unique(by_column, axis=0, return_index=True, return_inverse=True)
+        order = np.argsort(first[alike][columns], kind="stable")
         count = -(-len(places) // kernel.pixels)
         # The last tile is filled up with its last output, which is then computed and written again.
-        padding = count * kernel.pixels - len(places)
-        places, outputs = (np.pad(a, (0, padding), mode="edge") for a in (places, outputs))
-        rows = places.reshape(count, kernel.pixels) // layout.pitch
-        needed = needed_taps(layout, phase, rows[:, 0], rows[:, -1])
+        order = np.pad(order, (0, count * kernel.pixels - len(places)), mode="edge")
+        places, outputs = places[order], outputs[order]
+        each = (needed_taps(layout, phase, rows, rows) & by_column[columns])[order]
+        needed: NDArray[np.bool_] = np.any(each.reshape(count, kernel.pixels, taps), axis=1)
         records = np.empty((count, 3 + 2 * kernel.pixels), np.int64)
         tables: dict[tuple[int, ...], tuple[int, int]] = {}
         step = layout.planes * plane
@@ -277,9 +281,9 @@ def _tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tup
 
 def _phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int) -> float:
     d, h, w = gather.phase_triples[phase]
-    # Rows of taps that meet only padding are left out, tile by tile.
-    together = (1, -(-(pixels - 1) // max(1, w.count)) + 1)
-    met = prod(_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h), together))
+    # Taps that meet only padding are left out, tile by tile.
+    together = (1, -(-(pixels - 1) // max(1, w.count)) + 1, 1)
+    met = prod(_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h, w), together))
     steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
     step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
     tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + 1.2 * lanes)

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 
 from convforge.ir.element import Element
 from convforge.plan.bands import BAND_LIMIT_BYTES, band_of, fewest_bands
-from convforge.plan.tiles import step_overhead, tile_overhead
+from convforge.plan.tiles import ROW_CYCLES, step_overhead, tile_overhead
 from convforge.problem.gather import Gather
-from convforge.schedule import Layout
+from convforge.schedule import Layout, RunTiles, Tile
 from convforge.target import Target
 
 # Work in multiply-adds below which a second thread costs more than it brings (a dispatch is 1.5 µs).
 SERIAL_MULTIPLY_ADDS = 40_000
 # Tasks for each thread: enough that one that is done early takes over, few enough not to pack twice.
 TASKS_PER_THREAD = 4
-# Cycles for a row to be packed, or to leave a tile by way of scratch; and for each of its vectors.
-ROW_CYCLES, _VECTOR_CYCLES = 15.0, 1.0
+# Cycles for a vector of a row to be packed.
+_VECTOR_CYCLES = 1.0
 # Fewest input channels, and tiles of output channels, for whose sake tiles of the input are copied; cycles to
 # copy a vector.
 _COPIED_CHANNELS, _COPIED_TILES, _COPY_CYCLES = 48, 3, 4.0
@@ -54,7 +54,7 @@ def gather_split(
     element: Element,
     target: Target,
     threads: int,
-    tile: tuple[int, int],
+    tile: Tile,
     *,
     packed: bool,
     step_cycles: float | None = None,
@@ -65,15 +65,16 @@ def gather_split(
     """
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
-    tiles, out_tiles = -(-layout.flat // (tile[1] * lanes)), -(-gather.out_channels // tile[0])
-    least = fewest_bands(layout, element, target, tile[1] * lanes, BAND_LIMIT_BYTES) if packed else 1
+    run = RunTiles(layout, tile.nv * lanes, tile.along_rows)
+    tiles, out_tiles = run.count, -(-gather.out_channels // tile.mr)
+    least = fewest_bands(run, element, target, BAND_LIMIT_BYTES) if packed else 1
     wanted = threads * TASKS_PER_THREAD if threads > 1 and gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
     group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * least))))
     wanted = -(-wanted // (gather.batch * group_blocks))
     if step_cycles is None:
-        step_cycles = max(tile[0] * tile[1] / 2, 4.0) + step_overhead(target)
+        step_cycles = max(tile.mr * tile.nv / 2, 4.0) + step_overhead(target)
     cut = Cut(
-        layout, element, target, threads if wanted > 1 else 1, tile,
+        run, element, target, threads if wanted > 1 else 1, tile,
         packed=packed, group_blocks=group_blocks, step_cycles=step_cycles, vector_cycles=vector_cycles,
     )  # fmt: skip
     blocks = min(wanted, out_tiles)
@@ -126,23 +127,24 @@ class Cut:
 
     def __init__(
         self,
-        layout: Layout,
+        run: RunTiles,
         element: Element,
         target: Target,
         threads: int,
-        tile: tuple[int, int],
+        tile: Tile,
         *,
         packed: bool,
         group_blocks: int,
         step_cycles: float,
         vector_cycles: float,
     ) -> None:
-        gather = layout.gather
-        mr, nv = tile
+        layout, gather = run.layout, run.layout.gather
+        mr, nv = tile.mr, tile.nv
+        self._run = run
         self._layout, self._target, self._threads, self._packed = layout, target, threads, packed
         self._lanes = target.vector_bytes // element.compute_bytes
-        self._size, self._mr, self._length = element.compute_bytes, mr, nv * self._lanes
-        self._tiles, self._out_tiles = -(-layout.flat // self._length), -(-gather.out_channels // mr)
+        self._size, self._mr, self._length = element.compute_bytes, mr, run.length
+        self._tiles, self._out_tiles = run.count, -(-gather.out_channels // mr)
         self._times = gather.batch * group_blocks
         self._groups = -(-gather.groups // group_blocks)
         phases = gather.taps_by_phase
@@ -196,6 +198,6 @@ class Cut:
         """(rows, vectors) that are packed for a band."""
         layout = self._layout
         planes = layout.gather.in_channels * layout.planes
-        packed = band_of(layout, band * self._length, self._lanes, self._length)
+        packed = band_of(layout, self._run.reach(band), self._lanes, self._length)
         row = packed.row_length if layout.is_one_row else layout.pitch
         return planes * packed.rows, planes * packed.rows * row / self._lanes

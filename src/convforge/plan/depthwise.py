@@ -32,8 +32,12 @@ NAME = "depthwise"
 
 # All taps are unrolled.
 TAP_LIMIT = 128
-# The planes of one channel's band take at most this share of the first-level cache.
-CACHE_SHARE = 0.75
+# The planes of one channel's band take at most so many times the first-level cache; the second level holds
+# them. With bands that fit the first level, rows of 1920 were packed three times: 5x5 at 1080x1920 15.0 and
+# 12.2 ms, 7x7 at 480x640 4.2 and 3.4, and 112x112 as long as before (Zen 1).
+_BAND_CACHES = 4
+# Outputs of a channel for whose sake it may be packed again, which takes as long as 5 taps of one of them.
+_SHARED_OUTPUTS = 8
 # Sums of a tile with 16 registers.
 _FEW_SUMS = 8
 
@@ -128,7 +132,8 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | Depthwis
         d, h, w = gather.axes
         rows, vectors = self._tile(layout, target, lanes)
         shape = _shape(gather, rows, vectors, lanes, y_steps[3])
-        band_rows, plane_rows = band_of_rows(layout, rows, int(CACHE_SHARE * target.l1_bytes) // size)
+        wanted = threads * TASKS_PER_THREAD if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
+        band_rows, plane_rows = band_of_rows(layout, rows, target, size, pieces=wanted)
         plane = plane_elements(layout, plane_rows, lanes, shape.vectors)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         copied = copied_rows(layout, tables, x_steps[4], plane, lanes)
@@ -138,17 +143,22 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | Depthwis
             layout, self.element, target, 1, transposed=spec.transposed, rank=spec.rank
         )
         bands = -(-h.columns // band_rows)
-        wanted = threads * TASKS_PER_THREAD if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
         group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
         group_block = -(-gather.groups // group_blocks)
         group_blocks = -(-gather.groups // group_block)
-        self.tasks = gather.batch * group_blocks * bands
+        multiplier_block = _multiplier_block(
+            gather, threads if wanted > 1 else 1, wanted, gather.batch * group_blocks * bands
+        )
+        multiplier_blocks = -(-gather.out_channels // multiplier_block)
+        self.tasks = gather.batch * group_blocks * bands * multiplier_blocks
         self.workspace_bytes = aligned(HEADER_BYTES + layout.planes * plane * size + 2 * lanes * size)
         values = {
             "groups": gather.groups,
             "group_block": group_block,
             "group_blocks": group_blocks,
             "multiplier": gather.out_channels,
+            "multiplier_block": multiplier_block,
+            "multiplier_blocks": multiplier_blocks,
             "bands": bands,
             "band_rows": band_rows,
             "x_batch": x_steps[0],
@@ -223,6 +233,16 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | Depthwis
         )
 
 
+def _multiplier_block(gather: Gather, threads: int, wanted: int, tasks: int) -> int:
+    """Outputs of an input channel that a task computes, where its other pieces make so many tasks.
+
+    Each task packs the channel again. So all threads get one, and no more but where each has
+    `_SHARED_OUTPUTS` for the sake of which it packs.
+    """
+    blocks = max(-(-threads // tasks), min(-(-wanted // tasks), gather.out_channels // _SHARED_OUTPUTS))
+    return -(-gather.out_channels // min(gather.out_channels, blocks))
+
+
 def _place(layout: Layout, tap: tuple[Tap, Tap, Tap]) -> tuple[int, int, int]:
     """(plane, row, column) that a tap reads, from its output's own row and column."""
     (rd, sd), (rh, sh), (rw, sw) = (axis.split(t) for axis, t in zip(layout.gather.axes, tap))
@@ -291,18 +311,22 @@ def _tile(layout: Layout, target: Target, lanes: int) -> tuple[int, int]:
     return min(range(1, room + 1), key=lambda rows: (cycles(rows), -rows)), 1
 
 
-def band_of_rows(layout: Layout, rows: int, budget: int) -> tuple[int, int]:
-    """(output rows of a band, packed rows of its planes) for planes of `budget` elements in all.
+def band_of_rows(layout: Layout, rows: int, target: Target, size: int, pieces: int = 1) -> tuple[int, int]:
+    """(output rows of a band, packed rows of its planes), whose elements take `size` bytes.
 
-    A volume is packed whole: its slices share rows.
+    A volume is packed whole: its slices share rows. pieces: that all images and groups should make together,
+    as long as a band has twice the rows of its halo.
     """
-    d, h, _ = layout.gather.axes
+    gather = layout.gather
+    d, h, _ = gather.axes
     if d.columns > 1 or d.reach > 0:
         return h.columns, layout.total_rows
-    fits = budget // (layout.planes * layout.pitch) - layout.reach_rows
+    fits = _BAND_CACHES * target.l1_bytes // size // (layout.planes * layout.pitch) - layout.reach_rows
     tiles = max(1, fits // rows)
     # Bands of equal size, each of whole tiles but the last: and that one no shorter than a tile.
     bands = max(1, -(-h.columns // (tiles * rows)))
+    few = -(-pieces // (gather.batch * gather.groups))
+    bands = max(bands, min(few, h.columns // max(rows, 2 * layout.reach_rows)))
     band_rows = -(-h.columns // (bands * rows)) * rows
     while 0 < h.columns % band_rows < rows:
         band_rows += rows

@@ -43,9 +43,14 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     share = met / max(1, height * h.columns)
     tiles = -(-w.columns // (vectors * lanes)) * -(-h.columns // rows) * d.columns
     if is_narrow(target):
-        tap_row = width * rows * (0.68 * vectors + 0.54)
-        tile = (height * tap_row + 2 * (height + rows)) * share * len(d.phases[0].taps)
-        group = gather.out_channels * (tiles * tile + 57) + 2 * packing_cycles(layout_of(gather), lanes)
+        # A weight's multiply-adds with up to 3 vectors of a row; a vector of an input row loaded for all rows
+        # of the tile; a loop over the taps of an input row. 83 layers of 1x3 to 31x31, one channel of 16
+        # outputs or 16 of one: within a fifth, and 40 % off for 14x14 maps, which other families serve.
+        row_vectors = -(-w.columns // lanes) / -(-w.columns // (vectors * lanes))
+        loaded = height * share + rows - 1
+        slice_cycles = rows * height * share * width * 2.1 + loaded * (width * 0.63 * row_vectors + 0.9)
+        tile = slice_cycles * len(d.phases[0].taps) + 85
+        group = gather.out_channels * tiles * tile + packing_cycles(layout_of(gather), lanes)
         return MEASURED_NARROW * gather.batch * gather.groups * group
     # Half vectors start two a cycle, whole ones one.
     one = max(0.5, lanes * size / target.vector_bytes)

@@ -30,11 +30,12 @@ from convforge.plan.tables import (
     packing_values,
     reads_in_place,
     rows_collide,
+    rows_leave,
     way_out,
 )
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
-from convforge.schedule import GatherSchedule, Layout, layout_of
+from convforge.schedule import GatherSchedule, Layout, RunTiles, layout_of
 from convforge.target import Target
 
 NAME = "direct"
@@ -50,12 +51,14 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
     spec = request.spec
     layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
+    way = way_out(layout, element_steps(request.y_strides, spec))
     return direct_cycles(
         layout,
         element,
         target,
         in_place=_in_place(layout, element, target, element_steps(request.x_strides, spec)),
-        flat_output=way_out(layout, element_steps(request.y_strides, spec)) == "flat",
+        flat_output=way == "flat",
+        rows_leave=rows_leave(layout, way),
     )
 
 
@@ -67,7 +70,8 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
     layout = layout_of(gather_of(request.spec))
     element = ELEMENTS[request.spec.dtype.name]
     in_place = _in_place(layout, element, target, element_steps(request.x_strides, request.spec))
-    return gather_candidates(layout, element, target, threads, in_place=in_place)
+    by_rows = rows_leave(layout, way_out(layout, element_steps(request.y_strides, request.spec)))
+    return gather_candidates(layout, element, target, threads, in_place=in_place, rows_leave=by_rows)
 
 
 def plan(
@@ -98,22 +102,21 @@ class GatherPlan(KernelPlan[K], Generic[K]):
     def _values(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> dict[str, int]:
         """The values of GATHER_PARAMETERS, and what they point at kept."""
         gather, layout, schedule, kernel = self.gather, self.layout, self.schedule, self.kernel
-        tiles = -(-layout.flat // kernel.length)
-        bands = -(-tiles // schedule.band_tiles)
+        run = RunTiles(layout, kernel.length, kernel.along_rows)
+        bands = -(-run.count // schedule.band_tiles)
         out_tiles = -(-gather.out_channels // schedule.mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         group_blocks = -(-gather.groups // schedule.group_block)
-        band = band_of(layout, schedule.band_tiles * kernel.length, schedule.lanes, kernel.length)
+        band = band_of(layout, run.reach(schedule.band_tiles), schedule.lanes, kernel.length)
         plane = band.plane
         channel_step = layout.planes * plane if schedule.packed else x_steps[1]
         if self.copied:
             channel_step = kernel.length
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         phases = phase_table(
-            layout,
+            run,
             y_steps,
             plane=plane,
-            tile_length=kernel.length,
             channel_block=schedule.channel_block,
             channel_step=channel_step,
             starts=self.starts,
@@ -145,7 +148,10 @@ class GatherPlan(KernelPlan[K], Generic[K]):
             "out_blocks": out_blocks,
             "bands": bands,
             "band_tiles": schedule.band_tiles,
+            "tiles": run.count,
             "flat": layout.flat,
+            "row_tiles": run.row_tiles,
+            "row_outputs": w.columns,
             "channel_block": schedule.channel_block,
             "tile_group": schedule.tile_group,
             "x_batch": x_steps[0],
@@ -184,10 +190,14 @@ class DirectPlan(GatherPlan[GatherKernel]):
         self.element = element = ELEMENTS[spec.dtype.name]
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
+        way = way_out(layout, y_steps)
         if schedule is None:
             in_place = _in_place(layout, element, target, x_steps)
-            schedule = gather_schedule(layout, element, target, threads, in_place=in_place)
+            schedule = gather_schedule(
+                layout, element, target, threads, in_place=in_place, rows_leave=rows_leave(layout, way)
+            )
         self.schedule = schedule
+        self.all_taps = request.every_tap
         self.copied = not schedule.packed and is_copied(gather, target, schedule.channel_tiles)
         self.kernel = GatherKernel(
             element=element,
@@ -196,10 +206,11 @@ class DirectPlan(GatherPlan[GatherKernel]):
             nv=schedule.nv,
             fused=target.fused,
             columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
-            way_out=way_out(layout, y_steps),
+            way_out=way,
             has_bias=request.has_bias,
             activation=request.activation,
             copied=self.copied,
+            along_rows=schedule.along_rows,
         )
         self._job = Job(self.kernel, target)
         self.weights = weights = WeightPacking(

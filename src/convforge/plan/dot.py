@@ -26,7 +26,7 @@ from convforge.plan.dot_weights import DotWeights
 from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import DotRequest
-from convforge.plan.tables import column_kind, way_out
+from convforge.plan.tables import column_kind, rows_leave, way_out
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
 from convforge.target import Target
@@ -74,8 +74,15 @@ def cost_cycles(request: DotRequest, target: Target) -> float:
     products = choose_products(whole, target)
     layout = layout_of(replace(whole, in_channels=-(-whole.in_channels // WAYS[products])))
     element = dot_element(products, request.spec.dtype == np.int8)
-    flat = way_out(layout, request.y_steps) == "flat"
-    cycles = direct_cycles(layout, element, target, in_place=False, flat_output=flat)
+    way = way_out(layout, request.y_steps)
+    cycles = direct_cycles(
+        layout,
+        element,
+        target,
+        in_place=False,
+        flat_output=way == "flat",
+        rows_leave=rows_leave(layout, way),
+    )
     return cycles * step_cycles(products, target)
 
 
@@ -99,7 +106,10 @@ class DotPlan(GatherPlan[DotKernel]):
         self.layout = layout = layout_of(gather)
         self.element = element = dot_element(products, spec.dtype == np.int8)
         x_steps, y_steps = request.x_steps, request.y_steps
-        self.schedule = schedule = gather_schedule(layout, element, target, threads, in_place=False)
+        way = way_out(layout, y_steps)
+        self.schedule = schedule = gather_schedule(
+            layout, element, target, threads, in_place=False, rows_leave=rows_leave(layout, way)
+        )
         self.kernel = DotKernel(
             products=products,
             instruction=instruction or instruction_of(products, target),
@@ -110,7 +120,8 @@ class DotPlan(GatherPlan[DotKernel]):
             nv=schedule.nv,
             fused=target.fused,
             columns=column_kind(layout, x_steps[4]),
-            way_out=way_out(layout, y_steps),
+            way_out=way,
+            along_rows=schedule.along_rows,
         )
         self.weights = DotWeights(spec, whole, products, schedule.mr)
         self.starts = self.weights.starts

@@ -17,13 +17,13 @@ _TILE_GROUPS = (2, 8)
 
 
 def gather_candidates(
-    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool
+    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool, rows_leave: bool
 ) -> list[GatherSchedule]:
     """Legal schedules, the heuristic's first; those that change the order of a sum last."""
-    own = gather_schedule(layout, element, target, threads, in_place=in_place)
+    own = gather_schedule(layout, element, target, threads, in_place=in_place, rows_leave=rows_leave)
     found = [own]
-    for tile in gather_tiles(layout, element, target, _TILES, _SLACK):
-        packed = own.packed or layout.flat < tile[1] * own.lanes
+    for tile in gather_tiles(layout, element, target, _TILES, _SLACK, rows_leave=rows_leave):
+        packed = own.packed or layout.flat < tile.nv * own.lanes
         split = gather_split(layout, element, target, threads, tile, packed=packed)
         found += [
             assemble(layout, element, target, tile, pieces, own.channel_block, packed=packed)

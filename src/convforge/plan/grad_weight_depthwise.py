@@ -12,7 +12,7 @@ from convforge.kernels.contract_grad_weight import (
 )
 from convforge.plan.bands import Band
 from convforge.plan.cut import TASKS_PER_THREAD
-from convforge.plan.depthwise import CACHE_SHARE, band_of_rows, packing_cycles, plane_elements
+from convforge.plan.depthwise import band_of_rows, packing_cycles, plane_elements
 from convforge.plan.grad_weight_boxes import GradWeightArrays, position_in_kernel, run_parts
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
@@ -93,7 +93,7 @@ class GradWeightDepthwisePlan:
         d, h, w = gather.axes
         x_steps, g_steps = arrays.x_steps, arrays.g_steps
         rows = min(_ROWS, h.columns)
-        band_rows, plane_rows = band_of_rows(layout, rows, int(CACHE_SHARE * target.l1_bytes) // size)
+        band_rows, plane_rows = band_of_rows(layout, rows, target, size)
         plane = plane_elements(layout, plane_rows, lanes, 1)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         copied = copied_rows(layout, tables, x_steps[4], plane, lanes)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from convforge.ir.element import Element
-from convforge.plan.cut import ROW_CYCLES, Split, gather_split, tile_group
-from convforge.plan.tiles import TileCost, chain_block, gather_tile, tiled_length
-from convforge.schedule import GatherSchedule, GradWeightSchedule, Layout, why_tile_illegal
+from convforge.plan.cut import Split, gather_split, tile_group
+from convforge.plan.tiles import ROW_CYCLES, TileCost, chain_block, gather_tile, tiled_length
+from convforge.schedule import (
+    GatherSchedule,
+    GradWeightSchedule,
+    Layout,
+    RunTiles,
+    Tile,
+    why_tile_illegal,
+)
 from convforge.target import Target
 
 # Steps of k below which tiles leave so fast that writing them is what takes time: then so many neighbours
@@ -16,17 +23,24 @@ _SHORT_STEPS, _SHORT_RUN_BYTES = 150, 1024
 # predicted 20 % slower than it is, and came by Winograd's algorithm at `high`, 1.2 times as long.
 _SHORT_SAVED_CYCLES = 50.0
 # Cycles for a row to be fetched where it lies.
-ROW_IN_PLACE_CYCLES = 3.0
+_ROW_IN_PLACE_CYCLES = 3.0
+# Cycles for a row of which every second column is packed, and for each of its vectors, 16 registers: two
+# vectors are loaded for one, some under a mask. 32 groups of 16 at 28x28, stride 2, were predicted the
+# fastest by channels and took 1.4 times as long as by Winograd's algorithm.
+_HALF_ROW_CYCLES, _HALF_VECTOR_CYCLES = 12.5, 5.0
 
 
 def gather_schedule(
-    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool
+    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool, rows_leave: bool
 ) -> GatherSchedule:
-    """The schedule of an output product. `in_place`: the input may be read where it lies."""
+    """The schedule of an output product.
+
+    in_place: the input may be read where it lies. rows_leave: outputs leave row by row, from whole tiles.
+    """
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
-    tile = gather_tile(layout, element, target)
-    packed = not in_place or layout.flat < tile[1] * lanes
+    tile = gather_tile(layout, element, target, rows_leave=rows_leave)
+    packed = not in_place or layout.flat < tile.nv * lanes
     split = gather_split(layout, element, target, threads, tile, packed=packed)
     return assemble(layout, element, target, tile, split, chain_block(gather), packed=packed)
 
@@ -35,7 +49,7 @@ def assemble(
     layout: Layout,
     element: Element,
     target: Target,
-    tile: tuple[int, int],
+    tile: Tile,
     split: Split,
     channel_block: int,
     *,
@@ -45,8 +59,8 @@ def assemble(
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
     steps = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=1)
-    mr, nv = tile
-    tiles, out_tiles = -(-layout.flat // (nv * lanes)), -(-gather.out_channels // mr)
+    mr, nv = tile.mr, tile.nv
+    tiles, out_tiles = RunTiles(layout, nv * lanes, tile.along_rows).count, -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, split.bands))
     channel_tiles = -(-out_tiles // min(out_tiles, split.out_blocks))
     weight_bytes = channel_tiles * mr * steps * element.compute_bytes
@@ -65,11 +79,18 @@ def assemble(
         channel_tiles=channel_tiles,
         group_block=-(-gather.groups // min(gather.groups, split.group_blocks)),
         packed=packed,
+        along_rows=tile.along_rows,
     )
 
 
 def direct_cycles(
-    layout: Layout, element: Element, target: Target, *, in_place: bool, flat_output: bool
+    layout: Layout,
+    element: Element,
+    target: Target,
+    *,
+    in_place: bool,
+    flat_output: bool,
+    rows_leave: bool,
 ) -> float:
     """Cycles of one core for an output product by the best tile, and for its rows on the way in and out.
 
@@ -82,14 +103,27 @@ def direct_cycles(
     # Tiles are chosen for a length that many signals share; what they cost is that of this one.
     share = layout.flat / tiled_length(layout)
     for taps in gather.taps_by_phase:
-        tile = gather_tile(layout, element, target, len(taps))
-        cost = TileCost.of(layout, element, target, len(taps))
+        tile = gather_tile(layout, element, target, len(taps), rows_leave=rows_leave)
+        cost = TileCost.of(layout, element, target, len(taps), rows_leave=rows_leave)
         short = target.vector_registers <= 16 and cost.steps <= _SHORT_STEPS
         total += (cost.cycles(tile) - short * _SHORT_SAVED_CYCLES * cost.tiles(tile)) * share
-    rows_in = layout.total_rows * layout.row_residues * gather.in_channels
-    rows_out = 0 if flat_output else layout.out_rows * gather.out_channels
-    rows = (ROW_IN_PLACE_CYCLES if in_place else ROW_CYCLES) * rows_in + ROW_CYCLES * rows_out
+    # Those that may leave row by row are costed with their tiles.
+    rows_out = 0 if flat_output or rows_leave else layout.out_rows * gather.out_channels
+    rows = rows_in_cycles(layout, element, target, in_place=in_place) + ROW_CYCLES * rows_out
     return (total + rows) * gather.batch * gather.groups
+
+
+def rows_in_cycles(layout: Layout, element: Element, target: Target, *, in_place: bool) -> float:
+    """Cycles for the rows of a group's input to be packed, or to be fetched where they lie."""
+    gather = layout.gather
+    rows = layout.total_rows * layout.row_residues * gather.in_channels
+    if in_place:
+        return _ROW_IN_PLACE_CYCLES * rows
+    width = gather.axes[2]
+    if width.in_step == 1 or target.vector_registers > 16:
+        return ROW_CYCLES * rows
+    vectors = -(-layout.row_length * element.compute_bytes // target.vector_bytes)
+    return rows * len(width.residues) * (_HALF_ROW_CYCLES + _HALF_VECTOR_CYCLES * vectors)
 
 
 def grad_weight_schedule(layout: Layout, element: Element, target: Target) -> GradWeightSchedule:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convforge.kernels.contract import PHASE_FIELDS
 from convforge.plan.selections import Selections, select_taps
 from convforge.plan.tables import distances, weight_rows
-from convforge.schedule import Layout
+from convforge.schedule import RunTiles
 
 Int64s = NDArray[np.int64]
 
@@ -26,28 +26,28 @@ class PhaseTable:
 
 
 def phase_table(
-    layout: Layout,
+    tiles: RunTiles,
     y_steps: tuple[int, ...],
     *,
     plane: int,
-    tile_length: int,
     channel_block: int,
     channel_step: int,
     starts: Sequence[int],
     row_size: int,
     all_taps: bool = False,
 ) -> PhaseTable:
-    """The table for tiles of `tile_length` outputs, and blocks of channels that are channel_step apart.
+    """The table for these tiles, and blocks of channels that are channel_step apart.
 
     starts: where the packed weights of each phase begin; row_size: elements of those of a channel and a tap.
     all_taps: whether tiles also need taps that meet only padding.
     """
+    layout = tiles.layout
     keep: list[Any] = []
     phases: list[list[int]] = []
     for phase, (d, h, w) in enumerate(layout.gather.phase_triples):
         taps = len(layout.gather.taps_by_phase[phase])
         every = Selections((tuple(range(taps)),), np.zeros(1, np.int64))
-        selections = every if all_taps else select_taps(layout, phase, tile_length)
+        selections = every if all_taps else select_taps(tiles, phase)
         chosen: list[list[int]] = []
         for some in selections.taps:
             reach = distances(layout, phase, plane, channel_block, channel_step, some)

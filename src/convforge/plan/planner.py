@@ -152,6 +152,8 @@ def _ranked(request: OutputRequest, target: Target) -> list[Family]:
     """The legal families, cheapest first for contiguous arrays: strides of others must not choose a family
     that adds up in another order.
     """
+    if request.every_tap:
+        return [direct]
     legal = [f for f in FAMILIES if f.why_illegal(request, target) is None]
     assert legal, "the direct family serves every request"
     alike = request.without_gaps

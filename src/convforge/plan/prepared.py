@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import Activation
-from convforge.plan.arrays import folding_spec, is_writable, kept, readable, wide_spec
+from convforge.plan.arrays import folding_spec, has_finite_sum, is_writable, kept, readable, wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.request import OutputPlan, OutputRequest
@@ -90,6 +90,7 @@ class Prepared:
             self._activation,
             self._precision,
             self._plain_request,
+            every_tap=not has_finite_sum(weight),
         )
         tune_if_asked(request, x, weight, bias, y)
         plan = output_plan(request)

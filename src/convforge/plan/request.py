@@ -22,7 +22,8 @@ class OutputRequest:
     """An output product of arrays of these strides (bytes); grad-input is one too.
 
     x and y are aligned and do not overlap. precision: what must be kept at least; "highest" for all dtypes
-    but float32. plain: only families that take every value as it is.
+    but float32. plain: only families that take every value as it is. every_tap: those that meet padding too,
+    for 0 times an infinite weight is NaN, and which taps are left out depends on tiles, and so on batch.
     """
 
     spec: ConvSpec
@@ -32,6 +33,7 @@ class OutputRequest:
     activation: Activation
     precision: Precision = "highest"
     plain: bool = False
+    every_tap: bool = False
 
     @property
     def without_gaps(self) -> OutputRequest:

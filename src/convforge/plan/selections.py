@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.schedule import Layout
+from convforge.schedule import Layout, RunTiles
 
 Int64s = NDArray[np.int64]
 
@@ -32,17 +32,15 @@ class Selections:
     tiles: Int64s
 
 
-def select_taps(layout: Layout, phase: int, tile_length: int) -> Selections:
-    """The selections of a phase, for tiles of `tile_length` outputs of the flat run."""
+def select_taps(tiles: RunTiles, phase: int) -> Selections:
+    """The selections of a phase."""
+    layout = tiles.layout
     gather = layout.gather
     taps = gather.taps_by_phase[phase]
     everything = Selections((tuple(range(len(taps))),), np.zeros(1, np.int64))
-    tiles = -(-layout.flat // tile_length)
-    if not 1 < len(taps) <= _KERNEL_LIMIT or tiles < 2 or layout.is_one_row:
+    if not 1 < len(taps) <= _KERNEL_LIMIT or tiles.count < 2 or layout.is_one_row:
         return everything
-    starts = np.arange(tiles, dtype=np.int64) * tile_length
-    stops = np.minimum(starts + tile_length, layout.flat) - 1
-    needed = needed_taps(layout, phase, starts // layout.pitch, stops // layout.pitch)
+    needed = needed_taps(layout, phase, *tiles.rows())
     if needed.mean() > 1 - _WORTH:
         return everything
     # As bits of one word: finding equal rows of a matrix took 4 ms for the 1300 tiles of a volume.
@@ -50,6 +48,17 @@ def select_taps(layout: Layout, phase: int, tile_length: int) -> Selections:
     patterns, tile_patterns = np.unique(words, return_inverse=True)
     chosen = tuple(tuple(t for t in range(len(taps)) if int(word) >> t & 1) for word in patterns)
     return Selections(chosen, tile_patterns.astype(np.int64))
+
+
+def needed_columns(layout: Layout, phase: int) -> NDArray[np.bool_]:
+    """[column, tap]: whether the element that the tap reads for an output of the column is data."""
+    width = layout.gather.axes[2]
+    real = [width.sources(r, width.columns + width.reach) >= 0 for r in range(len(width.residues))]
+    needed = np.empty((width.columns, len(layout.gather.taps_by_phase[phase])), np.bool_)
+    for t, (_, _, tap) in enumerate(layout.gather.taps_by_phase[phase]):
+        residue, steps = width.split(tap)
+        needed[:, t] = real[residue][steps : steps + width.columns]
+    return needed
 
 
 def needed_taps(layout: Layout, phase: int, first: Int64s, last: Int64s) -> NDArray[np.bool_]:

@@ -127,6 +127,13 @@ def way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
     return "flat" if whole and no_gaps and dense else "unit"
 
 
+def rows_leave(layout: Layout, way: WayOut) -> bool:
+    """Whether tiles along rows leave whole: every phase of the width has as many outputs as a row."""
+    width = layout.gather.axes[2]
+    even = {phase.count for phase in width.phases} == {width.columns}
+    return way in ("unit", "pair") and even and not layout.is_one_row
+
+
 def distances(
     layout: Layout,
     phase: int,

@@ -16,7 +16,7 @@ from convforge.plan.phase_table import phase_table
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables, packing_values
 from convforge.runtime import address_of
-from convforge.schedule import Layout
+from convforge.schedule import Layout, RunTiles
 from convforge.schedule.tile_unit import TileUnitSchedule
 
 LINE_BYTES = 64
@@ -61,10 +61,9 @@ def tile_unit_tables(
     part = schedule.blocks * schedule.depth * word
     tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
     phases = phase_table(
-        layout,
+        RunTiles(layout, kernel.length),
         y_steps,
         plane=band.plane,
-        tile_length=kernel.length,
         channel_block=schedule.chain,
         channel_step=schedule.depth * word,
         starts=starts,

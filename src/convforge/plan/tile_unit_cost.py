@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import WEIGHT_ROW_BYTES
-from convforge.plan.cut import ROW_CYCLES, gather_split, tile_group
-from convforge.plan.tiles import chain_block, tiled_length
-from convforge.schedule import Layout
+from convforge.plan.cut import gather_split, tile_group
+from convforge.plan.tiles import ROW_CYCLES, chain_block, tiled_length
+from convforge.schedule import Layout, Tile
 from convforge.schedule.tile_unit import (
     TILE_NUMBERS,
     TILE_ROWS,
@@ -142,7 +142,7 @@ def tile_unit_schedule(
         ELEMENTS["float32"],
         target,
         threads,
-        (mr, length // lanes),
+        Tile(mr, length // lanes),
         packed=True,
         step_cycles=_block_cycles(work, (rows, columns)) / (work.ways * depth),
         vector_cycles=work.pack_cycles,

@@ -9,11 +9,12 @@ layers, one thread) it is 0.4 %, and was 0.9 without `step_overhead`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from convforge.ir.element import Element
 from convforge.problem.gather import Gather
-from convforge.schedule import Layout, why_tile_illegal
+from convforge.schedule import Layout, Tile, why_tile_illegal
 from convforge.target import Target
 
 # Steps of k between additions to the accumulators: a chain this long has fp32's usual error, and a tile's
@@ -22,6 +23,10 @@ _CHAIN = 512
 # Fixed costs of a tile in cycles: entering the loop, starting and finishing each accumulator, beginning a
 # row of the output.
 _TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_OUT_CYCLES = 60.0, 1.5, 4.0
+# Cycles for a row to be packed, or to leave a tile by way of scratch; the latter with 16 registers, where a
+# masked store takes 20: 3x3 of 3, 4 and 1 channels, 32 to 320 outputs, 112 to 190 wide, ran 38 to 56 slower
+# for each row and channel than with tiles along rows.
+ROW_CYCLES, _MASKED_ROW_CYCLES = 15.0, 45.0
 # A line from the second-level cache, once a tile's input of one chain is beyond this share of the first:
 # 3x7 tiles, 8 lines to 21 multiply-adds, ran up to 30 % slower than 10x2 on 1x1 layers of 512 channels.
 _LINE_BYTES, _LINE_CYCLES, _FIRST_LEVEL_SHARE = 64, 2.5, 0.5
@@ -32,10 +37,9 @@ def step_overhead(target: Target) -> float:
     return 0.3 if target.vector_registers <= 16 else 0.0
 
 
-def tile_overhead(tile: tuple[int, int]) -> float:
-    """Cycles of a tile of (mr, nv) besides its steps."""
-    mr, nv = tile
-    return _TILE_CYCLES + _ACCUMULATOR_CYCLES * mr * nv + _ROW_OUT_CYCLES * mr
+def tile_overhead(tile: Tile) -> float:
+    """Cycles of a tile besides its steps."""
+    return _TILE_CYCLES + _ACCUMULATOR_CYCLES * tile.mr * tile.nv + _ROW_OUT_CYCLES * tile.mr
 
 
 def chain_block(gather: Gather) -> int:
@@ -61,55 +65,57 @@ def tiled_length(layout: Layout) -> int:
     return min(1 << max(layout.flat - 1, 1).bit_length(), 1024)
 
 
-def gather_tile(layout: Layout, element: Element, target: Target, taps: int | None = None) -> tuple[int, int]:
-    """(mr, nv) of the tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
+def gather_tile(
+    layout: Layout, element: Element, target: Target, taps: int | None = None, *, rows_leave: bool = False
+) -> Tile:
+    """The tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
 
-    taps: of the phase, those of the longest by default. A step of k costs the largest of: multiply-adds at
+    taps: of the phase, those of the longest by default. rows_leave: whether outputs leave row by row, so that
+    tiles may lie along rows. A step of k costs the largest of: multiply-adds at
     two a cycle; loads at two a cycle, a vector that crosses cache lines counted twice; instructions at five a
     cycle; lines from the second-level cache.
     """
-    cost = TileCost.of(layout, element, target, taps)
-    return min(_legal_tiles(target, layout.gather.out_channels), key=cost.cycles)
+    cost = TileCost.of(layout, element, target, taps, rows_leave=rows_leave)
+    return min(cost.legal_tiles(target), key=cost.cycles)
 
 
 def gather_tiles(
-    layout: Layout, element: Element, target: Target, count: int, slack: float
-) -> list[tuple[int, int]]:
+    layout: Layout, element: Element, target: Target, count: int, slack: float, *, rows_leave: bool
+) -> list[Tile]:
     """The `count` best tiles, best first, of those that need at most `slack` times the fewest cycles."""
-    cost = TileCost.of(layout, element, target, None)
-    ranked = sorted(_legal_tiles(target, layout.gather.out_channels), key=cost.cycles)
+    cost = TileCost.of(layout, element, target, None, rows_leave=rows_leave)
+    ranked = sorted(cost.legal_tiles(target), key=cost.cycles)
     return [tile for tile in ranked[:count] if cost.cycles(tile) <= slack * cost.cycles(ranked[0])]
-
-
-def _legal_tiles(target: Target, out_channels: int) -> list[tuple[int, int]]:
-    return [
-        (mr, nv)
-        for nv in range(1, 13)
-        for mr in range(1, min(out_channels, 16) + 1)
-        if why_tile_illegal(target, mr * nv, nv + 1) is None
-    ]
 
 
 @dataclass(frozen=True, slots=True)
 class TileCost:
     """What a tile costs in cycles of one core, all tiles of an image together.
 
-    flat: outputs, as `tiled_length` counts them. steps: of k. chain_steps: those of one chain.
-    rows_per_step: packed rows that are read for a channel, shared out among its steps.
+    flat: outputs, as `tiled_length` counts them. rows, columns: of outputs in the flat run. rows_leave:
+    whether they leave row by row. steps: of k. chain_steps: those of one chain. rows_per_step: packed rows
+    that are read for a channel, shared out among its steps. crossing: cycles for a row of a channel that
+    tiles leave by way of scratch.
     """
 
     lanes: int
     out_channels: int
     flat: int
+    rows: int
+    columns: int
+    rows_leave: bool
     steps: int
     chain_steps: float
     rows_per_step: float
     vector_bytes: int
     fits_bytes: float
     step_overhead: float
+    crossing: float
 
     @staticmethod
-    def of(layout: Layout, element: Element, target: Target, taps: int | None) -> TileCost:
+    def of(
+        layout: Layout, element: Element, target: Target, taps: int | None, *, rows_leave: bool
+    ) -> TileCost:
         """The cost of tiles for the phase with so many taps; None: the longest."""
         gather = layout.gather
         taps = max((len(t) for t in gather.taps_by_phase), default=1) if taps is None else taps
@@ -120,26 +126,43 @@ class TileCost:
             lanes=target.vector_bytes // element.compute_bytes,
             out_channels=gather.out_channels,
             flat=tiled_length(layout),
+            rows=layout.out_rows,
+            columns=gather.axes[2].columns,
+            rows_leave=rows_leave,
             steps=gather.in_channels * taps,
             chain_steps=min(gather.in_channels, chain_block(gather)) * taps,
             rows_per_step=max(len(rows), 1) / max(taps, 1),
             vector_bytes=target.vector_bytes,
             fits_bytes=_FIRST_LEVEL_SHARE * target.l1_bytes,
             step_overhead=step_overhead(target),
+            crossing=_MASKED_ROW_CYCLES if target.vector_registers <= 16 else ROW_CYCLES,
         )
 
-    def cycles(self, tile: tuple[int, int]) -> float:
-        """For a tile of (mr, nv)."""
-        mr, nv = tile
+    def legal_tiles(self, target: Target) -> Iterator[Tile]:
+        """All that the registers hold."""
+        for nv in range(1, 13):
+            for mr in range(1, min(self.out_channels, 16) + 1):
+                if why_tile_illegal(target, mr * nv, nv + 1) is None:
+                    yield Tile(mr, nv)
+                    if self.rows_leave and nv * self.lanes <= self.columns:
+                        yield Tile(mr, nv, along_rows=True)
+
+    def cycles(self, tile: Tile) -> float:
+        """Of all tiles like this one."""
+        mr, nv = tile.mr, tile.nv
         # A row seldom begins where a line does: one more.
         lines = (nv * self.vector_bytes / _LINE_BYTES + 1) * self.rows_per_step
         beyond = self.chain_steps * lines * _LINE_BYTES > self.fits_bytes
         fetched = _LINE_CYCLES * lines if beyond else 0.0
         fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
         cost = self.steps * (max(fma, loads, issued, fetched, 4.0) + self.step_overhead) + tile_overhead(tile)
-        return self.tiles(tile) * cost
+        # Tiles that cross the ends of rows leave by way of scratch.
+        crossed = self.rows * self.out_channels if self.rows_leave and not tile.along_rows else 0
+        return self.tiles(tile) * cost + crossed * self.crossing
 
-    def tiles(self, tile: tuple[int, int]) -> int:
-        """How many of (mr, nv) an image has."""
-        mr, nv = tile
-        return -(-self.flat // (nv * self.lanes)) * -(-self.out_channels // mr)
+    def tiles(self, tile: Tile) -> int:
+        """How many an image has."""
+        length, out_tiles = tile.nv * self.lanes, -(-self.out_channels // tile.mr)
+        if tile.along_rows:
+            return self.rows * -(-self.columns // length) * out_tiles
+        return -(-self.flat // length) * out_tiles

@@ -1,6 +1,7 @@
 """Tile choices as frozen values, the packed layout, and what makes a choice illegal."""
 
 from convforge.schedule.layout import Layout, layout_of
+from convforge.schedule.run_tiles import RunTiles, Tile
 from convforge.schedule.schedule import (
     ChannelsSchedule,
     GatherSchedule,
@@ -20,7 +21,9 @@ __all__ = [
     "GradWeightWinogradSchedule",
     "Layout",
     "Order",
+    "RunTiles",
     "Schedule",
+    "Tile",
     "layout_of",
     "why_tile_illegal",
 ]

@@ -34,7 +34,8 @@ class GatherSchedule:
     channel_block: input channels accumulated while a tile is in registers.
     band_tiles: tiles whose input is packed together. tile_group: tiles that share each fetch of weights.
     channel_tiles: tiles of output channels of one task. group_block: groups of one task.
-    packed: whether the input is packed, or read where it lies.
+    packed: whether the input is packed, or read where it lies. along_rows: whether every tile lies within one
+    row, see `RunTiles`.
     """
 
     mr: int
@@ -46,6 +47,7 @@ class GatherSchedule:
     channel_tiles: int
     group_block: int
     packed: bool
+    along_rows: bool = False
 
     @property
     def order(self) -> Order:

@@ -1,0 +1,64 @@
+"""How the outputs of a packed layout are cut into tiles of neighbours: along the flat run, or along its rows.
+
+    width 20, tiles of 8      0       8       16  20
+    along the flat run        ├───0───┼───1───┼───2───┼───3─ …     tile 2 lies in two rows
+    along rows                ├───0───┼───1───┤
+                                          ├───2───┤                the last one computes 4 outputs again
+
+Along the flat run no lane is idle but at the very end, and tiles that cross the end of a row leave in pieces.
+Along rows all tiles leave whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.schedule.layout import Layout
+
+
+class Tile(NamedTuple):
+    """A tile of outputs: mr channels, nv vectors of neighbours."""
+
+    mr: int
+    nv: int
+    along_rows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunTiles:
+    """All tiles of `length` neighbours of an image and an output channel."""
+
+    layout: Layout
+    length: int
+    along_rows: bool = False
+
+    @property
+    def row_tiles(self) -> int:
+        """Tiles of one row, if they lie along rows."""
+        return -(-self.layout.gather.axes[2].columns // self.length)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        if self.along_rows:
+            return self.layout.out_rows * self.row_tiles
+        return -(-self.layout.flat // self.length)
+
+    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first row and the last that each tile has outputs in."""
+        numbers = np.arange(self.count, dtype=np.int64)
+        if self.along_rows:
+            return numbers // self.row_tiles, numbers // self.row_tiles
+        starts = numbers * self.length
+        stops = np.minimum(starts + self.length, self.layout.flat) - 1
+        return starts // self.layout.pitch, stops // self.layout.pitch
+
+    def reach(self, tiles: int) -> int:
+        """Outputs of the flat run that so many neighbouring tiles lie among, at most."""
+        if self.along_rows:
+            return -(-tiles // self.row_tiles) * self.layout.pitch
+        return tiles * self.length
