@@ -29,7 +29,7 @@ TASKS_PER_THREAD = 4
 _VECTOR_CYCLES = 1.0
 # Fewest input channels, and tiles of output channels, for whose sake tiles of the input are copied; cycles to
 # copy a vector.
-_COPIED_CHANNELS, _COPIED_TILES, _COPY_CYCLES = 48, 3, 4.0
+_COPIED_CHANNELS, _COPIED_TILES, _COPY_CYCLES = 48, 2, 4.0
 # Bytes in a cycle of weights that do not stay in the second-level cache, and of a band's input that takes
 # more than a share of it.
 _WEIGHT_BYTES, _INPUT_BYTES, _INPUT_SHARE = 40.0, 8.0, 0.6
@@ -104,7 +104,9 @@ def is_copied(gather: Gather, target: Target, channel_tiles: int) -> bool:
     prefetcher follows.
 
     AVX2 (Zen 1): 64 -> 256 at 56x56 27 -> 33 GFLOP/s a core, 1024 -> 256 at 14x14 29 -> 34; 16 and 32
-    channels 1 to 2 % slower. Vectors of 512 bits reach 90 % of the peak without, and were not tried with it.
+    channels 1 to 2 % slower. Two tiles: as long as without, but where channels fall on the same sets of the
+    cache, 512 -> 12 at 64x64 3.9 -> 2.5 ms. Vectors of 512 bits reach 90 % of the peak without, and were not
+    tried with it.
     """
     return (
         target.vector_bytes < 64 and gather.in_channels >= _COPIED_CHANNELS and channel_tiles >= _COPIED_TILES

@@ -33,6 +33,7 @@ from convforge.plan.tables import (
     rows_leave,
     way_out,
 )
+from convforge.plan.tiles import gather_tile
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GatherSchedule, Layout, RunTiles, layout_of
@@ -173,8 +174,17 @@ class GatherPlan(KernelPlan[K], Generic[K]):
 
 
 def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
-    """Whether the input can be read where it lies, and better so."""
-    return reads_in_place(layout, element, steps) and not rows_collide(layout, element, target, steps)
+    """Whether the input can be read where it lies, and better so.
+
+    Channels that throw each other out of the cache do no harm where each is read but once: by the only tile
+    of output channels, or by the copy that all tiles then read. 512 -> 3 at 64x64 took 2.0 ms packed and 0.74
+    in place, 256 -> 256 there 6.7 and 6.3 (two cores of Zen 1).
+    """
+    if not reads_in_place(layout, element, steps):
+        return False
+    out_tiles = -(-layout.gather.out_channels // gather_tile(layout, element, target).mr)
+    once = out_tiles == 1 or is_copied(layout.gather, target, out_tiles)
+    return once or not rows_collide(layout, element, target, steps)
 
 
 class DirectPlan(GatherPlan[GatherKernel]):
