@@ -142,3 +142,12 @@ def test_rows_and_bands_of_tiles() -> None:
     first, last = flat.rows()
     assert (int(first[2]), int(last[2])) == (0, 1), "outputs 16 to 23 lie in two rows of 21"
     assert (flat.reach(4), rows.reach(4)) == (32, 42)
+
+
+def test_rows_between_the_slices_of_a_volume_are_left_out() -> None:
+    layout, _ = laid_out(1, 2, 3, 4, 9, padding=1)
+    assert (layout.pitch, layout.slice_rows) == (10, 5)
+    rows = RunTiles(layout, 8, along_rows=True)
+    assert rows.count == 3 * 4 * 2
+    assert rows.rows()[0][::2].tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13]
+    assert (rows.reach(2), rows.reach(10), rows.reach(24)) == (20, 70, 140)

@@ -58,8 +58,8 @@ PACKING = (
 )
 GATHER_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "channels", "out_channels", "out_tiles"),
-    *("task_tiles", "out_blocks", "bands", "band_tiles", "tiles", "flat", "row_tiles", "row_outputs"),
-    *("channel_block", "tile_group"),
+    *("task_tiles", "out_blocks", "bands", "band_tiles", "tiles", "flat"),
+    *("row_tiles", "row_outputs", "slice_outputs", "channel_block", "tile_group"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
     *PACKING,
     *("slice_rows", "reach_rows", "phases", "phase_table", "accumulators", "tile"),

@@ -1,8 +1,8 @@
 """The tiles of outputs of a gather, by their numbers, and where each of them begins.
 
     along the flat run      tile t begins at output t * length, and may cross the ends of rows
-    along rows              tile t begins in row t // row_tiles; the last one of a row begins so early that it
-                            ends where the row does, and computes some outputs again
+    along rows              tile t begins in row t // row_tiles of outputs; the last one of a row begins so
+                            early that it ends where the row does, and computes some outputs again
 
 A tile's place has three digits: slice, row of the slice, and what of the row lies before it, in elements or
 in tiles. From a tile to the next it is an addition with carries: dividing takes 60 cycles, where a tile of 27
@@ -39,18 +39,20 @@ class TileRun:
         self._e, self._p, self._length = e, p, length
         self._along_rows, self._early = along_rows, early and not along_rows
         self._counted = along_rows or (positions and not early)
-        self._digit = p.row_tiles if along_rows else p.pitch
+        self._columns, self._heights = (
+            (p.row_tiles, p.slice_outputs) if along_rows else (p.pitch, p.slice_rows)
+        )
         self._step = self.first(1)
 
     def first(self, number: Int) -> list[Value]:
         """The digits of a tile: what the next ones are counted from."""
-        e, p = self._e, self._p
+        e = self._e
         if not self._counted:
             return []
         unit = number if self._along_rows else e.mul(number, self._length)
-        row = e.div(unit, self._digit)
-        depth = e.div(row, p.slice_rows)
-        digits = depth, e.sub(row, e.mul(depth, p.slice_rows)), e.sub(unit, e.mul(row, self._digit))
+        row = e.div(unit, self._columns)
+        depth = e.div(row, self._heights)
+        digits = depth, e.sub(row, e.mul(depth, self._heights)), e.sub(unit, e.mul(row, self._columns))
         return [e.i64(digit) for digit in digits]
 
     def next(self, digits: list[Value]) -> list[Value]:
@@ -58,8 +60,8 @@ class TileRun:
         if not digits:
             return []
         e = self._e
-        column, over = self._carry(e.add(digits[2], self._step[2]), self._digit)
-        height, over = self._carry(e.add(digits[1], self._step[1], over), self._p.slice_rows)
+        column, over = self._carry(e.add(digits[2], self._step[2]), self._columns)
+        height, over = self._carry(e.add(digits[1], self._step[1], over), self._heights)
         return [e.i64(e.add(digits[0], self._step[0], over)), height, column]
 
     def _carry(self, digit: Int, base: Int) -> tuple[Value, Value]:
@@ -78,8 +80,11 @@ class TileRun:
         depth, height, column = digits
         if self._along_rows:
             column = e.minimum(e.mul(column, self._length), e.sub(p.row_outputs, self._length))
-        row = e.add(e.mul(depth, p.slice_rows), height)
-        return TilePlace(e.add(e.mul(row, p.pitch), column), RunPosition(depth, height, column))
+        return TilePlace(e.add(e.mul(self._row(digits), p.pitch), column), RunPosition(depth, height, column))
+
+    def _row(self, digits: list[Value]) -> Int:
+        """The row of the flat run that a tile begins in."""
+        return self._e.add(self._e.mul(digits[0], self._p.slice_rows), digits[1])
 
     def position(self, place: TilePlace) -> RunPosition:
         """Slice, row and column of a tile's first output."""
@@ -91,6 +96,6 @@ class TileRun:
         """The first row and the last that tiles `first` … `stop` - 1 have outputs in."""
         e, p = self._e, self._p
         if self._along_rows:
-            return e.div(first, p.row_tiles), e.div(e.sub(stop, 1), p.row_tiles)
+            return self._row(self.first(first)), self._row(self.first(e.sub(stop, 1)))
         last = e.sub(e.minimum(e.mul(stop, self._length), p.flat), 1)
         return e.div(e.mul(first, self._length), p.pitch), e.div(last, p.pitch)

@@ -153,6 +153,7 @@ class GatherPlan(KernelPlan[K], Generic[K]):
             "flat": layout.flat,
             "row_tiles": run.row_tiles,
             "row_outputs": w.columns,
+            "slice_outputs": h.columns,
             "channel_block": schedule.channel_block,
             "tile_group": schedule.tile_group,
             "x_batch": x_steps[0],

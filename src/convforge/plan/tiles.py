@@ -27,6 +27,9 @@ _TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_OUT_CYCLES = 60.0, 1.5, 4.0
 # masked store takes 20: 3x3 of 3, 4 and 1 channels, 32 to 320 outputs, 112 to 190 wide, ran 38 to 56 slower
 # for each row and channel than with tiles along rows.
 ROW_CYCLES, _MASKED_ROW_CYCLES = 15.0, 45.0
+# With 16 registers (AVX2, Zen 1) a weight takes longer to be broadcast than its multiply-add with one vector:
+# tiles of 13x1 ran 1.3 times as long as others of as many multiply-adds.
+_NARROW_BROADCAST_CYCLES = 0.66
 # A line from the second-level cache, once a tile's input of one chain is beyond this share of the first:
 # 3x7 tiles, 8 lines to 21 multiply-adds, ran up to 30 % slower than 10x2 on 1x1 layers of 512 channels.
 _LINE_BYTES, _LINE_CYCLES, _FIRST_LEVEL_SHARE = 64, 2.5, 0.5
@@ -92,16 +95,17 @@ def gather_tiles(
 class TileCost:
     """What a tile costs in cycles of one core, all tiles of an image together.
 
-    flat: outputs, as `tiled_length` counts them. rows, columns: of outputs in the flat run. rows_leave:
-    whether they leave row by row. steps: of k. chain_steps: those of one chain. rows_per_step: packed rows
-    that are read for a channel, shared out among its steps. crossing: cycles for a row of a channel that
-    tiles leave by way of scratch.
+    flat: outputs, as `tiled_length` counts them. rows, columns: of the flat run; real_rows: without those
+    between the slices of a volume. rows_leave: whether they leave row by row. steps: of k. chain_steps: those
+    of one chain. rows_per_step: packed rows that are read for a channel, shared out among its steps.
+    broadcast: cycles for a weight. crossing: for a row of a channel that tiles leave by way of scratch.
     """
 
     lanes: int
     out_channels: int
     flat: int
     rows: int
+    real_rows: int
     columns: int
     rows_leave: bool
     steps: int
@@ -110,6 +114,7 @@ class TileCost:
     vector_bytes: int
     fits_bytes: float
     step_overhead: float
+    broadcast: float
     crossing: float
 
     @staticmethod
@@ -127,6 +132,7 @@ class TileCost:
             out_channels=gather.out_channels,
             flat=tiled_length(layout),
             rows=layout.out_rows,
+            real_rows=gather.axes[0].columns * gather.axes[1].columns,
             columns=gather.axes[2].columns,
             rows_leave=rows_leave,
             steps=gather.in_channels * taps,
@@ -135,6 +141,7 @@ class TileCost:
             vector_bytes=target.vector_bytes,
             fits_bytes=_FIRST_LEVEL_SHARE * target.l1_bytes,
             step_overhead=step_overhead(target),
+            broadcast=_NARROW_BROADCAST_CYCLES if target.vector_registers <= 16 else 0.5,
             crossing=_MASKED_ROW_CYCLES if target.vector_registers <= 16 else ROW_CYCLES,
         )
 
@@ -155,7 +162,8 @@ class TileCost:
         beyond = self.chain_steps * lines * _LINE_BYTES > self.fits_bytes
         fetched = _LINE_CYCLES * lines if beyond else 0.0
         fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
-        cost = self.steps * (max(fma, loads, issued, fetched, 4.0) + self.step_overhead) + tile_overhead(tile)
+        step = max(fma, loads, mr * self.broadcast, issued, fetched, 4.0) + self.step_overhead
+        cost = self.steps * step + tile_overhead(tile)
         # Tiles that cross the ends of rows leave by way of scratch.
         crossed = self.rows * self.out_channels if self.rows_leave and not tile.along_rows else 0
         return self.tiles(tile) * cost + crossed * self.crossing
@@ -164,5 +172,5 @@ class TileCost:
         """How many an image has."""
         length, out_tiles = tile.nv * self.lanes, -(-self.out_channels // tile.mr)
         if tile.along_rows:
-            return self.rows * -(-self.columns // length) * out_tiles
+            return self.real_rows * -(-self.columns // length) * out_tiles
         return -(-self.flat // length) * out_tiles

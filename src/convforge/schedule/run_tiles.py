@@ -6,7 +6,7 @@
                                           ├───2───┤                the last one computes 4 outputs again
 
 Along the flat run no lane is idle but at the very end, and tiles that cross the end of a row leave in pieces.
-Along rows all tiles leave whole.
+Along rows all tiles leave whole, and the rows of zeros between the slices of a volume are left out.
 """
 
 from __future__ import annotations
@@ -45,14 +45,17 @@ class RunTiles:
     def count(self) -> int:
         """How many there are."""
         if self.along_rows:
-            return self.layout.out_rows * self.row_tiles
+            d, h, _ = self.layout.gather.axes
+            return d.columns * h.columns * self.row_tiles
         return -(-self.layout.flat // self.length)
 
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first row and the last that each tile has outputs in."""
         numbers = np.arange(self.count, dtype=np.int64)
         if self.along_rows:
-            return numbers // self.row_tiles, numbers // self.row_tiles
+            slices, heights = np.divmod(numbers // self.row_tiles, self.layout.gather.axes[1].columns)
+            rows = slices * self.layout.slice_rows + heights
+            return rows, rows
         starts = numbers * self.length
         stops = np.minimum(starts + self.length, self.layout.flat) - 1
         return starts // self.layout.pitch, stops // self.layout.pitch
@@ -60,5 +63,8 @@ class RunTiles:
     def reach(self, tiles: int) -> int:
         """Outputs of the flat run that so many neighbouring tiles lie among, at most."""
         if self.along_rows:
-            return -(-tiles // self.row_tiles) * self.layout.pitch
+            d, h, _ = self.layout.gather.axes
+            rows = -(-tiles // self.row_tiles)
+            slices = min(-(-rows // h.columns), d.columns - 1)
+            return (rows + slices * (self.layout.slice_rows - h.columns)) * self.layout.pitch
         return tiles * self.length
