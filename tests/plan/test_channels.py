@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
 from convforge.plan import channels, direct
@@ -14,6 +16,8 @@ from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.target import Target
+from support.guarded import Guarded
+from support.targets import MASKS, masked
 
 
 @given(
@@ -76,4 +80,29 @@ def test_taps_beside_the_map_are_left_out_and_bits_are_the_direct_kernels() -> N
             assert records[:, 0].min() <= 5 * 4 < 5 * 5 == records[:, 0].max()
             assert records[:, 0].sum() * pixels < 0.95 * 25 * 81
             assert sorted(set(records[:, 3 + pixels :].ravel())) == list(range(81))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (1, 6), (7, 1), (2, 4), (3, 3), (7, 7)])
+def test_inputs_of_many_output_channels_are_copied_and_bits_are_the_same(
+    mask: str, size: tuple[int, int]
+) -> None:
+    """Outputs below, at and above those of a tile."""
+    generator, guarded = np.random.default_rng(0), Guarded()
+    spec, _ = normalize_conv((2, 9, *size), (520, 9, 1, 1), None, rank=2, dtype=np.dtype(np.float32))
+    x = guarded.array(generator.standard_normal(spec.input_shape).astype(np.float32), at_end=True)
+    weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
+    outputs: list[np.ndarray[Any, Any]] = []
+    with masked(mask):
+        for family in (channels, direct):
+            out = guarded.array(np.full(spec.output_shape, np.nan, np.float32), at_end=True)
+            request = OutputRequest(spec, x.strides, out.strides, has_bias=False, activation="none")
+            plan = family.plan(request, Target.host(), 2)
+            packed = plan.weights.pack(weight, 1)
+            plan(address_of(x), address_of(packed), 0, address_of(out))
+            outputs.append(out)
+            if isinstance(plan, ChannelsPlan):
+                assert plan.kernel.copied == (plan.kernel.pixels <= size[0] * size[1])
     np.testing.assert_array_equal(outputs[0], outputs[1])

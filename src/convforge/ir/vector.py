@@ -229,6 +229,15 @@ class Vectors(Lanes):
         picks = [*range(count), *[count] * (self.lanes - count)]
         return self.shuffle(value, zeros(value.type), picks)
 
+    def copy(self, source: Value, target: Value, count: int) -> None:
+        """Copy `count` elements of the compute type, in as few pieces as powers of two make."""
+        kind, size, at = self.element.compute, self.element.compute_bytes, 0
+        while at < count:
+            piece = min(self.lanes, 1 << (count - at).bit_length() - 1)
+            value = self.e.b.load(self.e.at(source, kind, at), typ=vector(TYPES[kind], piece), align=size)
+            self.e.b.store(value, self.e.at(target, kind, at), align=size)
+            at += piece
+
     def load_pairs(self, pointer: Value, offset: Int) -> list[Value]:
         """[a, b] of storage that holds a0 b0 a1 b1 …, two vectors of it; widened."""
         size, element = self.lanes * self.element.compute_bytes, self.element

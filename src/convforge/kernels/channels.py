@@ -41,6 +41,7 @@ class _Channels:
     def __init__(self, kernel: ChannelsKernel) -> None:
         self.kernel, self.pixels, self.nv, self.mr = kernel, kernel.pixels, kernel.nv, kernel.mr
         self.lanes, self.element = kernel.lanes, kernel.element
+        self._record = len(CHANNELS_TILE_FIELDS) + 2 * kernel.pixels
 
     def emit(self, module: Module) -> None:
         """Emit `task(call, index, scratch)`."""
@@ -57,17 +58,20 @@ class _Channels:
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
         planes = e.at(scratch, "i8", HEADER_BYTES)
         source = e.at(x, storage, e.add(e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel)))
-        if self.kernel.columns is None:
+        if self.kernel.columns is None and not self.kernel.copied:
             planes = source
         else:
             # Tasks of one image and group follow each other: the input may be packed already.
             key = e.add(rest, 1)
             with e.when(e.differ(e.load("i64", scratch), key)):
                 e.store(e.i64(key), "i64", scratch)
-                emit_pack(
-                    e, v, self.kernel.columns, p, source=source, target=planes, channels=p.channels,
-                    first_row=0, first_column=0,
-                )  # fmt: skip
+                if self.kernel.columns is None:
+                    self._emit_copy(e, v, p, source, planes)
+                else:
+                    emit_pack(
+                        e, v, self.kernel.columns, p, source=source, target=planes, channels=p.channels,
+                        first_row=0, first_column=0,
+                    )  # fmt: skip
         with (
             e.loop(0, p.phases, name="phase") as phase,
             e.loop(first_out, stop_out, name="out_tile") as out,
@@ -81,6 +85,20 @@ class _Channels:
             tile = e.add(e.mul(group, p.out_tiles), out.index)
             self._emit_out_tile(e, v, p, record, planes, weights, offset, target, tile, first, scratch)
         e.done()
+
+    def _emit_copy(self, e: Emitter, v: Vectors, p: Parameters, source: Value, target: Value) -> None:
+        """The pixels of each tile, neighbours in the input, channel by channel."""
+        compute = self.element.compute
+        record = p.pointer("phase_table")
+        count, tiles = e.load("i64", record, 2), e.load_pointer(record, 3)
+        with (
+            e.loop(0, count, name="copied_tile") as tile,
+            e.loop(0, p.channels, name="copied_channel") as channel,
+        ):
+            place = e.load("i64", tiles, e.add(e.mul(tile.index, self._record), len(CHANNELS_TILE_FIELDS)))
+            line = e.at(source, compute, e.add(e.mul(channel.index, p.x_channel), place))
+            at = e.mul(e.add(e.mul(tile.index, p.channels), channel.index), self.pixels)
+            v.copy(line, e.at(target, compute, at), self.pixels)
 
     def _emit_out_tile(
         self,
@@ -107,13 +125,17 @@ class _Channels:
             block = e.minimum(p.channel_block, e.sub(p.channels, channel.index))
             fresh = e.equal(channel.index, 0)
             last = e.equal(e.add(channel.index, block), p.channels)
-            block_planes = e.at(planes, compute, e.mul(channel.index, p.planes, p.plane))
+            step = self.pixels if self.kernel.copied else e.mul(p.planes, p.plane)
+            block_planes = e.at(planes, compute, e.mul(channel.index, step))
             block_weights = e.at(tile_weights, compute, e.mul(channel.index, row))
             with e.loop(0, count, name="pixel_tile") as pixel_tile:
-                step = len(CHANNELS_TILE_FIELDS) + 2 * self.pixels
-                listed = e.at(tiles, "i64", e.mul(pixel_tile.index, step))
+                listed = e.at(tiles, "i64", e.mul(pixel_tile.index, self._record))
                 held = e.at(sums, compute, e.mul(pixel_tile.index, self.pixels * self.mr))
-                acc = self._emit_sums(e, v, listed, block, block_weights, block_planes)
+                if self.kernel.copied:
+                    at = e.mul(pixel_tile.index, p.channels, self.pixels)
+                    acc = self._emit_product(e, v, block, block_weights, e.at(block_planes, compute, at))
+                else:
+                    acc = self._emit_sums(e, v, listed, block, block_weights, block_planes)
                 with e.loop(0, e.select(fresh, 0, 1), carried=acc, name="resume") as resume:
                     before = [v.load(held, i * self.lanes) for i in range(len(acc))]
                     resume.next = [v.add(b, a) for b, a in zip(before, resume.carried)]
@@ -124,6 +146,20 @@ class _Channels:
                             v.store(value, held, i * self.lanes)
                     with finish:
                         self._emit_write(e, v, p, done, listed, bias, target, rows, held)
+
+    def _emit_product(self, e: Emitter, v: Vectors, block: Int, weights: Value, copies: Value) -> list[Value]:
+        """The sums of a tile of one tap whose pixels are copied: a product of matrices."""
+        compute = self.element.compute
+        zeros = [v.zero()] * (self.pixels * self.nv)
+        with e.loop(0, block, carried=zeros, name="k") as k:
+            row = e.at(weights, compute, e.mul(k.index, self.mr))
+            source = e.at(copies, compute, e.mul(k.index, self.pixels))
+            w = [v.load(row, j * self.lanes) for j in range(self.nv)]
+            for i in range(self.pixels):
+                x = v.load_broadcast(source, i)
+                for j in range(self.nv):
+                    k.next.append(v.multiply_add(x, w[j], k.carried[i * self.nv + j]))
+        return k.results
 
     def _emit_sums(
         self, e: Emitter, v: Vectors, listed: Value, block: Int, weights: Value, planes: Value

@@ -145,7 +145,7 @@ class GatherKernel(Emitted):
 class ChannelsKernel(Emitted):
     """What the machine code of the small-map kernel depends on: pixels x nv vectors of channels a tile.
 
-    columns None: the input is read where it lies.
+    columns None: the input is read where it lies, or copied first: the pixels of a tile, channel by channel.
     """
 
     file: ClassVar[str] = "channels"
@@ -157,6 +157,7 @@ class ChannelsKernel(Emitted):
     columns: Columns | None
     has_bias: bool
     activation: Activation
+    copied: bool = False
 
     @property
     def mr(self) -> int:

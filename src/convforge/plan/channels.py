@@ -46,6 +46,9 @@ _INPUT_SHARE = 0.5
 # 256 -> 128 channels of 1x1 on AVX2, time over the direct kernel's, which the model has equal: 14x14 0.99 and
 # 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
 _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
+# Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
+# Zen 1), 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
+_COPIED_CHANNELS = 512
 # Tiles that a tuner tries.
 _TILES_TRIED = 5
 
@@ -143,6 +146,7 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             columns=None if in_place else column_kind(layout, x_steps[4]),
             has_bias=request.has_bias,
             activation=request.activation,
+            copied=in_place and _is_copied(gather, pixels),
         )
         mr = self.kernel.mr
         self._job = Job(self.kernel, target)
@@ -159,6 +163,8 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         phases = np.array([self._phase_record(i, plane) for i in range(len(gather.taps_by_phase))], np.int64)
         self._keep.append(phases)
         packed = 0 if in_place else gather.in_channels * layout.planes * plane * size
+        if self.kernel.copied:
+            packed = gather.in_channels * int(phases[0][2]) * pixels * size
         accumulators = aligned(HEADER_BYTES + packed)
         outputs = max(int(record[2]) for record in phases) * pixels
         self.workspace_bytes = aligned(accumulators + outputs * mr * size + 64)
@@ -203,8 +209,11 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         _, first, alike = np.unique(by_column, axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first[alike][columns], kind="stable")
         count = -(-len(places) // kernel.pixels)
-        # The last tile is filled up with its last output, which is then computed and written again.
+        # The last tile is filled up with its last output, or with those before it where only neighbours can
+        # be copied: they are computed and written again.
         order = np.pad(order, (0, count * kernel.pixels - len(places)), mode="edge")
+        if kernel.copied:
+            order[-kernel.pixels :] = np.arange(len(places) - kernel.pixels, len(places))
         places, outputs = places[order], outputs[order]
         each = (needed_taps(layout, phase, rows, rows) & by_column[columns])[order]
         needed: NDArray[np.bool_] = np.any(each.reshape(count, kernel.pixels, taps), axis=1)
@@ -236,6 +245,14 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             + (w.first + k * steps[2]) * self._y_steps[4]
         )
         return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
+
+
+def _is_copied(gather: Gather, pixels: int) -> bool:
+    """Whether an input that is read in place is copied first, the pixels of a tile side by side: tiles of
+    output channels then read one stream, and not a line in each channel.
+    """
+    outputs = prod(axis.columns for axis in gather.axes)
+    return gather.out_channels >= _COPIED_CHANNELS and outputs >= pixels
 
 
 def _schedule(
