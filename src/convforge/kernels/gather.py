@@ -334,6 +334,8 @@ class GatherNest:
                 target = e.at(to, self.element.compute, e.mul(row.index, self.length))
                 for j in range(self.nv):
                     v.store(v.load(source, j * self.lanes), target, j * self.lanes)
+                # The next tile's line is fetched meanwhile: no prefetcher follows as many pages as channels.
+                e.prefetch(source, self.element.compute, 2 * self.length - 1)
 
     def _emit_sums(
         self,
