@@ -24,10 +24,9 @@ _SHORT_STEPS, _SHORT_RUN_BYTES = 150, 1024
 _SHORT_SAVED_CYCLES = 50.0
 # Cycles for a row to be fetched where it lies.
 _ROW_IN_PLACE_CYCLES = 3.0
-# Cycles for a row of which every second column is packed, and for each of its vectors, 16 registers: two
-# vectors are loaded for one, some under a mask. 32 groups of 16 at 28x28, stride 2, were predicted the
-# fastest by channels and took 1.4 times as long as by Winograd's algorithm.
-_HALF_ROW_CYCLES, _HALF_VECTOR_CYCLES = 12.5, 5.0
+# Cycles for a row whose columns go to two planes by turns, and for each vector of them, 16 registers: 14
+# columns took 24 cycles of a core, 113 took 260.
+_PAIR_ROW_CYCLES, _PAIR_VECTOR_CYCLES = 2.0, 6.0
 
 
 def gather_schedule(
@@ -123,7 +122,7 @@ def rows_in_cycles(layout: Layout, element: Element, target: Target, *, in_place
     if width.in_step == 1 or target.vector_registers > 16:
         return ROW_CYCLES * rows
     vectors = -(-layout.row_length * element.compute_bytes // target.vector_bytes)
-    return rows * len(width.residues) * (_HALF_ROW_CYCLES + _HALF_VECTOR_CYCLES * vectors)
+    return rows * (_PAIR_ROW_CYCLES + _PAIR_VECTOR_CYCLES * vectors)
 
 
 def grad_weight_schedule(layout: Layout, element: Element, target: Target) -> GradWeightSchedule:
