@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convforge import plan, reference
+from convforge import plan, reference, runtime
 from convforge.plan import grad_weight_winograd, winograd
 from convforge.problem import ConvSpec, normalize_conv
 from support.convolutions import numpy_dtype
 from support.families import costing
-from support.guarded import Guarded
+from support.guarded import Guarded, GuardedScratch
 from support.quantized import run_dot, some_bytes, some_rescaling, ways
 from support.targets import MASKS, masked
 from support.tolerance import assert_close
@@ -87,6 +87,7 @@ def test_nothing_outside_the_arrays_is_touched(
     monkeypatch.setattr(winograd, "channels_are_cheaper", lambda *_: way == "along channels")
     spec = _spec(**CASES[name])
     generator, guarded = np.random.default_rng(0), Guarded()
+    monkeypatch.setattr(runtime, "scratch", GuardedScratch())
     x, weight, gradient = (
         guarded.array(generator.standard_normal(s).astype(np.float32), at_end=at_end)
         for s in (spec.input_shape, spec.weight_shape, spec.output_shape)

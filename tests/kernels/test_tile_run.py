@@ -142,6 +142,9 @@ def test_rows_and_bands_of_tiles() -> None:
     first, last = flat.rows()
     assert (int(first[2]), int(last[2])) == (0, 1), "outputs 16 to 23 lie in two rows of 21"
     assert (flat.reach(4), rows.reach(4)) == (32, 42)
+    assert (flat.tail(4), rows.tail(4), rows.tail(8)) == (0, 1, 0), "4 of 8 are left"
+    assert RunTiles(layout, 12, along_rows=True).tail(4) == 2
+    assert RunTiles(layout, 4, along_rows=True).tail(4) == 0, "whole tiles to the end"
 
 
 def test_rows_between_the_slices_of_a_volume_are_left_out() -> None:

@@ -28,3 +28,15 @@ class Guarded:
         array = np.frombuffer(memory, values.dtype, values.size, start).reshape(values.shape)
         array[...] = values
         return array
+
+
+class GuardedScratch:
+    """Scratch memory for kernels that ends where memory begins that nobody may touch."""
+
+    def __init__(self) -> None:
+        self._guarded = Guarded()
+
+    def address(self, size: int) -> int:
+        """Address of `size` bytes, rounded up to whole cache lines, aligned to one and full of ones."""
+        memory = np.full(-(-size // 64) * 64, 0xFF, np.uint8)
+        return self._guarded.array(memory, at_end=True).ctypes.data

@@ -104,7 +104,7 @@ class GatherKernel(Emitted):
 
     columns None: the input is read where it lies; `copied`: a group of tiles at a time, side by side.
     along_rows: every tile lies within one row of the output; otherwise tiles follow each other along the
-    flat run.
+    flat run. tail: vectors of a row's last tile, 0 where it has as many as the others.
     """
 
     file: ClassVar[str] = "gather"
@@ -119,6 +119,7 @@ class GatherKernel(Emitted):
     activation: Activation
     copied: bool = False
     along_rows: bool = False
+    tail: int = 0
 
     @property
     def flat_output(self) -> bool:

@@ -91,6 +91,7 @@ class DotKernel(OfBytes):
     columns: Columns
     way_out: WayOut
     along_rows: bool = False
+    tail: int = 0
 
     has_bias: ClassVar[bool] = True
     activation: ClassVar[Literal["none"]] = "none"

@@ -123,5 +123,6 @@ class _Dot(GatherNest):
         """Scale the sums of each channel, and round and clamp them where they leave as bytes."""
         assert bias is not None
         rescaler = Rescaler(v, self.dot.packing.products, self.dot.output, call_bias)
-        channels = (acc[m * self.nv : (m + 1) * self.nv] for m in range(self.mr))
+        nv = len(acc) // self.mr
+        channels = (acc[m * nv : (m + 1) * nv] for m in range(self.mr))
         return [y for m, sums in enumerate(channels) for y in rescaler.emit(bias, e.add(first, m), sums)]

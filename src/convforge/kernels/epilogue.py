@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from convforge.ir.emitter import Emitter, Int, Value
@@ -79,6 +79,10 @@ class RunPosition:
     depth: Int
     height: Int
     column: Int
+
+    def shifted(self, e: Emitter, columns: int) -> RunPosition:
+        """So many columns further on in the row."""
+        return replace(self, column=e.add(self.column, columns))
 
 
 def find_position(e: Emitter, flat: Int, pitch: Int, slice_rows: Int) -> RunPosition:

@@ -239,32 +239,49 @@ class GatherNest:
                             pixels = e.at(copies, compute, e.mul(in_group, p.channel_block, self.length))
                         else:
                             pixels = e.at(channel_pixels, compute, e.sub(place.flat, base))
-                        for i, phase in enumerate(phases):
-                            acc = self._emit_sums(e, v, phase, tile.index, block, out_weights[i], pixels)
-                            held_here = e.at(held, compute, i * tile_size)
-                            acc = self._emit_resume(e, v, acc, held_here, fresh)
-                            with e.b.if_else(last) as (finish, keep):
-                                with keep:
-                                    for j, value in enumerate(acc):
-                                        v.store(value, held_here, j * self.lanes)
-                                with finish:
-                                    here = None if group_bias is None else group_bias[i]
-                                    done = self._emit_finish(e, v, acc, bias, here, first)
-                                    if self.kernel.flat_output:
-                                        to = e.at(target, storage, place.flat)
-                                        room = e.sub(p.flat, place.flat)
-                                        emit_write_flat(
-                                            e, out, done, self.mr, self.nv,
-                                            target=to, channel=p.y_channel, rows=rows, room=room,
-                                        )  # fmt: skip
-                                    elif self.kernel.way_out != "strided" and i == len(phases) - 1:
-                                        position = run.position(place)
-                                        self._emit_leave(
-                                            e, out, p, phases, done, target, leaving, position, rows
-                                        )
-                                    else:
-                                        for j, value in enumerate(done):
-                                            out.store(value, leaving, i * tile_size + j * self.lanes)
+
+                        def emit_outputs(nv: int) -> None:
+                            # A row's short tile holds the last vectors of one that begins so early that it
+                            # ends on the end.
+                            shift = (self.nv - nv) * self.lanes
+                            source = e.at(pixels, compute, shift)
+                            for i, phase in enumerate(phases):
+                                acc = self._emit_sums(
+                                    e, v, phase, tile.index, block, out_weights[i], source, nv
+                                )
+                                held_here = e.at(held, compute, i * tile_size)
+                                acc = self._emit_resume(e, v, acc, held_here, fresh)
+                                with e.b.if_else(last) as (finish, keep):
+                                    with keep:
+                                        for j, value in enumerate(acc):
+                                            v.store(value, held_here, j * self.lanes)
+                                    with finish:
+                                        here = None if group_bias is None else group_bias[i]
+                                        done = self._emit_finish(e, v, acc, bias, here, first)
+                                        if self.kernel.flat_output:
+                                            to = e.at(target, storage, place.flat)
+                                            room = e.sub(p.flat, place.flat)
+                                            emit_write_flat(
+                                                e, out, done, self.mr, self.nv,
+                                                target=to, channel=p.y_channel, rows=rows, room=room,
+                                            )  # fmt: skip
+                                        elif self.kernel.way_out != "strided" and i == len(phases) - 1:
+                                            position = run.position(place).shifted(e, shift)
+                                            self._emit_leave(
+                                                e, out, p, phases, done, target, leaving, position, rows
+                                            )
+                                        else:
+                                            for j, value in enumerate(done):
+                                                out.store(value, leaving, i * tile_size + j * self.lanes)
+
+                        if self.kernel.tail:
+                            with e.b.if_else(run.ends_row(tile.carried)) as (short, whole):
+                                with short:
+                                    emit_outputs(self.kernel.tail)
+                                with whole:
+                                    emit_outputs(self.nv)
+                        else:
+                            emit_outputs(self.nv)
                         if self.kernel.way_out == "strided":
                             with e.when(last):
                                 position = run.position(place)
@@ -291,7 +308,7 @@ class GatherNest:
 
         def emit_in_row() -> None:
             emit_write_in_row(
-                e, v, done, self.mr, self.nv,
+                e, v, done, self.mr, len(done) // self.mr,
                 even=None if len(phases) == 1 else leaving, target=target, channel=p.y_channel, rows=rows,
                 position=position, row_stride=p.y_row, slice_stride=p.y_slice,
             )  # fmt: skip
@@ -346,14 +363,15 @@ class GatherNest:
         block: Int,
         weights: Value,
         pixels: Value,
+        nv: int,
     ) -> list[Value]:
-        """The sums of tile `number` over a block of channels, with the taps that it needs."""
+        """The sums of tile `number`, of nv vectors, over a block of channels, with the taps that it needs."""
         selected = read_selection(e, phase, number)
         return emit_tile(
             e,
             v,
             self.mr,
-            self.nv,
+            nv,
             count=e.mul(block, selected.taps),
             weights=weights,
             distances=selected.distances,
@@ -407,10 +425,8 @@ class GatherNest:
         """Add the bias of each channel, then the activation. call_bias: what the call has for a bias."""
         del call_bias
         done: list[Value] = []
-        for m in range(self.mr):
-            for j in range(self.nv):
-                value = acc[m * self.nv + j]
-                if bias is not None:
-                    value = v.add(value, v.load_broadcast(bias, e.add(first, m)))
-                done.append(emit_activation(v, self.kernel.activation, value))
+        for i, value in enumerate(acc):
+            m = i // (len(acc) // self.mr)
+            biased = value if bias is None else v.add(value, v.load_broadcast(bias, e.add(first, m)))
+            done.append(emit_activation(v, self.kernel.activation, biased))
         return done

@@ -90,7 +90,8 @@ def _find_run(e: Emitter, p: Parameters, records: Value, residue: Int, first_col
     record = e.at(records, "i64", e.mul(residue, len(COLUMN_FIELDS)))
     lead, count, start = (e.load("i64", record, i) for i in range(3))
     lead = e.sub(lead, first_column)
-    first = e.maximum(lead, 0)
+    # The window may end before the run begins, or begin behind its end.
+    first = e.minimum(e.maximum(lead, 0), p.row_length)
     stop = e.maximum(e.minimum(e.add(lead, count), p.row_length), first)
     source = e.add(start, e.mul(e.sub(first, lead), step))
     left, right = (

@@ -69,6 +69,10 @@ class TileRun:
         over = e.no_less(digit, base)
         return e.select(over, e.sub(digit, base), digit), e.select(over, 1, 0)
 
+    def ends_row(self, digits: list[Value]) -> Value:
+        """Whether a tile along rows is the last one of its row."""
+        return self._e.equal(digits[2], self._e.sub(self._columns, 1))
+
     def place(self, number: Int, digits: list[Value]) -> TilePlace:
         """Where tile `number` begins, which has these digits."""
         e, p = self._e, self._p

@@ -222,6 +222,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
             activation=request.activation,
             copied=self.copied,
             along_rows=schedule.along_rows,
+            tail=RunTiles(layout, schedule.nv * schedule.lanes, schedule.along_rows).tail(schedule.lanes),
         )
         self._job = Job(self.kernel, target)
         self.weights = weights = WeightPacking(

@@ -28,7 +28,7 @@ from convforge.plan.job import Job
 from convforge.plan.request import DotRequest
 from convforge.plan.tables import column_kind, rows_leave, way_out
 from convforge.problem.gather import Gather, gather_of
-from convforge.schedule import layout_of
+from convforge.schedule import RunTiles, layout_of
 from convforge.target import Target
 
 NAME = "dot"
@@ -122,6 +122,7 @@ class DotPlan(GatherPlan[DotKernel]):
             columns=column_kind(layout, x_steps[4]),
             way_out=way,
             along_rows=schedule.along_rows,
+            tail=RunTiles(layout, schedule.nv * schedule.lanes, schedule.along_rows).tail(schedule.lanes),
         )
         self.weights = DotWeights(spec, whole, products, schedule.mr)
         self.starts = self.weights.starts

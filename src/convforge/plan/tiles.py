@@ -156,6 +156,17 @@ class TileCost:
 
     def cycles(self, tile: Tile) -> float:
         """Of all tiles like this one."""
+        count, cost = self.tiles(tile), self._one(tile)
+        if not tile.along_rows:
+            # Tiles that cross the ends of rows leave by way of scratch.
+            crossed = self.rows * self.out_channels if self.rows_leave else 0
+            return count * cost + crossed * self.crossing
+        length = tile.nv * self.lanes
+        tail = -(-(self.columns % length) // self.lanes) or tile.nv
+        short = count // -(-self.columns // length)
+        return (count - short) * cost + short * self._one(tile._replace(nv=tail))
+
+    def _one(self, tile: Tile) -> float:
         mr, nv = tile.mr, tile.nv
         # A row seldom begins where a line does: one more.
         lines = (nv * self.vector_bytes / _LINE_BYTES + 1) * self.rows_per_step
@@ -163,10 +174,7 @@ class TileCost:
         fetched = _LINE_CYCLES * lines if beyond else 0.0
         fma, loads, issued = mr * nv / 2, (2 * nv + mr) / 2, (mr * nv + nv + mr + 4) / 5
         step = max(fma, loads, mr * self.broadcast, issued, fetched, 4.0) + self.step_overhead
-        cost = self.steps * step + tile_overhead(tile)
-        # Tiles that cross the ends of rows leave by way of scratch.
-        crossed = self.rows * self.out_channels if self.rows_leave and not tile.along_rows else 0
-        return self.tiles(tile) * cost + crossed * self.crossing
+        return self.steps * step + tile_overhead(tile)
 
     def tiles(self, tile: Tile) -> int:
         """How many an image has."""

@@ -5,6 +5,8 @@
     along rows                ├───0───┼───1───┤
                                           ├───2───┤                the last one computes 4 outputs again
 
+Where a tile is several vectors, the last one of a row has no more than it needs.
+
 Along the flat run no lane is idle but at the very end, and tiles that cross the end of a row leave in pieces.
 Along rows all tiles leave whole, and the rows of zeros between the slices of a volume are left out.
 """
@@ -48,6 +50,11 @@ class RunTiles:
             d, h, _ = self.layout.gather.axes
             return d.columns * h.columns * self.row_tiles
         return -(-self.layout.flat // self.length)
+
+    def tail(self, lanes: int) -> int:
+        """Vectors of the last tile of a row, 0 where it has as many as the others."""
+        vectors = -(-(self.layout.gather.axes[2].columns % self.length) // lanes)
+        return vectors if self.along_rows and vectors < self.length // lanes else 0
 
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first row and the last that each tile has outputs in."""
