@@ -10,7 +10,7 @@ A task is one image, a block of groups, one band of tiles and some tiles of outp
         for block of channels
             for tile of output channels
                 for tile of the group                         tile.py: sums in registers
-                    to the accumulators, or to the output     epilogue.py
+                    to the accumulators, or to the output     tile_out.py
 
 Each block of channels is summed from zero and then added: its chain of roundings is short, and the error of
 2048 channels a third of that of one long chain.
@@ -38,17 +38,12 @@ from convforge.kernels.contract import (
     GatherKernel,
 )
 from convforge.kernels.contract_dot import DotKernel
-from convforge.kernels.epilogue import (
-    RunPosition,
-    emit_activation,
-    emit_write_flat,
-    emit_write_in_row,
-    emit_write_rows,
-)
+from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
 from convforge.kernels.tile import emit_tile
+from convforge.kernels.tile_out import TileOut
 from convforge.kernels.tile_run import TileRun
 
 
@@ -199,7 +194,7 @@ class GatherNest:
         y_group = e.at(y, storage, at)
         group_bias = self._group_bias(e, p, bias, group, phases)
         sums = e.at(scratch, "i8", p.accumulators)
-        leaving = e.at(scratch, "i8", p.tile)
+        leaving = TileOut(e, out, p, self.kernel, run, e.at(scratch, "i8", p.tile))
         tile_size = self.mr * self.length
         held_tile = tile_size * len(phases)
         with e.loop(tiles[0], tiles[1], step=p.tile_group, name="tile_group") as some:
@@ -258,21 +253,7 @@ class GatherNest:
                                     with finish:
                                         here = None if group_bias is None else group_bias[i]
                                         done = self._emit_finish(e, v, acc, bias, here, first)
-                                        if self.kernel.flat_output:
-                                            to = e.at(target, storage, place.flat)
-                                            room = e.sub(p.flat, place.flat)
-                                            emit_write_flat(
-                                                e, out, done, self.mr, self.nv,
-                                                target=to, channel=p.y_channel, rows=rows, room=room,
-                                            )  # fmt: skip
-                                        elif self.kernel.way_out != "strided" and i == len(phases) - 1:
-                                            position = run.position(place).shifted(e, shift)
-                                            self._emit_leave(
-                                                e, out, p, phases, done, target, leaving, position, rows
-                                            )
-                                        else:
-                                            for j, value in enumerate(done):
-                                                out.store(value, leaving, i * tile_size + j * self.lanes)
+                                        leaving.emit(phases, i, done, place, shift, target, rows)
 
                         if self.kernel.tail:
                             with e.b.if_else(run.ends_row(tile.carried)) as (short, whole):
@@ -284,49 +265,7 @@ class GatherNest:
                             emit_outputs(self.nv)
                         if self.kernel.way_out == "strided":
                             with e.when(last):
-                                position = run.position(place)
-                                self._emit_write_rows(e, out, p, phases, target, leaving, position, rows)
-
-    def _emit_leave(
-        self,
-        e: Emitter,
-        v: Vectors,
-        p: Parameters,
-        phases: list[Phase],
-        done: list[Value],
-        target: Value,
-        leaving: Value,
-        position: RunPosition,
-        rows: Int,
-    ) -> None:
-        """Write a tile of neighbours, or two woven: most lie within one row and leave from registers.
-
-        done: the tile, or the second one, while the first is in scratch.
-        """
-        depth, height, width = phases[0].size
-        inside = e.b.and_(e.less(position.height, height), e.less(position.depth, depth))
-
-        def emit_in_row() -> None:
-            emit_write_in_row(
-                e, v, done, self.mr, len(done) // self.mr,
-                even=None if len(phases) == 1 else leaving, target=target, channel=p.y_channel, rows=rows,
-                position=position, row_stride=p.y_row, slice_stride=p.y_slice,
-            )  # fmt: skip
-
-        if self.kernel.along_rows:
-            with e.when(inside):
-                emit_in_row()
-            return
-        stop = e.add(position.column, self.length)
-        within = e.b.and_(e.no_less(width, stop), e.no_less(p.out_width, e.mul(stop, len(phases))))
-        with e.b.if_else(e.b.and_(within, inside)) as (alone, parts):
-            with alone:
-                emit_in_row()
-            with parts:
-                at = (len(phases) - 1) * self.mr * self.length
-                for j, value in enumerate(done):
-                    v.store(value, leaving, at + j * self.lanes)
-                self._emit_write_rows(e, v, p, phases, target, leaving, position, rows)
+                                leaving.emit_scattered(phases, place, target, rows)
 
     def _emit_copy(
         self,
@@ -377,37 +316,6 @@ class GatherNest:
             distances=selected.distances,
             rows=selected.rows,
             pixels=pixels,
-        )
-
-    def _emit_write_rows(
-        self,
-        e: Emitter,
-        v: Vectors,
-        p: Parameters,
-        phases: list[Phase],
-        target: Value,
-        leaving: Value,
-        position: RunPosition,
-        rows: Int,
-    ) -> None:
-        emit_write_rows(
-            e,
-            v,
-            tile=leaving,
-            tile_size=self.mr * self.length,
-            length=self.length,
-            position=position,
-            rows=rows,
-            target=target,
-            channel=p.y_channel,
-            pitch=p.pitch,
-            slice_rows=p.slice_rows,
-            size=phases[0].size,
-            row_stride=p.y_row,
-            slice_stride=p.y_slice,
-            step=p.y_step,
-            out_width=p.out_width,
-            way=self.kernel.way_out,
         )
 
     def _emit_resume(
