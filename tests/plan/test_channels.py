@@ -106,3 +106,13 @@ def test_inputs_of_many_output_channels_are_copied_and_bits_are_the_same(
             if isinstance(plan, ChannelsPlan):
                 assert plan.kernel.copied == (plan.kernel.pixels <= size[0] * size[1])
     np.testing.assert_array_equal(outputs[0], outputs[1])
+
+
+def test_tiles_of_channels_are_shared_out_evenly() -> None:
+    assert channels._even_pieces(10, 8, 1, 2) == 1, "five tasks of two would leave one thread with six tiles"
+    assert channels._even_pieces(12, 8, 1, 2) == 2
+    assert channels._even_pieces(128, 8, 1, 2) == 16
+    assert channels._even_pieces(7, 1, 1, 1) == 7
+    for tiles in range(1, 40):
+        size = channels._even_pieces(tiles, min(tiles, 8), 1, 2)
+        assert -(-tiles // size) >= min(tiles, 8) or size == 1

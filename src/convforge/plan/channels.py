@@ -270,8 +270,19 @@ def _schedule(
         nv=nv,
         lanes=lanes,
         channel_block=chain_block(gather),
-        channel_tiles=-(-out_tiles // min(out_tiles, wanted)),
+        channel_tiles=_even_pieces(out_tiles, min(out_tiles, wanted), gather.batch * gather.groups, threads),
     )
+
+
+def _even_pieces(tiles: int, pieces: int, times: int, threads: int) -> int:
+    """Tiles of a task for at least so many pieces, `times` over: the most with which the last thread is done
+    soonest. 160 channels in ten tiles were five tasks of two, three of them for one of two threads.
+    """
+
+    def rounds(size: int) -> int:
+        return -(-times * -(-tiles // size) // threads) * size
+
+    return min(range(-(-tiles // pieces), 0, -1), key=rounds)
 
 
 def _tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tuple[int, int]]:
