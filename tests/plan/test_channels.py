@@ -15,6 +15,7 @@ from convforge.plan.request import OutputRequest
 from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
+from convforge.schedule import layout_of
 from convforge.target import Target
 from support.guarded import Guarded
 from support.targets import MASKS, masked
@@ -86,12 +87,16 @@ def test_taps_beside_the_map_are_left_out_and_bits_are_the_direct_kernels() -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (1, 6), (7, 1), (2, 4), (3, 3), (7, 7)])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (2, 2), (1, 2), (3, 3)])
 def test_inputs_of_many_output_channels_are_copied_and_bits_are_the_same(
-    mask: str, size: tuple[int, int]
+    mask: str, size: tuple[int, int], kernel: int, stride: int
 ) -> None:
-    """Outputs below, at and above those of a tile."""
+    """Outputs below, at and above those of a tile; of pixels, and of patches that do not overlap."""
     generator, guarded = np.random.default_rng(0), Guarded()
-    spec, _ = normalize_conv((2, 9, *size), (520, 9, 1, 1), None, rank=2, dtype=np.dtype(np.float32))
+    height, width = (stride * side for side in size)
+    spec, _ = normalize_conv(
+        (2, 9, height, width), (520, 9, kernel, kernel), None, stride, rank=2, dtype=np.dtype(np.float32)
+    )
     x = guarded.array(generator.standard_normal(spec.input_shape).astype(np.float32), at_end=True)
     weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
     outputs: list[np.ndarray[Any, Any]] = []
@@ -104,7 +109,9 @@ def test_inputs_of_many_output_channels_are_copied_and_bits_are_the_same(
             plan(address_of(x), address_of(packed), 0, address_of(out))
             outputs.append(out)
             if isinstance(plan, ChannelsPlan):
-                assert plan.kernel.copied == (plan.kernel.pixels <= size[0] * size[1])
+                # Where outputs are one row or column the stride is 1 along it, and taps are neighbours.
+                beside = kernel > 1 and 1 in size
+                assert plan.kernel.copied == (plan.kernel.pixels <= size[0] * size[1] and not beside)
     np.testing.assert_array_equal(outputs[0], outputs[1])
 
 
@@ -115,4 +122,19 @@ def test_tiles_of_channels_are_shared_out_evenly() -> None:
     assert channels._even_pieces(7, 1, 1, 1) == 7
     for tiles in range(1, 40):
         size = channels._even_pieces(tiles, min(tiles, 8), 1, 2)
-        assert -(-tiles // size) >= min(tiles, 8) or size == 1
+        assert size <= -(-tiles // min(tiles, 8))
+        tasks = -(-tiles // size)
+        assert -(-tasks // 2) * size <= -(-tiles // 2) + 1, "nearly half of them each"
+
+
+def test_outputs_that_need_taps_of_their_own_are_not_copied() -> None:
+    """DCGAN's first layer: rows share their zeros, so outputs are neighbours, but each needs another tap."""
+    spec, _ = normalize_conv(
+        (1, 9, 1, 1), (9, 520, 4, 4), None, rank=2, dtype=np.dtype(np.float32), transposed=True
+    )
+    assert not channels._is_copied(layout_of(gather_of(spec)), 1)
+    patches, _ = normalize_conv(
+        (1, 3, 32, 32), (520, 3, 16, 16), None, 16, rank=2, dtype=np.dtype(np.float32)
+    )
+    assert channels._is_copied(layout_of(gather_of(patches)), 4)
+    assert not channels._is_copied(layout_of(gather_of(patches)), 5), "more pixels than there are"

@@ -58,20 +58,24 @@ class _Channels:
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
         planes = e.at(scratch, "i8", HEADER_BYTES)
         source = e.at(x, storage, e.add(e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel)))
-        if self.kernel.columns is None and not self.kernel.copied:
+        columns, copied = self.kernel.columns, self.kernel.copied
+        copies = e.at(scratch, "i8", p.copies)
+        if columns is None and not copied:
             planes = source
         else:
             # Tasks of one image and group follow each other: the input may be packed already.
             key = e.add(rest, 1)
             with e.when(e.differ(e.load("i64", scratch), key)):
                 e.store(e.i64(key), "i64", scratch)
-                if self.kernel.columns is None:
-                    self._emit_copy(e, v, p, source, planes)
-                else:
+                if columns is not None:
                     emit_pack(
-                        e, v, self.kernel.columns, p, source=source, target=planes, channels=p.channels,
+                        e, v, columns, p, source=source, target=planes, channels=p.channels,
                         first_row=0, first_column=0,
                     )  # fmt: skip
+                if copied:
+                    self._emit_copy(e, v, p, source if columns is None else planes, copies)
+        if copied:
+            planes = copies
         with (
             e.loop(0, p.phases, name="phase") as phase,
             e.loop(first_out, stop_out, name="out_tile") as out,
@@ -87,18 +91,24 @@ class _Channels:
         e.done()
 
     def _emit_copy(self, e: Emitter, v: Vectors, p: Parameters, source: Value, target: Value) -> None:
-        """The pixels of each tile, neighbours in the input, channel by channel."""
+        """The pixels of each tile, neighbours in the input or its planes, for each channel and tap."""
         compute = self.element.compute
         record = p.pointer("phase_table")
-        count, tiles = e.load("i64", record, 2), e.load_pointer(record, 3)
-        with (
-            e.loop(0, count, name="copied_tile") as tile,
-            e.loop(0, p.channels, name="copied_channel") as channel,
-        ):
-            place = e.load("i64", tiles, e.add(e.mul(tile.index, self._record), len(CHANNELS_TILE_FIELDS)))
-            line = e.at(source, compute, e.add(e.mul(channel.index, p.x_channel), place))
-            at = e.mul(e.add(e.mul(tile.index, p.channels), channel.index), self.pixels)
-            v.copy(line, e.at(target, compute, at), self.pixels)
+        taps, count, tiles = e.load("i64", record), e.load("i64", record, 2), e.load_pointer(record, 3)
+        with e.loop(0, count, name="copied_tile") as tile:
+            listed = e.at(tiles, "i64", e.mul(tile.index, self._record))
+            place, distances = e.load("i64", listed, len(CHANNELS_TILE_FIELDS)), e.load_pointer(listed, 1)
+            first = e.mul(tile.index, p.channels, taps)
+            with (
+                e.loop(0, p.channels, name="copied_channel") as channel,
+                e.loop(0, taps, name="copied_tap") as tap,
+            ):
+                at = e.add(
+                    e.mul(channel.index, p.planes, p.plane), e.load("i64", distances, tap.index), place
+                )
+                step = e.add(first, e.mul(channel.index, taps), tap.index)
+                to = e.at(target, compute, e.mul(step, self.pixels))
+                v.copy(e.at(source, compute, at), to, self.pixels)
 
     def _emit_out_tile(
         self,
@@ -125,15 +135,16 @@ class _Channels:
             block = e.minimum(p.channel_block, e.sub(p.channels, channel.index))
             fresh = e.equal(channel.index, 0)
             last = e.equal(e.add(channel.index, block), p.channels)
-            step = self.pixels if self.kernel.copied else e.mul(p.planes, p.plane)
+            step = e.mul(taps, self.pixels) if self.kernel.copied else e.mul(p.planes, p.plane)
             block_planes = e.at(planes, compute, e.mul(channel.index, step))
             block_weights = e.at(tile_weights, compute, e.mul(channel.index, row))
             with e.loop(0, count, name="pixel_tile") as pixel_tile:
                 listed = e.at(tiles, "i64", e.mul(pixel_tile.index, self._record))
                 held = e.at(sums, compute, e.mul(pixel_tile.index, self.pixels * self.mr))
                 if self.kernel.copied:
-                    at = e.mul(pixel_tile.index, p.channels, self.pixels)
-                    acc = self._emit_product(e, v, block, block_weights, e.at(block_planes, compute, at))
+                    at = e.mul(pixel_tile.index, p.channels, taps, self.pixels)
+                    copies = e.at(block_planes, compute, at)
+                    acc = self._emit_product(e, v, e.mul(block, taps), block_weights, copies)
                 else:
                     acc = self._emit_sums(e, v, listed, block, block_weights, block_planes)
                 with e.loop(0, e.select(fresh, 0, 1), carried=acc, name="resume") as resume:
@@ -147,11 +158,11 @@ class _Channels:
                     with finish:
                         self._emit_write(e, v, p, done, listed, bias, target, rows, held)
 
-    def _emit_product(self, e: Emitter, v: Vectors, block: Int, weights: Value, copies: Value) -> list[Value]:
-        """The sums of a tile of one tap whose pixels are copied: a product of matrices."""
+    def _emit_product(self, e: Emitter, v: Vectors, steps: Int, weights: Value, copies: Value) -> list[Value]:
+        """The sums of a tile whose pixels are copied: a product of matrices."""
         compute = self.element.compute
         zeros = [v.zero()] * (self.pixels * self.nv)
-        with e.loop(0, block, carried=zeros, name="k") as k:
+        with e.loop(0, steps, carried=zeros, name="k") as k:
             row = e.at(weights, compute, e.mul(k.index, self.mr))
             source = e.at(copies, compute, e.mul(k.index, self.pixels))
             w = [v.load(row, j * self.lanes) for j in range(self.nv)]

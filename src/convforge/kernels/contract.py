@@ -75,7 +75,7 @@ SELECTION_FIELDS = ("taps", "distances", "rows")
 CHANNELS_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "channel_block"),
     *("x_batch", "x_channel", "y_batch", "y_channel", *PACKING),
-    *("phases", "phase_table", "accumulators"),
+    *("phases", "phase_table", "copies", "accumulators"),
 )
 CHANNELS_PHASE_FIELDS = ("taps", "weights", "pixel_tiles", "tiles")
 # What a tile of outputs lists: its taps as in SELECTION_FIELDS; behind them come the places of its outputs in
@@ -146,7 +146,8 @@ class GatherKernel(Emitted):
 class ChannelsKernel(Emitted):
     """What the machine code of the small-map kernel depends on: pixels x nv vectors of channels a tile.
 
-    columns None: the input is read where it lies, or copied first: the pixels of a tile, channel by channel.
+    columns None: the input is read where it lies. copied: wherever that is, or from the planes, the pixels of
+    a tile are copied first, side by side for each channel and tap.
     """
 
     file: ClassVar[str] = "channels"

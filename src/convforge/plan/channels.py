@@ -47,7 +47,7 @@ _INPUT_SHARE = 0.5
 # 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
 _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
 # Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
-# Zen 1), 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
+# Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
 _COPIED_CHANNELS = 512
 # Tiles that a tuner tries.
 _TILES_TRIED = 5
@@ -146,7 +146,7 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             columns=None if in_place else column_kind(layout, x_steps[4]),
             has_bias=request.has_bias,
             activation=request.activation,
-            copied=in_place and _is_copied(gather, pixels),
+            copied=_is_copied(layout, pixels),
         )
         mr = self.kernel.mr
         self._job = Job(self.kernel, target)
@@ -163,9 +163,9 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         phases = np.array([self._phase_record(i, plane) for i in range(len(gather.taps_by_phase))], np.int64)
         self._keep.append(phases)
         packed = 0 if in_place else gather.in_channels * layout.planes * plane * size
-        if self.kernel.copied:
-            packed = gather.in_channels * int(phases[0][2]) * pixels * size
-        accumulators = aligned(HEADER_BYTES + packed)
+        copies = aligned(HEADER_BYTES + packed)
+        steps = gather.in_channels * int(phases[0][0]) * int(phases[0][2]) if self.kernel.copied else 0
+        accumulators = aligned(copies + steps * pixels * size)
         outputs = max(int(record[2]) for record in phases) * pixels
         self.workspace_bytes = aligned(accumulators + outputs * mr * size + 64)
         values = {
@@ -194,6 +194,7 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             "x_column": x_steps[4] * gather.axes[2].in_step,
             "phases": len(phases),
             "phase_table": phases.ctypes.data,
+            "copies": copies,
             "accumulators": accumulators,
         }
         self._give(CHANNELS_PARAMETERS, values)
@@ -247,12 +248,18 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
 
 
-def _is_copied(gather: Gather, pixels: int) -> bool:
-    """Whether an input that is read in place is copied first, the pixels of a tile side by side: tiles of
-    output channels then read one stream, and not a line in each channel.
+def _is_copied(layout: Layout, pixels: int) -> bool:
+    """Whether the pixels of a tile are copied side by side: tiles of output channels then read one stream,
+    and not a line for each channel and tap.
+
+    They must be neighbours, and need all taps: kernels of 1x1, and patches, which do not overlap.
     """
-    outputs = prod(axis.columns for axis in gather.axes)
-    return gather.out_channels >= _COPIED_CHANNELS and outputs >= pixels
+    gather = layout.gather
+    d, h, w = gather.axes
+    neighbours = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
+    whole = all(axis.padding == (0, 0) and axis.reach == 0 and axis.out_step == 1 for axis in gather.axes)
+    outputs = d.columns * h.columns * w.columns
+    return neighbours and whole and gather.out_channels >= _COPIED_CHANNELS and outputs >= pixels
 
 
 def _schedule(
