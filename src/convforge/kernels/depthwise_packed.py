@@ -1,7 +1,8 @@
 """What depthwise kernels that pack their input have in common: bands of rows, channel by channel.
 
-The input is packed (copy_rows.py, pack.py) a band of rows at a time, into planes that fit the first-level
-cache; their pitch is a constant of the code, rounded up to whole vectors, so images of like widths share it.
+The input is packed (copy_rows.py, pack.py) a band of rows at a time, into planes that stay in the
+second-level cache; their pitch is a constant of the code, rounded up to whole vectors, so images of like
+widths share it.
 
 A row of outputs is cut into tiles of `vectors` vectors, then of one vector less; its last vector begins early
 so that it ends on the end:
