@@ -297,7 +297,7 @@ def test_steps_of_tiles_are_as_written(name: str, parts: int, shape: tuple[int, 
 def test_steps_of_bytes_are_as_written(name: str, output: QuantizedOutput, shape: tuple[int, int]) -> None:
     target = with_tiles(name)
     kernel = DotTilesKernel(True, output, target.vector_bytes // 4, *shape, "unit", "unit")
-    check_steps_of_tiles(kernel, target, "tdpbsud", BYTE_WORK)
+    check_steps_of_tiles(kernel, target, "tdpbusd", BYTE_WORK)
 
 
 def check_steps_of_tiles(kernel: TileKernel, target: Target, product: str, work: TileWork) -> None:

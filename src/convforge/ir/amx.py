@@ -2,8 +2,8 @@
 
     tiles.configure(shapes)                 rows and bytes of a row of every tile
     tiles.zero(0)
-    tiles.load(4, weights, 64)              row r comes from weights + r * 64
-    tiles.load(6, pixels, plane_bytes)
+    tiles.load(4, pixels, 64)               row r comes from pixels + r * 64
+    tiles.load(6, weights, 64)
     tiles.multiply_bf16(0, 4, 6)            tile 0 += tile 4 * tile 6
     tiles.store(0, sums, 64)
     tiles.release()
@@ -55,8 +55,8 @@ class Tiles:
         self._call("tdpbf16ps", [_IMMEDIATE] * 3, [I8(sums), I8(a), I8(b)])
 
     def multiply_bytes(self, sums: int, a: int, b: int) -> None:
-        """sums[m][n] += sum over k, i of a[m][4k + i] * b[k][4n + i]: signed a, unsigned b, int32 sums."""
-        self._call("tdpbsud", [_IMMEDIATE] * 3, [I8(sums), I8(a), I8(b)])
+        """sums[m][n] += sum over k, i of a[m][4k + i] * b[k][4n + i]: unsigned a, signed b, int32 sums."""
+        self._call("tdpbusd", [_IMMEDIATE] * 3, [I8(sums), I8(a), I8(b)])
 
     def _call(self, name: str, kinds: list[Type], arguments: list[Value]) -> None:
         function = self._e.module.declare(f"llvm.x86.{name}", VOID, kinds)

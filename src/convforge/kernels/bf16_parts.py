@@ -2,8 +2,10 @@
 
     x = hi + mid + lo        hi = bf16(x), mid = bf16(x - hi), lo = x - hi - mid: 8 of 24 bits each
 
-A part is kept as the fp32 number that it is, whose lower 16 bits are zero. Each difference is exact.
-bfloat16 numbers are their own only part. Integer instructions round, on every processor alike.
+A part is kept as the fp32 number that it is, whose lower 16 bits are zero. Each difference is exact, and so is
+lo: what two parts leave of 24 bits has at most 8. bfloat16 numbers are their own only part. Integer
+instructions round, on every processor alike: of two nearest to the one away from zero, which takes two of them (to the
+even one five).
 
 Source: Henry, Tang and Heinecke, *Leveraging the bfloat16 Artificial Intelligence Datatype For
 Higher-Precision Computations*, arXiv 1904.06376.
@@ -24,7 +26,7 @@ def emit_parts(v: Vectors, value: Value, parts: int) -> list[Value]:
     found: list[Value] = []
     for part in range(parts):
         bits = v.e.b.bitcast(value, v.bits_constant(0).type)
-        if v.element.storage != "bf16":
+        if v.element.storage != "bf16" and part < 2:
             bits = _rounded(v, bits)
         found.append(bits)
         if part + 1 < parts:
@@ -33,11 +35,9 @@ def emit_parts(v: Vectors, value: Value, parts: int) -> list[Value]:
 
 
 def _rounded(v: Vectors, bits: Value) -> Value:
-    """To the nearest number whose lower half is zero, to the even one of two."""
+    """To the nearest number whose lower half is zero, to the one away from zero of two."""
     b = v.e.b
-    odd = b.and_(b.lshr(bits, v.bits_constant(16)), v.bits_constant(1))
-    nearest = b.add(bits, b.add(odd, v.bits_constant(0x7FFF)))
-    return b.and_(nearest, v.bits_constant(-0x10000))
+    return b.and_(b.add(bits, v.bits_constant(0x8000)), v.bits_constant(-0x10000))
 
 
 def none_seen(v: Vectors) -> list[Value]:

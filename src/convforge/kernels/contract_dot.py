@@ -157,8 +157,8 @@ class DotTilesKernel(OfBytes, TileKernel):
 
     @property
     def name(self) -> str:
-        """A short name: dot tiles 2x2 uint8, tdpbsud."""
-        return f"dot tiles {self.rows}x{self.columns} {'int8' if self.signed else 'uint8'}, tdpbsud"
+        """A short name: dot tiles 2x2 uint8, tdpbusd."""
+        return f"dot tiles {self.rows}x{self.columns} {'int8' if self.signed else 'uint8'}, tdpbusd"
 
 
 def dot_element(products: Products, signed: bool) -> Element:

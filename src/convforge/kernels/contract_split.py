@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import Activation, Columns, Emitted, WayOut
-from convforge.kernels.contract_tiles import TileKernel
+from convforge.kernels.contract_tiles import UNIT_BYTES, TileKernel
+from convforge.kernels.turn import SIDE
 from convforge.schedule.tile_unit import TILE_ROWS
 
 # Which products of a weight's part and an input's part make up the product of both, by the number of parts:
@@ -24,6 +25,13 @@ PRODUCTS: dict[int, tuple[tuple[int, int], ...]] = {
 INPUT_RANGE = (2.0**-60, 2.0**60)
 WEIGHT_RANGE = (2.0**-40, 2.0**50)
 SUM_LIMIT = 1 << 17
+
+
+
+def square_bytes(parts: int) -> int:
+    """Of all parts' squares of words (turn.py)."""
+    return parts * SIDE * UNIT_BYTES
+
 
 SPLIT_WEIGHT_PARAMETERS = (
     *("groups", "channels", "blocks", "pairs", "out_channels", "out_tiles"),

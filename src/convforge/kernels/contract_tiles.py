@@ -15,18 +15,21 @@ from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 # group_channels: channels of the input array that a group has; channels: those, or the words of bytes that
 # hold them. blocks, depth: of channels, and words of a block (schedule/tile_unit.py); chain: blocks that are
-# summed up in tiles. word, part: elements of 32 bits from a word, and from a part, of the packed input to the
-# next. words, sums, tile: where the packed input, held sums, and tiles on their way out lie in scratch, in
-# bytes. shapes: the address of the tiles'.
+# summed up in tiles. block, part: units from a block, and from a part, of the packed input to the next.
+# units, sums, tile: where the packed input, held sums, and tiles on their way out lie in scratch, in bytes.
+# shapes: the address of the tiles'.
 TILE_PARAMETERS = (
     *("groups", "group_channels", "channels", "blocks", "depth", "out_channels", "out_tiles", "task_tiles"),
     *("out_blocks", "bands", "band_tiles", "flat", "chain", "tile_group"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
     *PACKING,
-    *("slice_rows", "phases", "phase_table", "word", "part", "words", "sums", "tile", "shapes"),
+    *("slice_rows", "phases", "phase_table", "block", "part", "units", "sums", "tile", "shapes"),
 )
-# Bytes of a row of weights; all rows have room for 16 words, and so lie on one line of the cache each.
-WEIGHT_ROW_BYTES = 64
+# A unit: the words of a block of channels, at one position of the input, or of one tap for 16 output channels.
+# All have room for 16 words, and so lie on one line of the cache each: the unit loads 16 lines in 8 cycles,
+# rows across two lines each in 48.
+UNIT_WORDS = 16
+UNIT_BYTES = 4 * UNIT_WORDS
 
 
 class TileKernel(Emitted):
@@ -63,10 +66,10 @@ class TileKernel(Emitted):
     @property
     def step_bytes(self) -> int:
         """Packed weights of one step: all parts of mr output channels, a block of channels and a tap."""
-        return self.parts * self.mr * WEIGHT_ROW_BYTES
+        return self.parts * self.mr * UNIT_BYTES
 
 
-# What a tile unit multiplies: bf16 numbers, or signed bytes of weights with unsigned ones of inputs.
+# What a tile unit multiplies: bf16 numbers, or unsigned bytes of inputs with signed ones of weights.
 TileNumbers = Literal["bf16", "bytes"]
 
 
@@ -96,5 +99,5 @@ def tile_shapes_bytes(shapes: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
 
 def product_shapes(rows: int, columns: int, depth: int) -> NDArray[np.uint8]:
     """The shapes of rows * columns tiles of sums, then `rows` of weights, then `columns` of inputs."""
-    sums, weights, inputs = (TILE_ROWS, 4 * TILE_NUMBERS), (TILE_ROWS, 4 * depth), (depth, 4 * TILE_NUMBERS)
+    sums, weights, inputs = (TILE_ROWS, 4 * TILE_NUMBERS), (depth, 4 * TILE_NUMBERS), (TILE_ROWS, 4 * depth)
     return tile_shapes_bytes([sums] * (rows * columns) + [weights] * rows + [inputs] * columns)

@@ -6,9 +6,9 @@
 The nest of tile_nest.py, whose words are those that dot.py multiplies as quads: four channels side by side,
 as unsigned bytes (pack_dot.py).
 
-    A, weights          16 output channels x 64 channels          int8, packed [block][tap][m][channel]
-    B, input            16 quads of channels x 16 positions       uint8
-    C, sums             16 output channels x 16 positions         int32
+    A, input            16 positions x 64 channels                uint8
+    B, weights          16 quads of channels x 16 output channels int8, packed [block][tap][quad][m][channel]
+    C, sums             16 positions x 16 output channels         int32
 
 Sums are exact in any order: there is one chain. Words of channels beyond the last hold anything, and meet
 weights of zero.
@@ -20,11 +20,14 @@ from collections.abc import Sequence
 
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
+from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_dot import DOT_HEADER, DotTilesKernel
+from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.pack_dot import emit_pack_dot
 from convforge.kernels.phases import Phase
 from convforge.kernels.rescale import Rescaler, find_records
 from convforge.kernels.tile_nest import TileNest
+from convforge.kernels.turn import SIDE, emit_turned
 
 
 def emit_dot_tiles(kernel: DotTilesKernel, module: Module) -> None:
@@ -45,18 +48,35 @@ class _DotTiles(TileNest):
         return v, Vectors(self.e, dot.out_element, dot.lanes, fused=False)
 
     def emit_values(self, x: Value, first_row: Int, first_column: Int) -> None:
+        """A block's words as planes, then turned (turn.py)."""
         e, p = self.e, self.p
-        emit_pack_dot(
-            e, self.v, self.dot.packing, p, zero=e.load("i32", self.bias, DOT_HEADER.index("x_zero")),
-            source=x, target=e.at(self.scratch, "i8", p.words), channel_step=p.word,
-            first_row=first_row, first_column=first_column, rows=p.plane_rows,
-        )  # fmt: skip
+        planes, units = e.at(self.scratch, "i8", HEADER_BYTES), e.at(self.scratch, "i8", p.units)
+        word_step = e.mul(p.planes, p.plane)
+        with e.loop(0, p.blocks, name="block") as block:
+            first = e.mul(block.index, p.depth)
+            emit_pack_dot(
+                e, self.v, self.dot.packing, p, zero=e.load("i32", self.bias, DOT_HEADER.index("x_zero")),
+                source=x, target=planes, first=first, count=p.depth, channel_step=word_step,
+                first_row=first_row, first_column=first_column, rows=p.plane_rows,
+            )  # fmt: skip
+            target = e.at(units, "i32", e.mul(block.index, p.block, UNIT_WORDS))
+            with e.loop(0, word_step, step=SIDE, name="turn") as at:
+                source, to = e.at(planes, "i32", at.index), e.at(target, "i32", e.mul(at.index, UNIT_WORDS))
+                emit_turned(self.v, source, word_step, to, UNIT_WORDS)
 
     def begin_group(self, group: Int) -> None:
         self._group = group
 
     def emit_product(self, sums: int, a: int, b: int) -> None:
         self.tiles.multiply_bytes(sums, a, b)
+
+    def finished(self, sums: Value, channel: Int) -> Value:
+        """Still sums: they are scaled row by row."""
+        return sums
+
+    @property
+    def leaves_turned(self) -> bool:
+        return False
 
     def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
         """Scale the sums of each channel, and round and clamp them where they leave as bytes."""

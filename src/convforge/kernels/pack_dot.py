@@ -35,12 +35,14 @@ def emit_pack_dot(
     zero: Value,
     source: Value,
     target: Value,
+    first: Int,
+    count: Int,
     channel_step: Int,
     first_row: Int,
     first_column: Int,
     rows: Int,
 ) -> None:
-    """Pack all channels of a group: `rows` rows from first_row on, of all planes.
+    """Pack elements first … first + count - 1 of a group: `rows` rows from first_row on, of all planes.
 
     zero: the zero point, an i32 between 0 and 255 where bytes are kept unsigned. channel_step: from the
     planes of a packed element to those of the next.
@@ -50,11 +52,12 @@ def emit_pack_dot(
     row_table, column_table = p.pointer("row_table"), p.pointer("column_table")
     last = e.sub(p.group_channels, 1)
     with (
-        e.loop(0, p.channels, name="pack_channels") as some,
+        e.loop(0, count, name="pack_channels") as some,
         e.loop(0, p.row_residues, name="row_residue") as row_residue,
         e.loop(0, p.column_residues, name="col_residue") as residue,
     ):
-        numbers = [e.minimum(e.add(e.mul(some.index, packing.ways), i), last) for i in range(packing.ways)]
+        channel = e.mul(e.add(first, some.index), packing.ways)
+        numbers = [e.minimum(e.add(channel, i), last) for i in range(packing.ways)]
         sources = [e.at(source, "i8", e.mul(number, p.x_channel)) for number in numbers]
         index = e.add(e.mul(row_residue.index, p.column_residues), residue.index)
         at = e.add(e.mul(some.index, channel_step), e.mul(index, p.plane))

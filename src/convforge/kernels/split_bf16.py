@@ -5,9 +5,9 @@
 Three parts and six products have the accuracy of fp32, two and three 2^-16, one is bf16 (contract_split.py
 lists them). Summed up over channels and taps by the nest of tile_nest.py, whose words are pairs of channels:
 
-    A, weights          16 output channels x 32 channels          packed (split_bf16_weights.py)
-    B, input            16 pairs of channels x 16 positions       packed (split_bf16_values.py)
-    C, sums             16 output channels x 16 positions         fp32
+    A, input            16 positions x 32 channels                packed (split_bf16_values.py)
+    B, weights          16 pairs of channels x 16 output channels packed (split_bf16_weights.py)
+    C, sums             16 positions x 16 output channels         fp32
 
 Each chain begins anew after 512 (channel, tap) pairs, as gather.py's do.
 
@@ -15,7 +15,7 @@ The unit takes no denormal numbers, and hi of an infinite number leaves NaN for 
 magnitudes, and where one is outside what is exact the header's flag tells the plan to have the image computed
 by a direct kernel.
 
-Scratch: as the nest's; packing needs two planes in fp32.
+Scratch: as the nest's; packing needs a block's planes in fp32, and a square of words for each part.
 """
 
 from __future__ import annotations
@@ -60,16 +60,17 @@ class _Split(TileNest):
     def emit_product(self, sums: int, a: int, b: int) -> None:
         self.tiles.multiply_bf16(sums, a, b)
 
+    def finished(self, sums: Value, channel: Int) -> Value:
+        """With the bias of the channel, then the activation."""
+        v = self.v
+        if self._bias is not None:
+            sums = v.add(sums, v.load_broadcast(self._bias, channel))
+        return emit_activation(v, self.split.activation, sums)
+
     def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
-        """Add the bias of each channel, then the activation."""
-        e, v, kernel = self.e, self.v, self.split
-        if self._bias is None and kernel.activation == "none":
-            return
-        with e.loop(0, len(phases), name="finish") as phase, e.loop(0, kernel.mr, name="m") as m:
-            at = e.mul(e.add(e.mul(phase.index, kernel.mr), m.index), kernel.length)
-            row = e.at(leaving, "f32", at)
-            added = None if self._bias is None else v.load_broadcast(self._bias, e.add(channel, m.index))
-            for j in range(0, kernel.length, v.lanes):
-                value = v.load(row, j)
-                value = value if added is None else v.add(value, added)
-                v.store(emit_activation(v, kernel.activation, value), row, j)
+        """Nothing: `finished` gave outputs."""
+
+    @property
+    def leaves_turned(self) -> bool:
+        """Where outputs are stored as vectors hold them."""
+        return self.split.element.storage == self.split.element.compute

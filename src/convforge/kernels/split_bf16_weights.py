@@ -1,10 +1,10 @@
 """Weights split into bf16 parts, in the order in which tiles read them.
 
-    packed[phase][group][tile][block][tap][part][m][2 * pairs] = part of w[group][tile * mr + m][channel][tap]
+    packed[phase][group][tile][block][tap][part][16 m's][pair][m][2] = part of w[group][tile * mr + m][channel][tap]
 
-with zeros for channels that do not exist; a row takes 64 bytes whatever the pairs. A task is one tile of one
+with zeros for channels that do not exist; 16 pairs take room whatever their number. A task is one tile of one
 group of one phase. It sets the header's flag where a weight's parts would not be exact.
-Scratch: header, one row in fp32.
+Scratch: header, a square of words for each part (turn.py), one row in fp32.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from convforge.kernels.contract_split import (
     SPLIT_WEIGHT_PARAMETERS,
     WEIGHT_RANGE,
     SplitWeightPacker,
+    square_bytes,
 )
-from convforge.kernels.contract_tiles import WEIGHT_ROW_BYTES
+from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.turn import SIDE, emit_turned
 
-_ROW = WEIGHT_ROW_BYTES // 2
+_ROW = UNIT_BYTES // 2
 
 
 def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
@@ -33,7 +35,8 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     p = Parameters(e, e.load_pointer(call, 0), SPLIT_WEIGHT_PARAMETERS)
     v = Vectors(e, kernel.element, kernel.lanes, fused=False)
     weights, packed = e.load_pointer(call, 1), e.load_pointer(call, 4)
-    storage, line = kernel.element.storage, e.at(scratch, "i8", HEADER_BYTES)
+    storage, squares = kernel.element.storage, e.at(scratch, "i8", HEADER_BYTES)
+    line = e.at(squares, "i8", square_bytes(kernel.parts))
     tile, rest = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
     group, phase = e.rem(rest, p.groups), e.div(rest, p.groups)
     record = e.at(p.pointer("phase_table"), "i64", e.mul(phase, len(WEIGHT_PHASE_FIELDS)))
@@ -56,7 +59,7 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
             seen = emit_seen(v, seen, value)
             for part, bits in enumerate(emit_parts(v, value, kernel.parts)):
                 upper = e.b.trunc(e.b.lshr(bits, v.bits_constant(16)), vector(I16, v.lanes))
-                e.b.store(upper, e.at(to, "bf16", part * kernel.mr * _ROW + j), align=2)
+                e.b.store(upper, e.at(to, "bf16", part * SIDE * _ROW + j), align=2)
         return seen
 
     with e.loop(0, p.blocks, carried=none_seen(v), name="block") as block:
@@ -66,15 +69,22 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
             at = e.add(e.mul(channel, p.w_channel), e.load("i64", offsets, tap.index))
             x = e.at(source, storage, at)
             to = e.at(target, "bf16", e.mul(e.add(e.mul(block.index, taps), tap.index), step))
-            with e.loop(0, kernel.mr, carried=tap.carried, name="m") as m:
-                real = e.less(e.add(first, m.index), p.out_channels)
-                m.next = pack_row(
-                    e.at(x, storage, e.mul(m.index, p.w_out)),
-                    e.at(to, "bf16", e.mul(m.index, _ROW)),
-                    e.select(real, here, 0),
-                    m.carried,
-                )
-            tap.next = m.results
+            with e.loop(0, kernel.mr, step=SIDE, carried=tap.carried, name="square") as square:
+                with e.loop(0, SIDE, carried=square.carried, name="m") as m:
+                    number = e.add(square.index, m.index)
+                    real = e.less(e.add(first, number), p.out_channels)
+                    m.next = pack_row(
+                        e.at(x, storage, e.mul(number, p.w_out)),
+                        e.at(squares, "bf16", e.mul(m.index, _ROW)),
+                        e.select(real, here, 0),
+                        m.carried,
+                    )
+                for part in range(kernel.parts):
+                    source = e.at(squares, "bf16", part * SIDE * _ROW)
+                    turned = e.at(to, "bf16", e.mul(e.add(square.index, part * kernel.mr), _ROW))
+                    emit_turned(v, source, UNIT_WORDS, turned, UNIT_WORDS)
+                square.next = m.results
+            tap.next = square.results
         block.next = tap.results
     emit_flag(e, scratch, emit_outside(v, block.results, WEIGHT_RANGE))
     e.done()

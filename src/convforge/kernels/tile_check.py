@@ -1,7 +1,7 @@
 """One product of tiles, added to itself: y = 2 * x * w.
 
 Contract: x, 16 rows of 32 bf16 numbers; w, 16 rows of 16 pairs; y, 16 rows of 16 fp32 numbers. Or x, 16 rows
-of 64 signed bytes; w, 16 rows of 16 quads of unsigned ones; y, 16 rows of 16 int32 numbers.
+of 64 unsigned bytes; w, 16 rows of 16 quads of signed ones; y, 16 rows of 16 int32 numbers.
 """
 
 from __future__ import annotations

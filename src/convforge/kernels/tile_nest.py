@@ -1,13 +1,13 @@
 """The loop nest of kernels on a tile unit (AMX): a gather as in gather.py, by products of tiles.
 
-    A, weights          16 output channels x 16 words             packed
-    B, input            16 words x 16 positions                   rows are planes, 64 bytes of each
-    C, sums             16 output channels x 16 positions         32 bits each
+    A, input            16 positions x 16 words                   packed
+    B, weights          16 words x 16 output channels             packed
+    C, sums             16 positions x 16 output channels         32 bits each
 
-A word is 32 bits at one position, with several channels side by side: two bf16 numbers, or four bytes.
+A word is 32 bits, with several channels side by side: two bf16 numbers, or four bytes.
 
-    B  row 0   c0 c1|c0 c1|c0 c1| …    channels 0 and 1 at position f, f + 1, f + 2, …
-       row 1   c2 c3|c2 c3|c2 c3| …    a tap is a constant distance away: the same rows, from elsewhere on
+    A  row 0   c0 c1|c2 c3|c4 c5| …    a unit: a block of channels at position f, 64 bytes on one line
+       row 1   c0 c1|c2 c3|c4 c5| …    at f + 1; a tap is a constant number of units away
 
 A task is one image, one group, a band of the flat run and some tiles of output channels. It packs its band
 unless the task before it on this thread did, and then:
@@ -18,11 +18,15 @@ unless the task before it on this thread did, and then:
                 for tile of the group
                     for block of the chain, tap               sums in tiles
                         for product of parts
-                    added to those held; at the end what becomes of finished sums, and the way out
+                    added to those held; at the end turned, what becomes of finished sums, and the way out
 
 Each chain is summed from zero. The order of an output's sum follows from its channels and taps alone.
 
-Scratch: header, what packing needs, words of all parts, held sums, tiles on their way out.
+With positions as the columns of B, as sums leave, a tap's rows would begin at any word: the unit takes 48
+cycles to load 16 rows across two lines each, and 8 to load 16 lines (13.1 and 2.3 ns). Three parts of a 3x3
+layer ran at 240 GFLOP/s like that. To turn a tile of sums, once for all taps and channels, takes 40 cycles.
+
+Scratch: header, what packing needs, units of all parts, held sums, tiles as they are summed, and turned.
 """
 
 from __future__ import annotations
@@ -33,13 +37,14 @@ from convforge.ir.amx import Tiles
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import PHASE_FIELDS
-from convforge.kernels.contract_tiles import TILE_PARAMETERS, WEIGHT_ROW_BYTES, TileKernel
+from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_BYTES, UNIT_WORDS, TileKernel
 from convforge.kernels.epilogue import emit_write_rows, find_position
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
+from convforge.kernels.turn import emit_turned
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
-_WEIGHT_TILE_BYTES = TILE_ROWS * WEIGHT_ROW_BYTES
+_WEIGHT_TILE_BYTES = TILE_ROWS * UNIT_BYTES
 
 
 class TileNest:
@@ -62,7 +67,7 @@ class TileNest:
         raise NotImplementedError
 
     def emit_values(self, x: Value, first_row: Int, first_column: Int) -> None:
-        """Pack the band of x, a group's first channel: words of all channels at p.words of the scratch."""
+        """Pack the band of x, a group's first channel: units of all channels at p.units of the scratch."""
         raise NotImplementedError
 
     def begin_group(self, group: Int) -> None:
@@ -70,11 +75,22 @@ class TileNest:
         raise NotImplementedError
 
     def emit_product(self, sums: int, a: int, b: int) -> None:
-        """Multiply two tiles, of weights and of inputs."""
+        """Multiply two tiles, of inputs and of weights."""
+        raise NotImplementedError
+
+    def finished(self, sums: Value, channel: Int) -> Value:
+        """A vector of finished sums of a channel as they are turned: outputs, or still sums."""
         raise NotImplementedError
 
     def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
-        """Make outputs of finished sums, in place. leaving: [phase][mr][length], of `channel` and behind."""
+        """Make outputs of what `finished` gives, in place. leaving: [phase][mr][length], of `channel` and
+        behind.
+        """
+        raise NotImplementedError
+
+    @property
+    def leaves_turned(self) -> bool:
+        """Whether what `finished` gives can be stored into the output as it is."""
         raise NotImplementedError
 
     def emit(self) -> None:
@@ -96,7 +112,7 @@ class TileNest:
             at = e.add(e.mul(image, p.x_batch), e.mul(group, p.group_channels, p.x_channel))
             self.emit_values(e.at(self.x, self.v.element.storage, at), first_row, first_column)
         base = e.add(e.mul(first_row, p.pitch), first_column)
-        words = e.at(e.at(scratch, "i8", p.words), "i32", e.sub(0, base))
+        units = e.at(e.at(scratch, "i8", p.units), "i32", e.mul(e.sub(0, base), UNIT_WORDS))
         at = e.add(e.mul(image, p.y_batch), e.mul(group, p.out_channels, p.y_channel))
         storage = self.out.element.storage
         y_group = e.at(self.y, storage, at)
@@ -114,48 +130,48 @@ class TileNest:
                 for i in range(kernel.interleave)
             ]  # fmt: skip
             target = e.at(y_group, storage, phases[0].y_offset)
-            self._emit_phases(phases, words, target, (first, stop), (first_out, stop_out))
+            self._emit_phases(phases, units, target, (first, stop), (first_out, stop_out))
         self.tiles.release()
         e.done()
 
     def _emit_phases(
-        self, phases: list[Phase], words: Value, y: Value, flats: tuple[Int, Int], outs: tuple[Int, Int]
+        self, phases: list[Phase], units: Value, y: Value, flats: tuple[Int, Int], outs: tuple[Int, Int]
     ) -> None:
         """One phase, or two that lie side by side in the output and are written together.
 
-        words: of position 0 of the flat run, though the band may begin behind it.
+        units: of position 0 of the flat run, though the band may begin behind it.
         """
         e, p, kernel = self.e, self.p, self.kernel
         length, size = kernel.length, kernel.mr * kernel.length * len(phases)
         run = e.mul(p.tile_group, length)
-        held, leaving = (e.at(self.scratch, "i8", at) for at in (p.sums, p.tile))
+        held, summed = (e.at(self.scratch, "i8", at) for at in (p.sums, p.tile))
+        leaving = e.at(summed, "i32", size)
         with e.loop(flats[0], flats[1], step=run, name="tile_group") as some:
             stop = e.minimum(e.add(some.index, run), flats[1])
             with e.loop(0, p.blocks, step=p.chain, name="chain") as chain:
                 blocks = e.minimum(p.chain, e.sub(p.blocks, chain.index))
                 last = e.equal(e.add(chain.index, blocks), p.blocks)
-                chain_words = e.at(words, "i32", e.mul(chain.index, p.depth, p.word))
+                chain_units = e.at(units, "i32", e.mul(chain.index, p.block, UNIT_WORDS))
                 with e.loop(outs[0], outs[1], name="out_tile") as out:
                     channel = e.mul(out.index, kernel.mr)
                     weights = [self._weights(phase, out.index, chain.index) for phase in phases]
                     with e.loop(some.index, stop, step=length, name="tile") as tile:
                         number = e.div(tile.index, length)
-                        pixels = e.at(chain_words, "i32", tile.index)
+                        pixels = e.at(chain_units, "i32", e.mul(tile.index, UNIT_WORDS))
                         for i, phase in enumerate(phases):
-                            to = e.at(leaving, "i32", i * kernel.mr * length)
+                            to = e.at(summed, "i32", i * kernel.mr * length)
                             self._emit_sums(phase, number, blocks, weights[i], pixels, to)
                         place = e.mul(e.sub(out.index, outs[0]), p.tile_group)
                         place = e.add(place, e.div(e.sub(tile.index, some.index), length))
                         mine = e.at(held, "i32", e.mul(place, size))
                         with e.when(e.differ(chain.index, 0)):
-                            self._emit_add(leaving, mine, size)
+                            self._emit_add(summed, mine, size)
                         with e.b.if_else(last) as (finish, keep):
                             with keep:
-                                self._emit_copy(mine, leaving, size)
+                                self._emit_copy(mine, summed, size)
                             with finish:
-                                self.emit_finish(leaving, channel, phases)
                                 to = e.at(y, self.out.element.storage, e.mul(channel, p.y_channel))
-                                self._emit_leave(phases[0], leaving, to, tile.index, channel)
+                                self._emit_finished(phases, summed, leaving, to, tile.index, channel)
 
     def _weights(self, phase: Phase, out_tile: Int, block: Int) -> Value:
         """Those of a tile of output channels from a block of channels on."""
@@ -165,48 +181,97 @@ class TileNest:
     def _emit_sums(
         self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: Value, to: Value
     ) -> None:
-        """The sums of tile `number` over some blocks of channels, with the taps that it needs."""
+        """The sums of tile `number` over some blocks of channels, with the taps that it needs: to[position][mr]."""
         e, tiles, p, rows, columns = self.e, self.tiles, self.p, self.kernel.rows, self.kernel.columns
         sums = [[i * columns + j for j in range(columns)] for i in range(rows)]
-        a = [rows * columns + i for i in range(rows)]
-        b = [rows * columns + rows + j for j in range(columns)]
-        word_bytes, part_words = e.mul(p.word, 4), p.part
+        of_rows = [rows * columns + i for i in range(rows)]
+        of_columns = [rows * columns + rows + j for j in range(columns)]
+        part_words = e.mul(p.part, UNIT_WORDS)
         selected = read_selection(e, phase, number)
         for tile in (tile for row in sums for tile in row):
             tiles.zero(tile)
         with e.loop(0, e.mul(blocks, selected.taps), name="step") as step:
             w = e.at(weights, "i8", e.load("i64", selected.rows, step.index))
-            x = e.at(pixels, "i32", e.load("i64", selected.distances, step.index))
+            x = e.at(pixels, "i32", e.mul(e.load("i64", selected.distances, step.index), UNIT_WORDS))
             loaded: tuple[int | None, int | None] = None, None
             for of_weights, of_input in self.kernel.products:
                 if loaded[0] != of_weights:
-                    for i, tile in enumerate(a):
+                    for i, tile in enumerate(of_rows):
                         at = (of_weights * rows + i) * _WEIGHT_TILE_BYTES
-                        tiles.load(tile, e.at(w, "i8", at), WEIGHT_ROW_BYTES)
+                        tiles.load(tile, e.at(w, "i8", at), UNIT_BYTES)
                 if loaded[1] != of_input:
                     part = e.at(x, "i32", e.mul(part_words, of_input))
-                    for j, tile in enumerate(b):
-                        tiles.load(tile, e.at(part, "i32", j * TILE_NUMBERS), word_bytes)
+                    for j, tile in enumerate(of_columns):
+                        tiles.load(tile, e.at(part, "i32", j * TILE_NUMBERS * UNIT_WORDS), UNIT_BYTES)
                 loaded = of_weights, of_input
                 for i in range(rows):
                     for j in range(columns):
-                        self.emit_product(sums[i][j], a[i], b[j])
+                        self.emit_product(sums[i][j], of_columns[j], of_rows[i])
         for i in range(rows):
             for j in range(columns):
-                at = i * TILE_ROWS * self.kernel.length + j * TILE_NUMBERS
-                tiles.store(sums[i][j], e.at(to, "i32", at), 4 * self.kernel.length)
+                at = j * TILE_NUMBERS * self.kernel.mr + i * TILE_ROWS
+                tiles.store(sums[i][j], e.at(to, "i32", at), 4 * self.kernel.mr)
 
-    def _emit_add(self, leaving: Value, held: Value, size: int) -> None:
+    def _emit_add(self, summed: Value, held: Value, size: int) -> None:
         """Add what the chains before this one have summed up."""
         with self.e.loop(0, size, step=self.v.lanes, name="resume") as i:
-            total = self.v.add(self.v.load(held, i.index), self.v.load(leaving, i.index))
-            self.v.store(total, leaving, i.index)
+            total = self.v.add(self.v.load(held, i.index), self.v.load(summed, i.index))
+            self.v.store(total, summed, i.index)
 
     def _emit_copy(self, to: Value, source: Value, size: int) -> None:
         with self.e.loop(0, size, step=self.v.lanes, name="keep") as i:
             self.v.store(self.v.load(source, i.index), to, i.index)
 
-    def _emit_leave(self, phase: Phase, leaving: Value, y: Value, flat: Int, channel: Int) -> None:
+    def _emit_finished(
+        self, phases: list[Phase], summed: Value, leaving: Value, y: Value, flat: Int, channel: Int
+    ) -> None:
+        """Turn finished sums, and write them: 16 positions at once to the output where it has them side by
+        side, else by way of scratch.
+        """
+        e, kernel, p = self.e, self.kernel, self.p
+        if self.leaves_turned and kernel.way_out in ("flat", "unit"):
+            every = e.no_less(e.sub(p.out_channels, channel), kernel.mr)
+            with e.loop(0, kernel.length, step=TILE_NUMBERS, name="j") as j:
+                first = e.add(flat, j.index)
+                there, at = self._find_room(phases[0], first)
+                whole = e.b.and_(there, every)
+                target = e.b.select(whole, e.at(y, "i32", at), leaving)
+                step = e.select(whole, p.y_channel, TILE_NUMBERS)
+                self._emit_turn(e.at(summed, "i32", e.mul(j.index, kernel.mr)), target, step, channel)
+                with e.when(e.b.not_(whole)):
+                    self._emit_leave(phases[0], leaving, y, first, channel, TILE_NUMBERS)
+            return
+        size = kernel.mr * kernel.length
+        with e.loop(0, len(phases), name="phase") as phase, e.loop(0, kernel.length, step=TILE_NUMBERS) as j:
+            at = e.mul(phase.index, size)
+            source = e.at(summed, "i32", e.add(at, e.mul(j.index, kernel.mr)))
+            self._emit_turn(source, e.at(leaving, "i32", e.add(at, j.index)), kernel.length, channel)
+        self.emit_finish(leaving, channel, phases)
+        self._emit_leave(phases[0], leaving, y, flat, channel, kernel.length)
+
+    def _emit_turn(self, source: Value, target: Value, step: Int, channel: Int) -> None:
+        """target[mr][16 positions] = source[16 positions][mr]; step: from a channel to the next."""
+        e, mr = self.e, self.kernel.mr
+        with e.loop(0, mr, step=TILE_ROWS, name="i") as i:
+            number = e.add(channel, i.index)
+            emit_turned(
+                self.v, e.at(source, "i32", i.index), mr, e.at(target, "i32", e.mul(i.index, step)), step,
+                lambda sums, row: self.finished(sums, e.add(number, row)),
+            )  # fmt: skip
+
+    def _find_room(self, phase: Phase, flat: Int) -> tuple[Value, Int]:
+        """Whether 16 positions are neighbours in the output, and where the first one is."""
+        e, p = self.e, self.p
+        if self.kernel.way_out == "flat":
+            return e.no_less(e.sub(p.flat, flat), TILE_NUMBERS), flat
+        at, (depth, height, width) = find_position(e, flat, p.pitch, p.slice_rows), phase.size
+        inside = e.b.and_(e.less(at.height, height), e.less(at.depth, depth))
+        inside = e.b.and_(inside, e.no_less(e.sub(width, at.column), TILE_NUMBERS))
+        return inside, e.add(e.mul(at.depth, p.y_slice), e.mul(at.height, p.y_row), at.column)
+
+    def _emit_leave(
+        self, phase: Phase, leaving: Value, y: Value, flat: Int, channel: Int, length: int
+    ) -> None:
         """Write a tile, or two woven, to the output; an output without gaps is one long row."""
         e, p, kernel = self.e, self.p, self.kernel
         whole = kernel.way_out == "flat"
@@ -215,8 +280,8 @@ class TileNest:
             e,
             self.out,
             tile=leaving,
-            tile_size=kernel.mr * kernel.length,
-            length=kernel.length,
+            tile_size=kernel.mr * length,
+            length=length,
             position=find_position(e, flat, pitch, slice_rows),
             rows=e.minimum(e.sub(p.out_channels, channel), kernel.mr),
             target=y,

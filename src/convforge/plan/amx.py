@@ -41,10 +41,10 @@ def _why_wrong(target: Target, numbers: TileNumbers) -> str | None:
     if numbers == "bf16":
         ways, of_a, of_b, of_sums = 2, ml_dtypes.bfloat16, ml_dtypes.bfloat16, np.float32
     else:
-        ways, of_a, of_b, of_sums = 4, np.int8, np.uint8, np.int32
+        ways, of_a, of_b, of_sums = 4, np.uint8, np.int8, np.int32
     row, column, k = np.arange(16)[:, None], np.arange(16), np.arange(16 * ways)
-    a = (7 * row + 3 * k) % 11 - 5
-    b = (5 * k[:, None] + column) % 13
+    a = (7 * row + 3 * k) % 13
+    b = (5 * k[:, None] + column) % 11 - 5
     x = a.astype(of_a)
     words = b.reshape(16, ways, 16).transpose(0, 2, 1).astype(of_b, order="C")
     y, shapes = np.full((16, 16), -1, of_sums), tile_shapes_bytes([(16, 64)] * 3)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from convforge.kernels.contract_dot import WAYS, DotTilesKernel
-from convforge.kernels.contract_tiles import TILE_PARAMETERS, WEIGHT_ROW_BYTES
+from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_WORDS
 from convforge.plan.amx import why_no_unit, why_unusable
 from convforge.plan.dot_weights import DotWeights
 from convforge.plan.job import Job
@@ -65,13 +65,13 @@ class DotTilesPlan(KernelPlan[DotTilesKernel]):
         self._job = Job(self.kernel, target)
         self.weights = DotWeights(
             request.spec, whole, "quads", self.kernel.mr,
-            block=self.schedule.depth, room=WEIGHT_ROW_BYTES // _WAYS,
+            block=self.schedule.depth, side=UNIT_WORDS,
         )  # fmt: skip
         # Padding counts as the zero point, and the correction for it as all taps.
         made = tile_unit_tables(
             layout, self.schedule, self.kernel, x_steps, y_steps,
             group_channels=whole.in_channels, starts=[4 * start for start in self.weights.starts],
-            all_taps=True,
+            held_channels=UNIT_WORDS, all_taps=True,
         )  # fmt: skip
         self.tasks, self.workspace_bytes = made.tasks, made.workspace_bytes
         self._keep: tuple[Any, ...] = made.keep

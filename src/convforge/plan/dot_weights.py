@@ -22,20 +22,20 @@ _HELD: dict[Products, type] = {"floats": np.float32, "pairs": np.int16, "quads":
 
 class DotWeights:
     """Packs the weights of one plan: [phase][group][tile][block][tap][mr][packed channel][way], zeros to fill
-    up.
+    up. With `side`, the last but one axes in squares of so many, turned: [mr / side][packed channel][side].
 
     gather: of the convolution, its channels not yet packed. block: packed channels of a block, which has room
-    for `room`. starts: of each phase, counted in elements of 32 bits. In NumPy: a quantised layer packs once.
+    for a side. starts: of each phase, counted in elements of 32 bits. In NumPy: a quantised layer packs once.
     """
 
     def __init__(
-        self, spec: ConvSpec, gather: Gather, products: Products, mr: int, *, block: int = 1, room: int = 1
+        self, spec: ConvSpec, gather: Gather, products: Products, mr: int, *, block: int = 1, side: int = 1
     ) -> None:
-        self._spec, self._gather, self._mr, self._block, self._room = spec, gather, mr, block, room
+        self._spec, self._gather, self._mr, self._block, self._side = spec, gather, mr, block, side
         self._products: Products = products
         self._tiles = -(-gather.out_channels // mr)
         self._blocks = -(-gather.in_channels // (WAYS[products] * block))
-        tile = self._blocks * room * mr * self._tiles * gather.groups
+        tile = self._blocks * side * mr * self._tiles * gather.groups
         sizes = [len(taps) * tile for taps in gather.taps_by_phase]
         self.starts = [sum(sizes[:i]) for i in range(len(sizes))]
 
@@ -44,7 +44,7 @@ class DotWeights:
         """All that the packed memory depends on beside the values."""
         gather = self._gather
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        return (self._products, self._mr, self._block, self._room, channels, gather.taps_kept)
+        return (self._products, self._mr, self._block, self._side, channels, gather.taps_kept)
 
     def pack(self, weight: Array) -> Array:
         """Packed weights, as 32-bit elements one after the other."""
@@ -92,7 +92,8 @@ class DotWeights:
         blocks, block = self._blocks, self._block
         full = np.zeros((groups, self._tiles * mr, blocks * block * ways, count), _HELD[self._products])
         full[:, :outs, :ins] = taps
-        tiled = full.reshape(groups, self._tiles, mr, blocks, block, ways, count)
-        packed = np.zeros((groups, self._tiles, blocks, count, mr, self._room, ways), full.dtype)
-        packed[..., :block, :] = tiled.transpose(0, 1, 3, 6, 2, 4, 5)
+        side = self._side
+        tiled = full.reshape(groups, self._tiles, mr // side, side, blocks, block, ways, count)
+        packed = np.zeros((groups, self._tiles, blocks, count, mr // side, side, side, ways), full.dtype)
+        packed[..., :block, :, :] = tiled.transpose(0, 1, 4, 7, 2, 5, 3, 6)
         return packed.reshape(-1).view(np.int32)

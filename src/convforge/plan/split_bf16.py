@@ -7,7 +7,7 @@ are.
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract_split import SUM_LIMIT, SplitKernel
+from convforge.kernels.contract_split import SUM_LIMIT, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import TILE_PARAMETERS
 from convforge.plan.amx import why_no_unit, why_unusable
 from convforge.plan.job import Job
@@ -108,7 +108,8 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         )
         made = tile_unit_tables(
             layout, self.schedule, self.kernel, x_steps, y_steps,
-            group_channels=layout.gather.in_channels, starts=self.weights.starts, held_channels=2,
+            group_channels=layout.gather.in_channels, starts=self.weights.starts,
+            held_channels=2 * self.schedule.depth, held_bytes=square_bytes(self.schedule.parts),
         )  # fmt: skip
         self.tasks, self.workspace_bytes, self._keep = made.tasks, made.workspace_bytes, made.keep
         self._give(TILE_PARAMETERS, made.values)

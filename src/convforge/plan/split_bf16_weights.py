@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, WEIGHT_PHASE_FIELDS, fill
-from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker
-from convforge.kernels.contract_tiles import WEIGHT_ROW_BYTES
+from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker, square_bytes
+from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.job import Job
 from convforge.plan.tables import tap_offsets
 from convforge.plan.tile_unit import LINE_BYTES, on_lines
@@ -45,7 +45,7 @@ class SplitWeights:
         gather = layout.gather
         self._kernel = SplitWeightPacker(element, target.vector_bytes // 4, schedule.parts, schedule.rows)
         self._out_tiles = -(-gather.out_channels // self._kernel.mr)
-        tap_bytes = schedule.blocks * self._out_tiles * self._kernel.mr * schedule.parts * WEIGHT_ROW_BYTES
+        tap_bytes = schedule.blocks * self._out_tiles * self._kernel.mr * schedule.parts * UNIT_BYTES
         sizes = [len(taps) * tap_bytes * gather.groups for taps in gather.taps_by_phase]
         self.starts = list(accumulate(sizes, initial=0))[:-1]
         self._size = sum(sizes)
@@ -93,7 +93,7 @@ class SplitWeights:
             FLAG_BYTES,
             self._out_tiles * gather.groups * len(phases),
             threads,
-            HEADER_BYTES + 2 * WEIGHT_ROW_BYTES,
+            HEADER_BYTES + square_bytes(self._schedule.parts) + 2 * UNIT_BYTES,
             address_of(parameters),
             address_of(weight),
             0,

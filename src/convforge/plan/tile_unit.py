@@ -10,17 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_tiles import TileKernel, product_shapes
+from convforge.kernels.contract_tiles import UNIT_BYTES, TileKernel, product_shapes
 from convforge.plan.bands import band_of
 from convforge.plan.phase_table import phase_table
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables, packing_values
 from convforge.runtime import address_of
 from convforge.schedule import Layout, RunTiles
-from convforge.schedule.tile_unit import TileUnitSchedule
+from convforge.schedule.tile_unit import TILE_NUMBERS, TileUnitSchedule
 
 LINE_BYTES = 64
-_LINE_WORDS = LINE_BYTES // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,15 @@ def tile_unit_tables(
     *,
     group_channels: int,
     starts: Sequence[int],
-    held_channels: int = 0,
+    held_channels: int,
+    held_bytes: int = 0,
     all_taps: bool = False,
 ) -> TileUnitTables:
     """All that a kernel reads. layout: of the words' channels, or of words; group_channels: of the array.
 
     starts: where the weights of each phase begin, in bytes. held_channels: those whose planes packing holds
-    before they become words. all_taps: whether those that meet only padding count too.
+    before they become units, behind held_bytes of its own. all_taps: whether those that meet only padding
+    count too.
     """
     gather = layout.gather
     d, h, w = gather.axes
@@ -56,16 +57,16 @@ def tile_unit_tables(
     out_tiles = -(-gather.out_channels // kernel.mr)
     out_blocks = -(-out_tiles // schedule.channel_tiles)
     band = band_of(layout, schedule.band_tiles * kernel.length, kernel.lanes, kernel.length)
-    # An odd number of lines: the 16 rows of a tile lie in different sets of the cache.
-    word = _LINE_WORDS * (-(-layout.planes * band.plane // _LINE_WORDS) | 1)
-    part = schedule.blocks * schedule.depth * word
+    # The last square that is turned may end beyond the planes.
+    block = layout.planes * band.plane + TILE_NUMBERS
+    part = schedule.blocks * block
     tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
     phases = phase_table(
         RunTiles(layout, kernel.length),
         y_steps,
         plane=band.plane,
         channel_block=schedule.chain,
-        channel_step=schedule.depth * word,
+        channel_step=block,
         starts=starts,
         row_size=kernel.step_bytes,
         all_taps=all_taps,
@@ -73,8 +74,8 @@ def tile_unit_tables(
     shapes = product_shapes(schedule.rows, schedule.columns, schedule.depth)
     tile_bytes = kernel.mr * kernel.length * 4 * kernel.interleave
     held_tiles = schedule.channel_tiles * schedule.tile_group if schedule.chain < schedule.blocks else 0
-    words = aligned(HEADER_BYTES + held_channels * layout.planes * band.plane * 4)
-    sums = aligned(words + schedule.parts * part * 4)
+    units = aligned(HEADER_BYTES + held_bytes + (held_channels * layout.planes * band.plane + TILE_NUMBERS) * 4)
+    sums = aligned(units + schedule.parts * part * UNIT_BYTES)
     tile = aligned(sums + held_tiles * tile_bytes)
     values = {
         "groups": gather.groups,
@@ -103,15 +104,15 @@ def tile_unit_tables(
         "slice_rows": layout.slice_rows,
         "phases": len(phases.records),
         "phase_table": phases.records.ctypes.data,
-        "word": word,
+        "block": block,
         "part": part,
-        "words": words,
+        "units": units,
         "sums": sums,
         "tile": tile,
         "shapes": shapes.ctypes.data,
     }
     tasks = gather.batch * gather.groups * bands * out_blocks
-    return TileUnitTables(values, tasks, aligned(tile + tile_bytes + 64), (tables, phases, shapes))
+    return TileUnitTables(values, tasks, aligned(tile + 2 * tile_bytes + 64), (tables, phases, shapes))
 
 
 def on_lines(size_bytes: int) -> NDArray[np.uint16]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import PRODUCTS
-from convforge.kernels.contract_tiles import WEIGHT_ROW_BYTES
+from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.cut import gather_split, tile_group
-from convforge.plan.tiles import ROW_CYCLES, chain_block, tiled_length
+from convforge.plan.tiles import ROW_CYCLES, tiled_length
 from convforge.schedule import Layout, Tile
 from convforge.schedule.tile_unit import (
     TILE_NUMBERS,
@@ -34,6 +34,8 @@ _LATENCY_CYCLES = 80.0
 _PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.0, 3.0, 12.0
 # For a tile of sums: zeroed, stored and read back; for each of its vectors, in each chain and at the end.
 _TILE_CYCLES, _VECTOR_CYCLES = 40.0, 2.0
+# (channel, tap) pairs of one chain of bf16 products.
+_CHAIN = 2048
 # Tile shapes tried, and how many cycles more than the best they may be expected to take.
 _SHAPES, _SLACK = 3, 1.2
 _TILE_GROUPS = (1, 4)
@@ -101,14 +103,17 @@ def best_shapes(layout: Layout, target: Target, work: TileWork) -> list[tuple[in
 
 
 def chain_length(layout: Layout, work: TileWork) -> int:
-    """Blocks of channels of one chain of sums, even ones: about as long as the direct family's, whose errors
-    are then an upper bound; all, where sums have no errors.
+    """Blocks of channels of one chain of sums, even ones; all, where sums have no errors.
+
+    A product of tiles sums 32 products by itself and is added to the chain as one: in 2048 (channel, tap) pairs
+    a sum is rounded 384 times by six products.
     """
     gather = layout.gather
     blocks, depth = channel_blocks(gather.in_channels, work.ways)
     if work.is_exact:
         return blocks
-    longest = max(1, chain_block(gather) // (work.ways * depth))
+    taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
+    longest = max(1, _CHAIN // max(1, taps * work.ways * depth))
     return -(-blocks // -(-blocks // longest))
 
 
@@ -151,7 +156,7 @@ def tile_unit_schedule(
     band_tiles = -(-tiles // min(tiles, pieces.bands))
     channel_tiles = -(-out_tiles // min(out_tiles, pieces.out_blocks))
     taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
-    weight_bytes = channel_tiles * mr * work.parts * WEIGHT_ROW_BYTES * blocks * taps
+    weight_bytes = channel_tiles * mr * work.parts * UNIT_BYTES * blocks * taps
     group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, band_tiles)
     return TileUnitSchedule(
         parts=work.parts,
