@@ -220,8 +220,6 @@ def test_bernoulli_with_a_chance_for_each(dtype, chances):
 )
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_other_distributions(name, arguments, dtype):
-    if name == "exponential_" and random.mcg31.is_pytorchs_choice():
-        pytest.skip("PyTorch draws these from MKL on Intel processors")
     pair = Pair(9)
     for size in (1, 7, 100):
         array, tensor = pair.arrays((size,), "plain", dtype)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from convforge.autograd import fma, mcg31, random
+from convforge.autograd import fma, random
 from convforge.autograd.random import Generator
 from support.mersenne import Mersenne
 
@@ -141,21 +141,3 @@ def test_threads_share_a_stream_without_tearing():
         thread.join()
     alone = random.uniform_(np.empty(200_000), generator=Generator().manual_seed(2)).reshape(4, -1)
     assert {part.tobytes() for part in parts} == {row.tobytes() for row in alone}
-
-
-@pytest.mark.parametrize(("seed", "first"), [(0, 1), (2**31 - 1, 1), (12345, 12345), (2**31 + 4, 5)])
-def test_mcg31_is_its_recurrence(seed, first):
-    drawn = mcg31.uniform(seed, 40_000)
-    state = first
-    for i in range(40_000):
-        if i in {0, 1, 2, 16_383, 16_384, 16_385, 39_999}:
-            assert drawn[i] == state / (2**31 - 1)
-        state = state * 1132489760 % (2**31 - 1)
-
-
-def test_mcg31_bernoulli_takes_its_seed_from_the_stream(monkeypatch):
-    monkeypatch.setattr(mcg31, "is_pytorchs_choice", lambda: True)
-    array = np.empty((3, 400), np.float32).T
-    random.bernoulli_(array, 0.3, Generator().manual_seed(5))
-    seed = int(Generator().manual_seed(5).raw32(1)[0])
-    assert np.array_equal(array.reshape(-1), mcg31.uniform(seed, 1200) < 0.3)

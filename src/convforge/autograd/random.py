@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from convforge.autograd import mcg31
 from convforge.autograd.filling import Array, as_real, check_writable, fill, is_floating
 from convforge.autograd.fma import fma32, fma64
 from convforge.autograd.generator import (
@@ -126,8 +125,7 @@ def bernoulli_(array: Array, p: float | Array = 0.5, generator: Generator | None
     """Fill with 1 where a uniform draw is below `p`, else 0.
 
     array: any shape, strides and real dtype. p: a number of [0, 1], or floating probabilities that broadcast
-    to the array's shape. A number is compared with float64 draws, an array with draws of its own precision;
-    on Intel processors a number takes MKL's stream, as it does in PyTorch (see `mcg31`).
+    to the array's shape. A number is compared with float64 draws, an array with draws of its own precision.
 
     Raises RuntimeError where p leaves [0, 1]; NotImplementedError for complex arrays and integer p.
     """
@@ -145,11 +143,7 @@ def bernoulli_(array: Array, p: float | Array = 0.5, generator: Generator | None
     if array.size == 0:
         return array
     with stream.lock:
-        if mcg31.is_pytorchs_choice():
-            draws = mcg31.uniform(int(stream.raw32(1)[0]), array.size)
-            array[...] = (draws < p).reshape(array.shape)
-        else:
-            fill(array, lambda count: uniform64(stream, count) < p)
+        fill(array, lambda count: uniform64(stream, count) < p)
     return array
 
 

@@ -141,7 +141,7 @@ class DotTilesKernel(OfBytes, TileKernel):
     lanes: int
     rows: int
     columns: int
-    columns_in: Columns
+    columns_in: Columns  # pyright: ignore[reportIncompatibleVariableOverride] - bytes become words first
     way_out: WayOut
     parts: int = 1
 

@@ -27,7 +27,6 @@ WEIGHT_RANGE = (2.0**-40, 2.0**50)
 SUM_LIMIT = 1 << 17
 
 
-
 def square_bytes(parts: int) -> int:
     """Of all parts' squares of words (turn.py)."""
     return parts * SIDE * UNIT_BYTES
@@ -49,7 +48,7 @@ class SplitKernel(TileKernel):
     parts: int
     rows: int
     columns: int
-    columns_in: Columns
+    columns_in: Columns | None
     way_out: WayOut
     has_bias: bool
     activation: Activation

@@ -33,14 +33,17 @@ UNIT_BYTES = 4 * UNIT_WORDS
 
 
 class TileKernel(Emitted):
-    """A kernel of the nest: rows x columns tiles of sums. parts: numbers that each value is split into."""
+    """A kernel of the nest: rows x columns tiles of sums. parts: numbers that each value is split into.
+
+    columns_in: how planes are packed before they become units; None: the input as it lies is these planes.
+    """
 
     __slots__ = ()
     lanes: int
     parts: int
     rows: int
     columns: int
-    columns_in: Columns
+    columns_in: Columns | None
     way_out: WayOut
 
     @property

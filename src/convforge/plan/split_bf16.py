@@ -15,7 +15,7 @@ from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.split_bf16_weights import SplitWeights
-from convforge.plan.tables import column_kind, way_out
+from convforge.plan.tables import column_kind, reads_in_place, way_out
 from convforge.plan.tile_unit import tile_unit_tables
 from convforge.plan.tile_unit_cost import (
     TileWork,
@@ -91,13 +91,14 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         y_steps = element_steps(request.y_strides, spec)
         if layout.gather.batch < spec.batch:
             x_steps, y_steps = ((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps))
+        self.reads_in_place = reads_in_place(layout, element, x_steps)
         self.kernel = SplitKernel(
             element=element,
             lanes=target.vector_bytes // element.compute_bytes,
             parts=self.schedule.parts,
             rows=self.schedule.rows,
             columns=self.schedule.columns,
-            columns_in=column_kind(layout, x_steps[4]),
+            columns_in=None if self.reads_in_place else column_kind(layout, x_steps[4]),
             way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
@@ -109,7 +110,8 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         made = tile_unit_tables(
             layout, self.schedule, self.kernel, x_steps, y_steps,
             group_channels=layout.gather.in_channels, starts=self.weights.starts,
-            held_channels=2 * self.schedule.depth, held_bytes=square_bytes(self.schedule.parts),
+            held_channels=0 if self.reads_in_place else 2 * self.schedule.depth,
+            held_bytes=square_bytes(self.schedule.parts),
         )  # fmt: skip
         self.tasks, self.workspace_bytes, self._keep = made.tasks, made.workspace_bytes, made.keep
         self._give(TILE_PARAMETERS, made.values)

@@ -74,7 +74,9 @@ def tile_unit_tables(
     shapes = product_shapes(schedule.rows, schedule.columns, schedule.depth)
     tile_bytes = kernel.mr * kernel.length * 4 * kernel.interleave
     held_tiles = schedule.channel_tiles * schedule.tile_group if schedule.chain < schedule.blocks else 0
-    units = aligned(HEADER_BYTES + held_bytes + (held_channels * layout.planes * band.plane + TILE_NUMBERS) * 4)
+    units = aligned(
+        HEADER_BYTES + held_bytes + (held_channels * layout.planes * band.plane + TILE_NUMBERS) * 4
+    )
     sums = aligned(units + schedule.parts * part * UNIT_BYTES)
     tile = aligned(sums + held_tiles * tile_bytes)
     values = {
