@@ -7,7 +7,7 @@ import pytest
 
 from convforge import plan, reference
 from convforge.kernels.contract import GatherKernel
-from convforge.plan import winograd
+from convforge.plan import split_bf16, winograd
 from convforge.plan.describe import plan_of
 from convforge.plan.direct import DirectPlan
 from convforge.problem import ConvSpec, normalize_conv
@@ -36,7 +36,7 @@ def test_far_reaching_kernels_of_many_channels() -> None:
 
 def directly(spec: ConvSpec) -> object:
     """The direct family's plan."""
-    with costing(winograd, float("inf")):
+    with costing(winograd, float("inf")), costing(split_bf16, float("inf")):
         return plan_of(spec)
 
 

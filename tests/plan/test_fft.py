@@ -228,8 +228,8 @@ def test_long_kernels_choose_it_and_short_ones_do_not(monkeypatch: pytest.Monkey
     monkeypatch.setattr(fft, "_FEWEST_TAPS", 32)
     for spec in (
         spec_of((4000,), 64, 64, 127),
-        spec_of((500,), 768, 768, 128, groups=16),
-        spec_of((64, 64), 32, 32, 15, padding=7),
+        spec_of((20_000,), 768, 768, 128, groups=16),
+        spec_of((96, 96), 32, 32, 21, padding=10),
     ):
         assert plan.describe(spec).startswith("fft"), plan.describe(spec)
     for spec in (

@@ -2,10 +2,10 @@
 
     x = hi + mid + lo        hi = bf16(x), mid = bf16(x - hi), lo = x - hi - mid: 8 of 24 bits each
 
-A part is kept as the fp32 number that it is, whose lower 16 bits are zero. Each difference is exact, and so is
-lo: what two parts leave of 24 bits has at most 8. bfloat16 numbers are their own only part. Integer
-instructions round, on every processor alike: of two nearest to the one away from zero, which takes two of them (to the
-even one five).
+A part is kept as the fp32 number that it is, whose lower 16 bits are zero. Each difference is exact, and so
+is lo: what two parts leave of 24 bits has at most 8. bfloat16 numbers are their own only part. Integer
+instructions round, on every processor alike: of two nearest to the one away from zero, which takes two of
+them (to the even one five).
 
 Source: Henry, Tang and Heinecke, *Leveraging the bfloat16 Artificial Intelligence Datatype For
 Higher-Precision Computations*, arXiv 1904.06376.

@@ -25,9 +25,9 @@ TILE_PARAMETERS = (
     *PACKING,
     *("slice_rows", "phases", "phase_table", "block", "part", "units", "sums", "tile", "shapes"),
 )
-# A unit: the words of a block of channels, at one position of the input, or of one tap for 16 output channels.
-# All have room for 16 words, and so lie on one line of the cache each: the unit loads 16 lines in 8 cycles,
-# rows across two lines each in 48.
+# A unit: the words of a block of channels at one position of the input; or a word of the weights of 16 output
+# channels. Each lies on one line of the cache: the tile unit loads 16 lines in 8 cycles, rows across two
+# lines each in 48.
 UNIT_WORDS = 16
 UNIT_BYTES = 4 * UNIT_WORDS
 

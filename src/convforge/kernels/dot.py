@@ -107,8 +107,8 @@ class _Dot(GatherNest):
     ) -> None:
         zero = e.load("i32", bias, DOT_HEADER.index("x_zero"))
         emit_pack_dot(
-            e, v, self.dot.packing, p, zero=zero, source=source, target=target, first=0,
-            count=p.channels, channel_step=e.mul(p.planes, p.plane), first_row=first_row, first_column=first_column, rows=rows,
+            e, v, self.dot.packing, p, zero=zero, source=source, target=target, first=0, count=p.channels,
+            channel_step=e.mul(p.planes, p.plane), first_row=first_row, first_column=first_column, rows=rows,
         )  # fmt: skip
 
     def _group_bias(

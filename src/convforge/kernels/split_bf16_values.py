@@ -3,8 +3,8 @@
     unit[part][block][residue][row][column]  =  part of channels 0 and 1 | of 2 and 3 | … of a block
 
 The block's planes are packed as for all kernels (pack.py), or are the input itself. 16 positions of a pair of
-channels are split in whole vectors, into words of a square for each part, and the squares are turned (turn.py).
-Channels that do not exist are zeros.
+channels are split in whole vectors, into words of a square for each part, and the squares are turned
+(turn.py). Channels that do not exist are zeros.
 """
 
 from __future__ import annotations

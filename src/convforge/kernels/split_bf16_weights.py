@@ -1,6 +1,6 @@
 """Weights split into bf16 parts, in the order in which tiles read them.
 
-    packed[phase][group][tile][block][tap][part][16 m's][pair][m][2] = part of w[group][tile * mr + m][channel][tap]
+    packed[phase][group][tile][block][tap][part][16 m's][pair][m][2] = part of w[group][m][channel][tap]
 
 with zeros for channels that do not exist; 16 pairs take room whatever their number. A task is one tile of one
 group of one phase. It sets the header's flag where a weight's parts would not be exact.

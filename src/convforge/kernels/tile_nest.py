@@ -181,7 +181,9 @@ class TileNest:
     def _emit_sums(
         self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: Value, to: Value
     ) -> None:
-        """The sums of tile `number` over some blocks of channels, with the taps that it needs: to[position][mr]."""
+        """to[position][mr]: sums of tile `number` over some blocks of channels, with the taps that it
+        needs.
+        """
         e, tiles, p, rows, columns = self.e, self.tiles, self.p, self.kernel.rows, self.kernel.columns
         sums = [[i * columns + j for j in range(columns)] for i in range(rows)]
         of_rows = [rows * columns + i for i in range(rows)]

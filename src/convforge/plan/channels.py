@@ -84,6 +84,10 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
     if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
         products *= _FAR_SLOWER
+    taps = sum(len(taps) for taps in gather.taps_by_phase)
+    products += target.far_cycles(
+        gather.in_channels * gather.out_channels * taps * target.vector_bytes // lanes
+    )
     return (total + products) * gather.batch * gather.groups
 
 

@@ -1,9 +1,9 @@
 """Chooses tiles and blocks for a tile unit, without a clock.
 
-Cycles are those of the vector unit's multiply-adds, as other families count them: on the processor with AMX that
-was timed (Granite Rapids, one core), the direct family ran at 2.33 of its cycles a nanosecond. Fitted to 94
-layers of two tables by six products, 14 % off in the mean square. A product of tiles takes 16 cycles of the
-unit, and a load 8, which products hide.
+Cycles are those of the vector unit's multiply-adds, as other families count them: on the processor with AMX
+that was timed (Granite Rapids, one core), the direct family ran at 2.33 of its cycles a nanosecond. Fitted
+to 94 layers of two tables by six products, 14 % off in the mean square. A product of tiles takes 16 cycles
+of the unit, and a load 8, which products hide.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from convforge.schedule.tile_unit import (
 )
 from convforge.target import Target
 
-_PRODUCT_CYCLES, _LOAD_CYCLES = 18.0, 9.0
+_PRODUCT_CYCLES, _LOAD_CYCLES = 20.0, 10.0
 # From a product to the next one that adds to the same tile: 52 of the unit's cycles where a product takes 16.
-_LATENCY_CYCLES = 58.0
+_LATENCY_CYCLES = 65.0
 # For a vector of one channel: packed as fp32 and looked at, then split; each part rounded, stored and turned.
 # For a vector of words of bytes: four channels packed, and turned (counted in instructions).
-_PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.0, 3.6, 16.0
+_PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.5, 4.0, 16.0
 # For a row of the packed input, and of the output.
 _ROW_CYCLES = 4.0
 # For a tile of sums: turned and written; and for each chain but the last, kept and added up.
-_TILE_CYCLES, _CHAIN_CYCLES = 108.0, 150.0
+_TILE_CYCLES, _CHAIN_CYCLES = 118.0, 150.0
 # (channel, tap) pairs of one chain of bf16 products.
 _CHAIN = 2048
 # Tile shapes tried, and how many cycles more than the best they may be expected to take.
@@ -75,7 +75,7 @@ def loads(work: TileWork, rows: int, columns: int) -> int:
     return found
 
 
-def shape_cycles(layout: Layout, target: Target, work: TileWork, shape: tuple[int, int]) -> float:
+def shape_cycles(layout: Layout, work: TileWork, shape: tuple[int, int]) -> float:
     """Cycles of one image and one group in tiles of (rows, columns), packing aside."""
     rows, columns = shape
     gather = layout.gather
@@ -95,9 +95,9 @@ def _block_cycles(work: TileWork, shape: tuple[int, int]) -> float:
     return max(products, loads(work, rows, columns) * _LOAD_CYCLES)
 
 
-def best_shapes(layout: Layout, target: Target, work: TileWork) -> list[tuple[int, int]]:
+def best_shapes(layout: Layout, work: TileWork) -> list[tuple[int, int]]:
     """The shapes of tiles worth trying, best first."""
-    costs = {shape: shape_cycles(layout, target, work, shape) for shape in tile_shapes()}
+    costs = {shape: shape_cycles(layout, work, shape) for shape in tile_shapes()}
     ranked = sorted(costs, key=lambda shape: costs[shape])
     return [shape for shape in ranked[:_SHAPES] if costs[shape] <= _SLACK * costs[ranked[0]]]
 
@@ -105,8 +105,8 @@ def best_shapes(layout: Layout, target: Target, work: TileWork) -> list[tuple[in
 def chain_length(layout: Layout, work: TileWork) -> int:
     """Blocks of channels of one chain of sums, even ones; all, where sums have no errors.
 
-    A product of tiles sums 32 products by itself and is added to the chain as one: in 2048 (channel, tap) pairs
-    a sum is rounded 384 times by six products.
+    A product of tiles sums 32 products by itself and is added to the chain as one: in 2048 (channel, tap)
+    pairs a sum is rounded 384 times by six products.
     """
     gather = layout.gather
     blocks, depth = channel_blocks(gather.in_channels, work.ways)
@@ -126,10 +126,10 @@ def tile_unit_cycles(layout: Layout, target: Target, work: TileWork) -> float:
     rows = (
         layout.total_rows * layout.row_residues * gather.in_channels + layout.out_rows * gather.out_channels
     )
-    shape = best_shapes(layout, target, work)[0]
+    shape = best_shapes(layout, work)[0]
     # Shapes are chosen for a length that many signals share; what they cost is that of this one.
     share = layout.flat / tiled_length(layout)
-    one = shape_cycles(layout, target, work, shape) * share + packing + _ROW_CYCLES * rows
+    one = shape_cycles(layout, work, shape) * share + packing + _ROW_CYCLES * rows
     return one * gather.batch * gather.groups
 
 
@@ -138,7 +138,7 @@ def tile_unit_schedule(
 ) -> TileUnitSchedule:
     """The schedule of an output product; tiles of `shape`, or of the cheapest."""
     gather = layout.gather
-    rows, columns = shape or best_shapes(layout, target, work)[0]
+    rows, columns = shape or best_shapes(layout, work)[0]
     mr, length = rows * TILE_ROWS, columns * TILE_NUMBERS
     lanes = target.vector_bytes // 4
     blocks, depth = channel_blocks(gather.in_channels, work.ways)
@@ -176,7 +176,7 @@ def tile_unit_candidates(
 ) -> list[TileUnitSchedule]:
     """Schedules worth a try, the own choice first; none changes the order of a sum."""
     own = tile_unit_schedule(layout, target, threads, work)
-    shapes = best_shapes(layout, target, work)
+    shapes = best_shapes(layout, work)
     others = [tile_unit_schedule(layout, target, threads, work, shape) for shape in shapes]
     groups = [replace(own, tile_group=min(group, own.band_tiles)) for group in _TILE_GROUPS]
     return list(dict.fromkeys([own, *others, *groups]))

@@ -35,8 +35,6 @@ _MAGNITUDE_CYCLES, _CHECK_CYCLES, _TASK_CYCLES = 1.0, 60.0, 3000.0
 _FETCH_CYCLES = (0.03, 0.25, 0.5)
 # With 16 registers all this takes so much less time than plan/winograd.py's cycles for vectors along tiles.
 _NARROW_TIMES = 0.8
-# Cycles for each weight of a layer that the last-level cache does not hold.
-_FAR_CYCLES = 0.25
 # Bytes of weights that the last-level cache does not hold between tasks.
 _FAR_BYTES = 24 << 20
 # A thread's share of the last-level cache that values may take, and sums as much.
@@ -171,14 +169,13 @@ def fetch_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> 
 
 
 def far_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
-    """Cycles for weights that come from memory, image by image: a choice of tiles may not depend on a batch.
+    """Cycles for weights that come from afar, image by image: a choice of tiles may not depend on a batch.
 
     512 channels at 4x4 by F(2x4, 3x3) have 25 MB of them, and took twice as long as by F(2x2); DCGAN's 512 ->
     256 at 4x4 by F(3x3, 2x2) 34 MB, and 1.6 times as long as vectors along channels.
     """
     weights = _work(gather, tiling, lanes).weights * gather.out_channels * gather.groups
-    beyond = weights - target.l3_bytes * lanes // target.vector_bytes
-    return _FAR_CYCLES * max(0, beyond) * gather.batch
+    return target.far_cycles(weights * target.vector_bytes // lanes) * gather.batch
 
 
 def residue_elements(gather: Gather, lanes: int) -> tuple[int, int]:

@@ -16,10 +16,9 @@ _VALUE_BYTES, _SOME_VALUE_BYTES, _SUM_BYTES = 8 << 20, 3 << 20, 6 << 20
 # Values fill no more of a thread's share of it: beyond, every product waits for memory. Of 8 MB and two
 # threads, 128 channels of 28x28 by 3.2 MB ran at 110 GFLOP/s, by 6.3 MB at 37.
 _VALUE_SHARE = 0.8
-# Where a core has more than 1 MB of its own, the last level is far, behind a mesh (Xeons of the last years: 15
-# GB/s a core, where the second level has 100), and values, or sums, keep to this share of the second. Of 2 MB,
-# VGG's 256 channels at 56x56 ran by 2.7 MB at 140 GFLOP/s a core, by 1 MB and by 0.6 MB at 245.
-_NEAR_L2_BYTES, _L2_SHARE = 1 << 20, 0.5
+# Where the last level is far (`Target.near_bytes`) values, or sums, keep to this share of the second. Of 2
+# MB, VGG's 256 channels at 56x56 ran by 2.7 MB at 140 GFLOP/s a core, by 1 MB and by 0.6 MB at 245.
+_L2_SHARE = 0.5
 # Values that fill the second-level cache so many times slow products down so much, and sums of all tiles as
 # much as the last: 512 channels of 33x33 took 14.9 ms by 1 MB of values, 16.0 by 2 MB, 16.4 by blocks of
 # channels; 1024 channels 28.5 by 2 MB, 33.4 by 4 MB, 30.5; 2048 channels 41 by 6 MB, 33.
@@ -135,10 +134,10 @@ class Cutter:
 
     def _room(self, most: int) -> int:
         """Bytes of values, or of sums, that a thread may hold, at most so many."""
-        l2_bytes = self.target.l2_bytes
-        if l2_bytes > _NEAR_L2_BYTES:
-            return min(most, int(_L2_SHARE * l2_bytes))
-        return min(most, int(_VALUE_SHARE * self.target.l3_share(self.threads)))
+        target = self.target
+        is_far = target.near_bytes < target.l3_bytes
+        room = _L2_SHARE * target.l2_bytes if is_far else _VALUE_SHARE * target.l3_share(self.threads)
+        return min(most, int(room))
 
     def _held(self) -> int:
         """Tiles whose values of all channels may be held."""
