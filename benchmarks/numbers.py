@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import layers_command
 from benchmarks.isa import why_impossible
+from benchmarks.layer_table import TABLES
 from benchmarks.layers_command import host_features
 from benchmarks.machine import cores
 from benchmarks.results import BEST, OURS, REFERENCE, Row, compare, limit_share
@@ -104,6 +105,7 @@ def options_of(each: Run, options: argparse.Namespace) -> argparse.Namespace:
         "batch": each.batch,
         "peers": each.peers,
         "dtype": "float32",
+        "table": TABLES[0],
         "json": path,
         "plot": None,
     }

@@ -16,10 +16,13 @@ from convforge import plan, reference
 from convforge.plan import split_bf16
 from convforge.plan.describe import plan_of
 from convforge.problem import Precision
+from convforge.problem.gather import gather_of
+from convforge.schedule.fold import fold_axes
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
 from support.split_bf16 import (
     CASES,
+    FOLDED,
     LIMITS,
     RNG,
     SUM_ERROR,
@@ -49,8 +52,24 @@ def test_against_the_oracle(name: str, precision: Precision, unit: TileUnit) -> 
     assert not unit.configured, "every task releases its tiles"
 
 
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [(name, axes) for name in FOLDED for axes in fold_axes(gather_of(spec_of(**FOLDED[name])))],
+)
+def test_taps_folded_into_channels_along_any_axes(
+    name: str, axes: int, unit: TileUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, x, weight, bias = make(name)
+    monkeypatch.setattr(split_bf16, "_fold", lambda request, target: axes)
+    plan.clear_plans()
+    assert plan_of(spec).schedule.fold == axes
+    y = plan.output(spec, x, weight, bias, out=poisoned(spec))
+    plan.clear_plans()
+    assert error(y, spec, x, weight, bias) < LIMITS["highest"]
+
+
 @pytest.mark.parametrize("hidden", [("avx512f",), ("avx512f", "fma"), ("avx512f", "fma", "avx")])
-@pytest.mark.parametrize("name", ["batch", "transposed, stride 2", "chains"])
+@pytest.mark.parametrize("name", ["batch", "transposed, stride 2", "chains", "first layer"])
 def test_vectors_of_every_width(name: str, hidden: tuple[str, ...]) -> None:
     with tile_unit(*hidden):
         spec, x, weight, bias = make(name)
@@ -86,7 +105,8 @@ def wide_cases(draw: st.DrawFn) -> Case:
     """Layers of all ranks, strides, paddings and modes, with channels at the edges of tiles."""
     case = draw(cases(batches=(1, 2, 3)))
     groups = min(case.groups, 2)
-    inputs, outputs = (draw(st.sampled_from(sizes)) for sizes in ((16, 17, 32, 33, 50), (1, 15, 16, 17, 33)))
+    sizes = (3, 8, 16, 17, 32, 33, 50), (1, 9, 15, 16, 17, 33)
+    inputs, outputs = (draw(st.sampled_from(some)) for some in sizes)
     channels = (groups * inputs, outputs) if case.transposed else (groups * outputs, inputs)
     return replace(
         case,

@@ -28,7 +28,7 @@ Array = Any
 
 
 @pytest.mark.parametrize("shape", tile_shapes())
-@pytest.mark.parametrize("name", ["batch", "chains", "transposed, stride 2", "groups"])
+@pytest.mark.parametrize("name", ["batch", "chains", "transposed, stride 2", "groups", "first layer"])
 def test_every_shape_of_tiles_has_the_same_bits(
     name: str, shape: tuple[int, int], unit: TileUnit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,7 +39,7 @@ def test_every_shape_of_tiles_has_the_same_bits(
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=poisoned(spec)), expected)
 
 
-@pytest.mark.parametrize("name", ["batch", "chains", "groups", "signal"])
+@pytest.mark.parametrize("name", ["batch", "chains", "groups", "signal", "first layer", "sound"])
 def test_threads_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)
     results: list[Array] = []
@@ -51,7 +51,8 @@ def test_threads_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["batch", "pointwise", "groups", "transposed, stride 2", "images as slices", "tiny images"]
+    "name",
+    ["batch", "pointwise", "groups", "transposed, stride 2", "images as slices", "tiny images", "photograph"],
 )
 def test_place_in_the_batch_does_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)
@@ -62,7 +63,7 @@ def test_place_in_the_batch_does_not_change_a_bit(name: str, unit: TileUnit) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["batch", "stride 2", "volume", "pointwise", "reflect", "transposed, stride 2"]
+    "name", ["batch", "stride 2", "volume", "pointwise", "reflect", "transposed, stride 2", "first layer"]
 )
 def test_strides_of_the_arrays_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)

@@ -27,7 +27,7 @@ Array = Any
     ("case", "dtype", "reason"),
     [
         (
-            {"shape": (1, 15, 9, 9), "weight": (32, 15, 3, 3)},
+            {"shape": (1, 15, 9, 9), "weight": (32, 15, 1, 1)},
             "float32",
             "15 input channels a group fill",
         ),

@@ -58,6 +58,31 @@ CASES: dict[str, dict[str, Any]] = {
         "padding_mode": "replicate",
     },
 }
+# Fewer channels than half a tile: their taps are channels (schedule/fold.py).
+FOLDED: dict[str, dict[str, Any]] = {
+    "photograph": {"shape": (2, 3, 13, 19), "weight": (17, 3, 3, 3), "padding": 1},
+    "first layer": {"shape": (1, 3, 23, 38), "weight": (20, 3, 7, 7), "stride": 2, "padding": 3},
+    "patches": {"shape": (1, 3, 16, 24), "weight": (16, 3, 4, 4), "stride": 4},
+    "uneven stride": {
+        "shape": (2, 4, 11, 37),
+        "weight": (9, 4, 5, 3),
+        "stride": (1, 2),
+        "padding": (2, 0),
+        "dilation": (2, 1),
+    },
+    "few channels in groups": {"shape": (1, 14, 6, 18), "weight": (32, 7, 3, 3), "padding": 1, "groups": 2},
+    "sound": {"shape": (2, 1, 700), "weight": (16, 1, 10), "stride": 5},
+    "dilated sound": {"shape": (1, 5, 90), "weight": (33, 5, 3), "padding": ((8, 0),), "dilation": 4},
+    "few in a volume": {"shape": (1, 3, 4, 6, 17), "weight": (16, 3, 3, 3, 3), "padding": 1},
+    "strided volume": {"shape": (2, 2, 7, 9, 10), "weight": (10, 2, 3, 3, 3), "stride": 2, "padding": 1},
+    "few, reflected": {
+        "shape": (1, 3, 8, 21),
+        "weight": (16, 3, 3, 3),
+        "padding": 2,
+        "padding_mode": "reflect",
+    },
+}
+CASES |= FOLDED
 # Of sums of up to 2700 products of normal numbers, some 50 in size.
 SUM_ERROR = 1e-4
 

@@ -26,6 +26,7 @@ from convforge.nn.conv_nd import ConvNd
 from convforge.plan import Explanation, explain
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, GatherSchedule, layout_of
+from convforge.schedule.fold import folded
 from convforge.schedule.polyphase import polyphase
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS, TileUnitSchedule
 
@@ -125,6 +126,7 @@ def tiles_of(explanation: Explanation) -> Tiles:
         return Tiles(tile_of, length, schedule.mr, schedule.band_tiles, schedule.channel_tiles)
     if isinstance(schedule, TileUnitSchedule):
         # Several images may be one run; the first one's tiles are these.
+        gather = folded(gather, schedule.fold) if schedule.fold else gather
         length = schedule.columns * TILE_NUMBERS
         tile_of = _flat_tiles(explanation, gather, length)
         return Tiles(tile_of, length, schedule.rows * TILE_ROWS, schedule.band_tiles, schedule.channel_tiles)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import Activation, Columns, Emitted, WayOut
+from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
 from convforge.kernels.contract_tiles import UNIT_BYTES, TileKernel
 from convforge.kernels.turn import SIDE
 from convforge.schedule.tile_unit import TILE_ROWS
@@ -26,6 +26,11 @@ INPUT_RANGE = (2.0**-60, 2.0**60)
 WEIGHT_RANGE = (2.0**-40, 2.0**50)
 SUM_LIMIT = 1 << 17
 
+# How the planes are packed from which folded channels (schedule/fold.py) are read. row_sources: the row of
+# these planes for each row of the run's; sources: where each folded channel begins, for each plane of the
+# run's.
+FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "row_sources", "sources")
+
 
 def square_bytes(parts: int) -> int:
     """Of all parts' squares of words (turn.py)."""
@@ -40,7 +45,10 @@ SPLIT_WEIGHT_PARAMETERS = (
 
 @dataclass(frozen=True, slots=True)
 class SplitKernel(TileKernel):
-    """What the machine code of products of bf16 parts depends on: rows x columns tiles of sums."""
+    """What the machine code of products of bf16 parts depends on: rows x columns tiles of sums.
+
+    folded: whether channels are taps of the input's channels (schedule/fold.py).
+    """
 
     file: ClassVar[str] = "split_bf16"
     element: Element
@@ -52,6 +60,7 @@ class SplitKernel(TileKernel):
     way_out: WayOut
     has_bias: bool
     activation: Activation
+    folded: bool = False
 
     @property
     def products(self) -> tuple[tuple[int, int], ...]:

@@ -9,13 +9,13 @@ channels are split in whole vectors, into words of a square for each part, and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, none_seen
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_split import INPUT_RANGE, SplitKernel, square_bytes
+from convforge.kernels.contract_split import FOLD_PARAMETERS, INPUT_RANGE, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack
@@ -23,19 +23,6 @@ from convforge.kernels.parameters import Parameters
 from convforge.kernels.turn import SIDE, emit_turned
 
 _SQUARE = SIDE * SIDE
-
-
-@dataclass(frozen=True, slots=True)
-class _Planes:
-    """Planes of the channels of a block: of each residue `count` positions from `first` on, in storage or
-    computed. channel: elements from a channel to the next. there: channels that can be read.
-    """
-
-    first: Value
-    kind: str
-    channel: Int
-    there: Int
-    count: Int
 
 
 def emit_values(
@@ -50,98 +37,165 @@ def emit_values(
     first_column: Int,
 ) -> None:
     """Pack and split all channels of x, a group's first; set the flag where that would not be exact."""
-    squares = e.at(scratch, "i8", HEADER_BYTES)
-    packed = e.at(squares, "i8", square_bytes(kernel.parts))
-    rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
-    written = e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length)
-    storage, many = kernel.element.storage, e.mul(p.depth, 2)
-    # Pairs that the block has no room for are zero in all squares.
-    with e.loop(0, kernel.parts * _SQUARE, step=v.lanes, name="square") as at:
-        v.store(v.zero(), squares, at.index)
-    with e.loop(0, p.blocks, carried=none_seen(v), name="block") as block:
-        channel = e.mul(block.index, many)
-        there = e.minimum(e.sub(p.channels, channel), many)
-        source = e.at(x, storage, e.mul(channel, p.x_channel))
-        if kernel.columns_in is None:
-            base = e.add(e.mul(first_row, p.pitch), first_column)
-            count = e.minimum(written, e.sub(p.flat, base))
-            planes = _Planes(e.at(source, storage, base), storage, p.x_channel, there, count)
-        else:
-            _emit_blank(e, v, p, packed, there, written)
-            emit_pack(
-                e, v, kernel.columns_in, p, source=source, target=packed, channels=there,
-                first_row=first_row, first_column=first_column,
-            )  # fmt: skip
-            planes = _Planes(packed, kernel.element.compute, e.mul(p.planes, p.plane), many, written)
-        units = e.at(e.at(scratch, "i8", p.units), "i32", e.mul(block.index, p.block, UNIT_WORDS))
-        block.next = _emit_units(e, v, p, kernel, planes, squares, units, block.carried)
-    emit_flag(e, scratch, emit_outside(v, block.results, INPUT_RANGE))
+    way = (_Folded if kernel.folded else _Blocks)(e, v, p, kernel, x, scratch)
+    seen = way.emit(first_row, first_column)
+    emit_flag(e, scratch, emit_outside(v, seen, INPUT_RANGE))
 
 
-def _emit_blank(e: Emitter, v: Vectors, p: Parameters, planes: Value, there: Int, written: Int) -> None:
-    """Zeros in the planes of channels that are not there, and behind the last row of the others, where the
-    last vector reaches.
-    """
-    with e.loop(0, e.mul(p.planes, p.depth, 2), name="plane") as plane:
-        to = e.at(planes, "f32", e.mul(plane.index, p.plane))
-        begin = e.select(e.less(plane.index, e.mul(there, p.planes)), written, 0)
-        with e.loop(begin, e.add(written, SIDE - v.lanes + 1), step=v.lanes, name="blank") as at:
-            v.store(v.zero(), to, at.index)
+class _Way:
+    """How a band becomes units. squares, packed: scratch for squares of words, and for planes."""
+
+    def __init__(
+        self, e: Emitter, v: Vectors, p: Parameters, kernel: SplitKernel, x: Value, scratch: Value
+    ) -> None:
+        self.e, self.v, self.p, self.kernel, self.x = e, v, p, kernel, x
+        self.squares = e.at(scratch, "i8", HEADER_BYTES)
+        self.packed = e.at(self.squares, "i8", square_bytes(kernel.parts))
+        self.units = e.at(scratch, "i8", p.units)
+        # Pairs that a block has no room for are zero in all squares.
+        with e.loop(0, kernel.parts * _SQUARE, step=v.lanes, name="square") as at:
+            v.store(v.zero(), self.squares, at.index)
+
+    def emit(self, first_row: Int, first_column: Int) -> list[Value]:
+        """Pack and split a band; what was seen of magnitudes."""
+        raise NotImplementedError
+
+    def emit_planes(self, p: Parameters, x: Value, channels: Int, first_row: Int, first_column: Int) -> Int:
+        """Pack some channels, with zeros behind the last row, where the last vector reaches; the positions
+        written of each plane.
+        """
+        e, columns = self.e, self.kernel.columns_in
+        assert columns is not None
+        rows = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
+        written = e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length)
+        with e.loop(0, e.mul(channels, p.planes), name="plane") as plane:
+            self.emit_zeros(e.at(self.packed, "f32", e.mul(plane.index, p.plane)), written, written)
+        emit_pack(
+            e, self.v, columns, p, source=x, target=self.packed, channels=channels,
+            first_row=first_row, first_column=first_column,
+        )  # fmt: skip
+        return written
+
+    def emit_zeros(self, plane: Value, first: Int, stop: Int) -> None:
+        """Zeros from `first` to `stop` and a square's side on."""
+        with self.e.loop(first, self.e.add(stop, SIDE - self.v.lanes + 1), step=self.v.lanes) as at:
+            self.v.store(self.v.zero(), plane, at.index)
+
+    def emit_square(
+        self, block: Int, at: Int, load: Callable[[Int, int], Value], seen: list[Value]
+    ) -> list[Value]:
+        """Split 16 positions of a block and turn them; what was seen of magnitudes.
+
+        at: of the unit of the first position in the block's. load: a vector of a channel of the block, so
+        many positions on.
+        """
+        e, v, p, parts = self.e, self.v, self.p, self.kernel.parts
+        with e.loop(0, p.depth, carried=seen, name="pair") as pair:
+            to = e.at(self.squares, "i32", e.mul(pair.index, SIDE))
+            seen = pair.carried
+            for j in range(0, SIDE, v.lanes):
+                low, high = (load(e.add(e.mul(pair.index, 2), i), j) for i in (0, 1))
+                seen = emit_seen(v, emit_seen(v, seen, low), high)
+                both = zip(emit_parts(v, low, parts), emit_parts(v, high, parts))
+                for part, (a, c) in enumerate(both):
+                    word = e.b.or_(e.b.lshr(a, v.bits_constant(16)), c)
+                    v.store_bits(word, to, part * _SQUARE + j)
+            pair.next = seen
+        target = e.at(self.units, "i32", e.mul(e.add(e.mul(block, p.block), at), UNIT_WORDS))
+        for part in range(parts):
+            to = e.at(target, "i32", e.mul(p.part, UNIT_WORDS, part))
+            emit_turned(v, e.at(self.squares, "i32", part * _SQUARE), SIDE, to, UNIT_WORDS)
+        return pair.results
 
 
-def _emit_units(
-    e: Emitter,
-    v: Vectors,
-    p: Parameters,
-    kernel: SplitKernel,
-    planes: _Planes,
-    squares: Value,
-    units: Value,
-    seen: list[Value],
-) -> list[Value]:
-    """Split the planes of a block; what was seen of magnitudes."""
-    with e.loop(0, p.planes, carried=seen, name="residue") as residue:
-        at = e.mul(residue.index, p.plane)
-        with e.loop(0, planes.count, step=SIDE, carried=residue.carried, name="turn") as j:
-            with e.loop(0, p.depth, carried=j.carried, name="pair") as pair:
-                to = e.at(squares, "i32", e.mul(pair.index, SIDE))
-                place = e.add(at, j.index)
-                pair.next = _emit_words(e, v, kernel, planes, pair.index, place, to, pair.carried)
-            target = e.at(units, "i32", e.mul(e.add(at, j.index), UNIT_WORDS))
-            for part in range(kernel.parts):
-                square = e.at(squares, "i32", part * _SQUARE)
-                to = e.at(target, "i32", e.mul(p.part, UNIT_WORDS, part))
-                emit_turned(v, square, SIDE, to, UNIT_WORDS)
-            j.next = pair.results
-        residue.next = j.results
-    return residue.results
+class _Blocks(_Way):
+    """Block by block: its planes packed, or read in the input itself where that is them."""
+
+    def emit(self, first_row: Int, first_column: Int) -> list[Value]:
+        e, p, kernel = self.e, self.p, self.kernel
+        storage, many = kernel.element.storage, e.mul(p.depth, 2)
+        with e.loop(0, p.blocks, carried=none_seen(self.v), name="block") as block:
+            channel = e.mul(block.index, many)
+            there = e.minimum(e.sub(p.channels, channel), many)
+            source = e.at(self.x, storage, e.mul(channel, p.x_channel))
+            if kernel.columns_in is None:
+                first = e.add(e.mul(first_row, p.pitch), first_column)
+                source = e.at(source, storage, first)
+                block.next = self._emit_in_place(
+                    block.index, source, there, e.sub(p.flat, first), block.carried
+                )
+            else:
+                written = self.emit_planes(p, source, there, first_row, first_column)
+                with e.loop(e.mul(there, p.planes), e.mul(many, p.planes), name="missing") as plane:
+                    self.emit_zeros(e.at(self.packed, "f32", e.mul(plane.index, p.plane)), 0, written)
+                block.next = self._emit_packed(block.index, written, block.carried)
+        return block.results
+
+    def _emit_packed(self, block: Int, written: Int, seen: list[Value]) -> list[Value]:
+        e, v, p = self.e, self.v, self.p
+        with e.loop(0, p.planes, carried=seen, name="residue") as residue:
+            with e.loop(0, written, step=SIDE, carried=residue.carried, name="turn") as j:
+                at = e.add(e.mul(residue.index, p.plane), j.index)
+
+                def load(channel: Int, ahead: int) -> Value:
+                    plane = e.at(self.packed, "f32", e.mul(channel, p.planes, p.plane))
+                    return v.load(plane, e.add(at, ahead))
+
+                j.next = self.emit_square(block, at, load, j.carried)
+            residue.next = j.results
+        return residue.results
+
+    def _emit_in_place(
+        self, block: Int, source: Value, there: Int, left: Int, seen: list[Value]
+    ) -> list[Value]:
+        """Nothing is read of channels that are not there, nor behind the last position."""
+        e, v, p = self.e, self.v, self.p
+        rows = e.minimum(p.plane_rows, p.total_rows)
+        count = e.minimum(e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length), left)
+        with e.loop(0, count, step=SIDE, carried=seen, name="turn") as j:
+
+            def load(channel: Int, ahead: int) -> Value:
+                place = e.add(j.index, ahead)
+                room = e.select(e.less(channel, there), e.sub(count, place), 0)
+                line = e.at(source, self.kernel.element.storage, e.mul(channel, p.x_channel))
+                return v.load_stored(line, place, v.first(room))
+
+            j.next = self.emit_square(block, j.index, load, j.carried)
+        return j.results
 
 
-def _emit_words(
-    e: Emitter,
-    v: Vectors,
-    kernel: SplitKernel,
-    planes: _Planes,
-    pair: Int,
-    place: Int,
-    to: Value,
-    seen: list[Value],
-) -> list[Value]:
-    """A row of each square: 16 positions of two channels, the even one in the lower halves of words."""
-    b, upper = e.b, v.bits_constant(16)
-    for j in range(0, SIDE, v.lanes):
-        low, high = (_load(e, v, kernel, planes, e.add(e.mul(pair, 2), i), e.add(place, j)) for i in (0, 1))
-        seen = emit_seen(v, emit_seen(v, seen, low), high)
-        both = zip(emit_parts(v, low, kernel.parts), emit_parts(v, high, kernel.parts))
-        for part, (a, c) in enumerate(both):
-            v.store_bits(b.or_(b.lshr(a, upper), c), to, part * _SQUARE + j)
-    return seen
+class _Folded(_Way):
+    """Channels that are taps: the input's planes are packed once, and read from where each tap reads them."""
 
+    def emit(self, first_row: Int, first_column: Int) -> list[Value]:
+        e, v, p = self.e, self.v, self.p
+        f = Parameters(e, p.pointer("fold"), FOLD_PARAMETERS)
+        rows, sources = f.pointer("row_sources"), f.pointer("sources")
+        first = e.load("i64", rows, first_row)
+        self.emit_planes(f, self.x, f.channels, first, first_column)
+        # Channels beyond the last are this plane.
+        behind = e.at(self.packed, "f32", e.mul(f.channels, f.planes, f.plane))
+        self.emit_zeros(behind, 0, e.sub(f.plane, SIDE))
+        here = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
+        with e.loop(0, p.blocks, carried=none_seen(v), name="block") as block:
+            with e.loop(0, p.planes, carried=block.carried, name="residue") as residue:
+                number = e.add(e.mul(residue.index, p.blocks), block.index)
+                begins = e.at(sources, "i64", e.mul(number, p.depth, 2))
+                with e.loop(0, here, carried=residue.carried, name="row") as row:
+                    source = e.sub(e.load("i64", rows, e.add(first_row, row.index)), first)
+                    line = e.at(self.packed, "f32", e.mul(source, f.pitch))
+                    at = e.add(e.mul(residue.index, p.plane), e.mul(row.index, p.pitch))
+                    row.next = self._emit_row(block.index, at, line, begins, row.carried)
+                residue.next = row.results
+            block.next = residue.results
+        return block.results
 
-def _load(e: Emitter, v: Vectors, kernel: SplitKernel, planes: _Planes, channel: Int, place: Int) -> Value:
-    """A vector of a channel's plane; of the input itself only what there is of it."""
-    line = e.at(planes.first, planes.kind, e.mul(channel, planes.channel))
-    if kernel.columns_in is not None:
-        return v.load(line, place)
-    room = e.select(e.less(channel, planes.there), e.sub(planes.count, place), 0)
-    return v.load_stored(line, place, v.first(room))
+    def _emit_row(self, block: Int, at: Int, line: Value, begins: Value, seen: list[Value]) -> list[Value]:
+        e, v, p = self.e, self.v, self.p
+        with e.loop(0, p.row_length, step=SIDE, carried=seen, name="turn") as j:
+
+            def load(channel: Int, ahead: int) -> Value:
+                return v.load(line, e.add(e.load("i64", begins, channel), j.index, ahead))
+
+            j.next = self.emit_square(block, e.add(at, j.index), load, j.carried)
+        return j.results

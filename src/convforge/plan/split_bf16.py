@@ -6,6 +6,8 @@ are.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import SUM_LIMIT, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import TILE_PARAMETERS
@@ -14,6 +16,7 @@ from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
+from convforge.plan.split_bf16_fold import FoldedPlanes
 from convforge.plan.split_bf16_weights import SplitWeights
 from convforge.plan.tables import column_kind, reads_in_place, way_out
 from convforge.plan.tile_unit import tile_unit_tables
@@ -27,6 +30,7 @@ from convforge.plan.tile_unit_cost import (
 from convforge.problem.gather import gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import Layout, layout_of
+from convforge.schedule.fold import fold_axes, folded
 from convforge.schedule.tile_unit import TILE_ROWS, TileUnitSchedule, images_as_slices
 from convforge.target import Target
 
@@ -36,8 +40,12 @@ NAME = "split bf16"
 _PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
 # Images that are slices leave row by row: a part of the cycles that this must save.
 _WORTH = 0.05
-# Fewer channels leave more than half of each product of tiles to zeros.
+# Fewer channels leave more than half of each product of tiles to zeros: their taps are folded into channels.
 _FEWEST_CHANNELS = TILE_ROWS
+# Fewer output channels leave as much.
+_FEWEST_OUTPUTS = TILE_ROWS // 2
+# For a vector, and a row, of the planes from which folded channels are read.
+_PLANE_CYCLES, _PLANE_ROW_CYCLES = 2.0, 15.0
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -52,7 +60,7 @@ def _why_unfit(request: OutputRequest) -> str | None:
     if request.spec.dtype.name not in ("float32", "bfloat16"):
         return f"{request.spec.dtype.name} is neither float32 nor bfloat16"
     channels = request.spec.in_channels // request.spec.groups
-    if channels < _FEWEST_CHANNELS:
+    if channels < _FEWEST_CHANNELS and not _folds(request):
         return f"{channels} input channels a group fill less than half of a tile: {_FEWEST_CHANNELS} do"
     products = channels * max((len(taps) for taps in gather_of(request.spec).taps_by_phase), default=0)
     if products > SUM_LIMIT:
@@ -60,14 +68,36 @@ def _why_unfit(request: OutputRequest) -> str | None:
     return None
 
 
+def _folds(request: OutputRequest) -> list[int]:
+    """Numbers of last axes whose taps may be folded into channels."""
+    spec = request.spec
+    few = spec.in_channels // spec.groups < _FEWEST_CHANNELS
+    if spec.transposed or not few or spec.out_channels // spec.groups < _FEWEST_OUTPUTS:
+        return []
+    return fold_axes(gather_of(spec))
+
+
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
-    return tile_unit_cycles(layout_of(gather_of(request.spec)), target, _work(request))
+    return min(_cycles(request, target, axes) for axes in _folds(request) or [0])
+
+
+def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
+    gather, work = gather_of(request.spec), _work(request)
+    if not axes:
+        return tile_unit_cycles(layout_of(gather), target, work)
+    layout = layout_of(gather)
+    rows = layout.total_rows * layout.row_residues * gather.in_channels * gather.batch * gather.groups
+    vectors = -(-layout.pitch * 4 // target.vector_bytes) * len(gather.axes[2].residues)
+    packing = rows * (_PLANE_ROW_CYCLES + vectors * _PLANE_CYCLES)
+    return packing + tile_unit_cycles(layout_of(folded(gather, axes)), target, work)
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[TileUnitSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first."""
-    return tile_unit_candidates(_layout(request, target), target, threads, _work(request))
+    axes = _fold(request, target)
+    found = tile_unit_candidates(_layout(request, target, axes), target, threads, _work(request))
+    return [replace(each, fold=axes) for each in found]
 
 
 def plan(
@@ -85,41 +115,55 @@ class SplitPlan(WatchedPlan[SplitKernel]):
     ) -> None:
         spec = request.spec
         self.threads = threads
-        layout, element = _layout(request, target), ELEMENTS[spec.dtype.name]
-        self.schedule = schedule or tile_unit_schedule(layout, target, threads, _work(request))
+        axes = _fold(request, target) if schedule is None else schedule.fold
+        layout, element = _layout(request, target, axes), ELEMENTS[spec.dtype.name]
+        own = schedule or tile_unit_schedule(layout, target, threads, _work(request))
+        self.schedule = replace(own, fold=axes)
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
         if layout.gather.batch < spec.batch:
             x_steps, y_steps = ((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps))
-        self.reads_in_place = reads_in_place(layout, element, x_steps)
+        unfolded = layout_of(gather_of(spec)) if axes else layout
+        self.reads_in_place = not axes and reads_in_place(layout, element, x_steps)
         self.kernel = SplitKernel(
             element=element,
             lanes=target.vector_bytes // element.compute_bytes,
             parts=self.schedule.parts,
             rows=self.schedule.rows,
             columns=self.schedule.columns,
-            columns_in=None if self.reads_in_place else column_kind(layout, x_steps[4]),
+            columns_in=None if self.reads_in_place else column_kind(unfolded, x_steps[4]),
             way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
+            folded=axes > 0,
         )
         self._job = Job(self.kernel, target)
         self.weights = SplitWeights(
-            layout, element, target, self.schedule, transposed=spec.transposed, rank=spec.rank
+            layout, element, target, self.schedule, transposed=spec.transposed, unfolded=unfolded.gather
         )
+        planes = FoldedPlanes(unfolded, layout, self.schedule, self.kernel, x_steps) if axes else None
         made = tile_unit_tables(
             layout, self.schedule, self.kernel, x_steps, y_steps,
-            group_channels=layout.gather.in_channels, starts=self.weights.starts,
-            held_channels=0 if self.reads_in_place else 2 * self.schedule.depth,
-            held_bytes=square_bytes(self.schedule.parts),
+            group_channels=unfolded.gather.in_channels, starts=self.weights.starts,
+            held_channels=0 if axes or self.reads_in_place else 2 * self.schedule.depth,
+            held_bytes=square_bytes(self.schedule.parts) + (planes.size_bytes if planes else 0),
+            fold=planes.values if planes else None,
         )  # fmt: skip
-        self.tasks, self.workspace_bytes, self._keep = made.tasks, made.workspace_bytes, made.keep
+        self.tasks, self.workspace_bytes = made.tasks, made.workspace_bytes
+        self._keep = (made.keep, planes)
         self._give(TILE_PARAMETERS, made.values)
 
 
-def _layout(request: OutputRequest, target: Target) -> Layout:
+def _fold(request: OutputRequest, target: Target) -> int:
+    """How many axes are folded: by sizes alone, as an output's bits depend on it."""
+    return min(_folds(request) or [0], key=lambda axes: _cycles(request, target, axes))
+
+
+def _layout(request: OutputRequest, target: Target, axes: int) -> Layout:
     """Each image on its own, or all of them as slices of one volume, where tiles are filled better by it."""
     gather, work = gather_of(request.spec), _work(request)
+    if axes:
+        return layout_of(folded(gather, axes))
     alone, joined = layout_of(gather), images_as_slices(gather)
     if gather.batch == 1 or joined is None:
         return alone

@@ -16,8 +16,10 @@ from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.job import Job
 from convforge.plan.tables import tap_offsets
 from convforge.plan.tile_unit import LINE_BYTES, on_lines
+from convforge.problem.gather import Gather
 from convforge.runtime import address_of
 from convforge.schedule import Layout
+from convforge.schedule.fold import fold_weight
 from convforge.schedule.tile_unit import TileUnitSchedule
 from convforge.target import Target
 
@@ -28,7 +30,10 @@ _NAN = 0x7FC0
 
 
 class SplitWeights:
-    """Splits and packs the weights of one plan. starts: where those of each phase begin, in bytes."""
+    """Splits and packs the weights of one plan. starts: where those of each phase begin, in bytes.
+
+    unfolded: the gather of the layer as it is, where its taps are folded into channels.
+    """
 
     def __init__(
         self,
@@ -38,10 +43,10 @@ class SplitWeights:
         schedule: TileUnitSchedule,
         *,
         transposed: bool,
-        rank: int,
+        unfolded: Gather,
     ) -> None:
         self._layout, self._element, self._schedule = layout, element, schedule
-        self._transposed, self._rank = transposed, rank
+        self._transposed, self._unfolded = transposed, unfolded
         gather = layout.gather
         self._kernel = SplitWeightPacker(element, target.vector_bytes // 4, schedule.parts, schedule.rows)
         self._out_tiles = -(-gather.out_channels // self._kernel.mr)
@@ -56,15 +61,17 @@ class SplitWeights:
         """All that the packed memory depends on beside the values."""
         gather, schedule = self._layout.gather, self._schedule
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        tiles = (schedule.parts, schedule.rows, schedule.depth)
+        tiles = (schedule.parts, schedule.rows, schedule.depth, schedule.fold)
         return (self._element.name, tiles, channels, gather.taps_kept)
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
         gather = self._layout.gather
+        if self._schedule.fold:
+            weight = fold_weight(weight, self._unfolded, self._schedule.fold)
         steps = [s // weight.itemsize for s in weight.strides]
         first, second = steps[0], steps[1]
-        d, h, w = [0] * (3 - self._rank) + steps[2:]
+        d, h, w = [0] * (5 - len(steps)) + steps[2:]
         offsets = [tap_offsets(self._layout, i, (d, h, w)) for i in range(len(gather.taps_by_phase))]
         fields = {
             "taps": [len(taps) for taps in gather.taps_by_phase],

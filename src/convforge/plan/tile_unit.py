@@ -44,12 +44,13 @@ def tile_unit_tables(
     held_channels: int,
     held_bytes: int = 0,
     all_taps: bool = False,
+    fold: NDArray[np.int64] | None = None,
 ) -> TileUnitTables:
     """All that a kernel reads. layout: of the words' channels, or of words; group_channels: of the array.
 
     starts: where the weights of each phase begin, in bytes. held_channels: those whose planes packing holds
     before they become units, behind held_bytes of its own. all_taps: whether those that meet only padding
-    count too.
+    count too. fold: parameters of the planes from which folded channels are read.
     """
     gather = layout.gather
     d, h, w = gather.axes
@@ -112,9 +113,10 @@ def tile_unit_tables(
         "sums": sums,
         "tile": tile,
         "shapes": shapes.ctypes.data,
+        "fold": 0 if fold is None else fold.ctypes.data,
     }
     tasks = gather.batch * gather.groups * bands * out_blocks
-    return TileUnitTables(values, tasks, aligned(tile + 2 * tile_bytes + 64), (tables, phases, shapes))
+    return TileUnitTables(values, tasks, aligned(tile + 2 * tile_bytes + 64), (tables, phases, shapes, fold))
 
 
 def on_lines(size_bytes: int) -> NDArray[np.uint16]:

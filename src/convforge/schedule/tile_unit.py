@@ -27,7 +27,7 @@ class TileUnitSchedule:
     parts: numbers that a value is split into. rows, columns: tiles of sums. blocks, depth: of channels, and
     words of a block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles
     whose input is packed together. tile_group: those that share each fetch of weights. channel_tiles: those
-    of output channels of one task.
+    of output channels of one task. fold: last axes whose taps are channels (schedule/fold.py).
     """
 
     parts: int
@@ -39,11 +39,12 @@ class TileUnitSchedule:
     band_tiles: int
     tile_group: int
     channel_tiles: int
+    fold: int = 0
 
     @property
     def order(self) -> Order:
         """The order of an output's sum: neither shapes of tiles nor threads have a say."""
-        return ("tile unit", self.parts, self.depth, self.chain)
+        return ("tile unit", self.parts, self.fold, self.depth, self.chain)
 
 
 def channel_blocks(channels: int, ways: int) -> tuple[int, int]:
