@@ -46,6 +46,9 @@ _INPUT_SHARE = 0.5
 # 256 -> 128 channels of 1x1 on AVX2, time over the direct kernel's, which the model has equal: 14x14 0.99 and
 # 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
 _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
+# Behind a mesh products take so much longer beside the direct kernel's: of ResNet-50's 1x1 at 14x14 and 7x7
+# (two cores of Granite Rapids, without AMX) five were chosen that took 1.05 to 1.35 times as long.
+_MESH_SLOWER = 1.25
 # Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
 # Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
 _COPIED_CHANNELS = 512
@@ -84,6 +87,8 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
     if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
         products *= _FAR_SLOWER
+    if target.near_bytes < target.l3_bytes:
+        products *= _MESH_SLOWER
     taps = sum(len(taps) for taps in gather.taps_by_phase)
     products += target.far_cycles(
         gather.in_channels * gather.out_channels * taps * target.vector_bytes // lanes

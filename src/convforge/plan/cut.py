@@ -27,9 +27,8 @@ SERIAL_MULTIPLY_ADDS = 40_000
 TASKS_PER_THREAD = 4
 # Cycles for a vector of a row to be packed.
 _VECTOR_CYCLES = 1.0
-# Fewest input channels, and tiles of output channels, for whose sake tiles of the input are copied; cycles to
-# copy a vector.
-_COPIED_CHANNELS, _COPIED_TILES, _COPY_CYCLES = 48, 2, 4.0
+# Fewest input channels of which tiles are copied; cycles to copy a vector.
+_COPIED_CHANNELS, _COPY_CYCLES = 48, 4.0
 # Bytes in a cycle of weights that do not stay in the second-level cache, and of a band's input that takes
 # more than a share of it.
 _WEIGHT_BYTES, _INPUT_BYTES, _INPUT_SHARE = 40.0, 8.0, 0.6
@@ -79,7 +78,7 @@ def gather_split(
     )  # fmt: skip
     blocks = min(wanted, out_tiles)
     if not packed and is_copied(gather, target, out_tiles):
-        blocks = min(wanted, out_tiles // _COPIED_TILES)
+        blocks = min(wanted, out_tiles // _copied_tiles(target))
     pairs = (
         (bands, 1 << i)
         for bands in _counts(tiles, least, tiles if packed else 2 * wanted)
@@ -105,12 +104,17 @@ def is_copied(gather: Gather, target: Target, channel_tiles: int) -> bool:
 
     AVX2 (Zen 1): 64 -> 256 at 56x56 27 -> 33 GFLOP/s a core, 1024 -> 256 at 14x14 29 -> 34; 16 and 32
     channels 1 to 2 % slower. Two tiles: as long as without, but where channels fall on the same sets of the
-    cache, 512 -> 12 at 64x64 3.9 -> 2.5 ms. Vectors of 512 bits reach 90 % of the peak without, and were not
-    tried with it.
+    cache, 512 -> 12 at 64x64 3.9 -> 2.5 ms. Vectors of 512 bits reach 90 % of the peak without on Zen 4;
+    where the last level is far (Granite Rapids, two cores), 256 -> 64 at 56x56 477 -> 396 us, 512 -> 128 at
+    28x28 487 -> 343, 96 -> 24 at 56x56, of three tiles, 49 -> 62.
     """
-    return (
-        target.vector_bytes < 64 and gather.in_channels >= _COPIED_CHANNELS and channel_tiles >= _COPIED_TILES
-    )
+    pays = target.vector_bytes < 64 or target.near_bytes < target.l3_bytes
+    return pays and gather.in_channels >= _COPIED_CHANNELS and channel_tiles >= _copied_tiles(target)
+
+
+def _copied_tiles(target: Target) -> int:
+    """Fewest tiles of output channels for whose sake a tile of the input is copied."""
+    return 2 if target.vector_bytes < 64 else 4
 
 
 def tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:
