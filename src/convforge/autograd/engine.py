@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .grad_mode import set_grad_enabled
-from .node import Node, edge_of, hooked
+from .node import Edge, Node, edge_of, hooked
 from .tensor import Tensor, from_data
 
 
@@ -181,19 +181,13 @@ def _run(
                         captured[(node, number)] = gradient
                 if not reach[node]:
                     continue
-            sent = _apply(node, arriving)
+            asked = None if reach is None else [_leads(edge, reach, wanted) for edge in node.edges]
+            sent = _apply(node, arriving, asked)
             if not keep:
                 node.free()
-            for edge, gradient in zip(node.edges, sent, strict=False):
-                if edge is None or gradient is None:
-                    continue
-                target = edge[0]
-                if reach is not None and not (
-                    reach.get(target)
-                    or (target if isinstance(target, Node) else id(target), edge[1]) in wanted
-                ):
-                    continue
-                run.send(target, edge[1], _fitted(node, edge, gradient))
+            for i, (edge, gradient) in enumerate(zip(node.edges, sent, strict=False)):
+                if edge is not None and gradient is not None and (asked is None or asked[i]):
+                    run.send(edge[0], edge[1], _fitted(node, edge, gradient))
             gradient = sent = arriving = None  # so that a leaf may take over the memory
         for key in list(run.leaves):
             leaf, gradient = run.leaves.pop(key)
@@ -205,6 +199,14 @@ def _run(
     return [
         captured.get((target if isinstance(target, Node) else id(target), number)) for target, number in order
     ]
+
+
+def _leads(edge: Edge | None, reach: dict[Any, bool], wanted: dict[tuple[Any, int], int]) -> bool:
+    """Whether an edge goes to a wanted tensor, or to a node above one."""
+    if edge is None:
+        return False
+    target, number = edge
+    return reach.get(target, False) or (target if isinstance(target, Node) else id(target), number) in wanted
 
 
 def _reaching(roots: list[Any], wanted: dict[tuple[Any, int], int]) -> dict[Any, bool]:
@@ -241,8 +243,10 @@ def _output_hooks(node: Node, arriving: list[Tensor | None], create_graph: bool)
                 _accumulate(tensor, gradient, create_graph)
 
 
-def _apply(node: Node, arriving: list[Tensor | None]) -> tuple[Tensor | None, ...]:
-    """Call backward with the node's hooks around it."""
+def _apply(
+    node: Node, arriving: list[Tensor | None], asked: Sequence[bool] | None
+) -> tuple[Tensor | None, ...]:
+    """Call backward with the node's hooks around it. asked: as of `Node.run`."""
     prehooks = node.__dict__.get("_prehooks")
     if prehooks:
         for hook in list(prehooks.values()):
@@ -254,7 +258,7 @@ def _apply(node: Node, arriving: list[Tensor | None]) -> tuple[Tensor | None, ..
             if gradient is None:
                 shape, dtype = node.metas[number]
                 arriving[number] = from_data(np.zeros(shape, dtype))
-    sent = node.backward(node, *arriving)
+    sent = node.run(arriving, asked)
     if sent.__class__ is not tuple:
         sent = (sent,) if sent is None or isinstance(sent, Tensor) else tuple(sent)
     if node.hooks:

@@ -13,7 +13,8 @@ producers, and running backward in falling order needs no count of dependencies.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 Edge = tuple[Any, int]
 
 _next_number = itertools.count().__next__
+
+# What each thread's run asks of the node that it is at: runs of several threads may pass one node.
+_running = threading.local()
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have "
@@ -92,8 +96,24 @@ class Node:
         return self._name
 
     def needs(self, index: int) -> bool:
-        """Whether a gradient for input `index` is wanted."""
+        """Whether a gradient for input `index` is wanted: by a run for some inputs, only of what leads
+        there.
+        """
+        asked: tuple[Node, Sequence[bool]] | None = getattr(_running, "asked", None)
+        if asked is not None and asked[0] is self:
+            return asked[1][index]
         return self.edges[index] is not None
+
+    def run(self, arriving: Sequence[Any], asked: Sequence[bool] | None) -> Any:
+        """Call `backward`. asked: for each edge whether this run wants its gradient; None: all that there
+        are.
+        """
+        before = getattr(_running, "asked", None)
+        _running.asked = None if asked is None else (self, asked)
+        try:
+            return self.backward(self, *arriving)
+        finally:
+            _running.asked = before
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
