@@ -17,13 +17,26 @@ from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 # hold them. blocks, depth: of channels, and words of a block (schedule/tile_unit.py); chain: blocks that are
 # summed up in tiles. block, part: units from a block, and from a part, of the packed input to the next.
 # units, sums, tile: where the packed input, held sums, and tiles on their way out lie in scratch, in bytes.
-# shapes: the address of the tiles'. fold: that of FOLD_PARAMETERS, where taps are folded into channels.
+# fetched: channels of a tile whose lines of the output are fetched before. shapes: the address of the
+# tiles'. fold: that of FOLD_PARAMETERS, where taps are folded into channels.
 TILE_PARAMETERS = (
     *("groups", "group_channels", "channels", "blocks", "depth", "out_channels", "out_tiles", "task_tiles"),
     *("out_blocks", "bands", "band_tiles", "flat", "chain", "tile_group"),
     *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
     *PACKING,
-    *("slice_rows", "phases", "phase_table", "block", "part", "units", "sums", "tile", "shapes", "fold"),
+    *(
+        "slice_rows",
+        "phases",
+        "phase_table",
+        "block",
+        "part",
+        "units",
+        "sums",
+        "tile",
+        "fetched",
+        "shapes",
+        "fold",
+    ),
 )
 # A unit: the words of a block of channels at one position of the input; or a word of the weights of 16 output
 # channels. Each lies on one line of the cache: the tile unit loads 16 lines in 8 cycles, rows across two

@@ -158,6 +158,8 @@ class TileNest:
                     with e.loop(some.index, stop, step=length, name="tile") as tile:
                         number = e.div(tile.index, length)
                         pixels = e.at(chain_units, "i32", e.mul(tile.index, UNIT_WORDS))
+                        if self.leaves_turned and kernel.way_out == "flat":
+                            self._emit_fetch(y, channel, tile.index)
                         for i, phase in enumerate(phases):
                             to = e.at(summed, "i32", i * kernel.mr * length)
                             self._emit_sums(phase, number, blocks, weights[i], pixels, to)
@@ -172,6 +174,14 @@ class TileNest:
                             with finish:
                                 to = e.at(y, self.out.element.storage, e.mul(channel, p.y_channel))
                                 self._emit_finished(phases, summed, leaving, to, tile.index, channel)
+
+    def _emit_fetch(self, y: Value, channel: Int, flat: Int) -> None:
+        """Have the lines fetched that a tile will be written to, of so many channels as the plan says."""
+        e, p = self.e, self.p
+        line = e.at(y, "i32", e.add(e.mul(channel, p.y_channel), flat))
+        with e.loop(0, p.fetched, name="fetch") as m:
+            for j in range(0, self.kernel.length, TILE_NUMBERS):
+                e.prefetch(e.at(line, "i32", e.mul(m.index, p.y_channel)), "i32", j)
 
     def _weights(self, phase: Phase, out_tile: Int, block: Int) -> Value:
         """Those of a tile of output channels from a block of channels on."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from convforge.ir.element import Element
 from convforge.plan.bands import BAND_LIMIT_BYTES, band_of, fewest_bands
@@ -78,7 +79,7 @@ def gather_split(
     )  # fmt: skip
     blocks = min(wanted, out_tiles)
     if not packed and is_copied(gather, target, out_tiles):
-        blocks = min(wanted, out_tiles // _copied_tiles(target))
+        blocks = min(wanted, out_tiles // _copied_tiles(gather, target))
     pairs = (
         (bands, 1 << i)
         for bands in _counts(tiles, least, tiles if packed else 2 * wanted)
@@ -106,15 +107,19 @@ def is_copied(gather: Gather, target: Target, channel_tiles: int) -> bool:
     channels 1 to 2 % slower. Two tiles: as long as without, but where channels fall on the same sets of the
     cache, 512 -> 12 at 64x64 3.9 -> 2.5 ms. Vectors of 512 bits reach 90 % of the peak without on Zen 4;
     where the last level is far (Granite Rapids, two cores), 256 -> 64 at 56x56 477 -> 396 us, 512 -> 128 at
-    28x28 487 -> 343, 96 -> 24 at 56x56, of three tiles, 49 -> 62.
+    28x28 487 -> 343, 96 -> 16 at 112x112 of batch 16 10.7 -> 5.7 ms; 96 -> 24 at 56x56, which is near, 49 ->
+    62.
     """
     pays = target.vector_bytes < 64 or target.near_bytes < target.l3_bytes
-    return pays and gather.in_channels >= _COPIED_CHANNELS and channel_tiles >= _copied_tiles(target)
+    return pays and gather.in_channels >= _COPIED_CHANNELS and channel_tiles >= _copied_tiles(gather, target)
 
 
-def _copied_tiles(target: Target) -> int:
-    """Fewest tiles of output channels for whose sake a tile of the input is copied."""
-    return 2 if target.vector_bytes < 64 else 4
+def _copied_tiles(gather: Gather, target: Target) -> int:
+    """Fewest tiles of output channels for whose sake a tile of the input is copied: fewer where it comes from
+    afar.
+    """
+    inputs = gather.batch * gather.groups * gather.in_channels * prod(axis.in_size for axis in gather.axes)
+    return 2 if target.vector_bytes < 64 or 4 * inputs > target.near_bytes else 4
 
 
 def tile_group(weight_bytes: int, tile_bytes: int, target: Target, band_tiles: int) -> int:

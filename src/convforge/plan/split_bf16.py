@@ -7,6 +7,7 @@ are.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import SUM_LIMIT, SplitKernel, square_bytes
@@ -148,6 +149,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
             held_channels=0 if axes or self.reads_in_place else 2 * self.schedule.depth,
             held_bytes=square_bytes(self.schedule.parts) + (planes.size_bytes if planes else 0),
             fold=planes.values if planes else None,
+            fetches=prod(spec.output_shape) * element.storage_bytes > target.near_bytes,
         )  # fmt: skip
         self.tasks, self.workspace_bytes = made.tasks, made.workspace_bytes
         self._keep = (made.keep, planes)

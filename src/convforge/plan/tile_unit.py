@@ -45,12 +45,14 @@ def tile_unit_tables(
     held_bytes: int = 0,
     all_taps: bool = False,
     fold: NDArray[np.int64] | None = None,
+    fetches: bool = False,
 ) -> TileUnitTables:
     """All that a kernel reads. layout: of the words' channels, or of words; group_channels: of the array.
 
     starts: where the weights of each phase begin, in bytes. held_channels: those whose planes packing holds
     before they become units, behind held_bytes of its own. all_taps: whether those that meet only padding
-    count too. fold: parameters of the planes from which folded channels are read.
+    count too. fold: parameters of the planes from which folded channels are read. fetches: whether lines of
+    the output are fetched before they are written.
     """
     gather = layout.gather
     d, h, w = gather.axes
@@ -112,6 +114,7 @@ def tile_unit_tables(
         "units": units,
         "sums": sums,
         "tile": tile,
+        "fetched": kernel.mr if fetches else 0,
         "shapes": shapes.ctypes.data,
         "fold": 0 if fold is None else fold.ctypes.data,
     }
