@@ -148,20 +148,31 @@ class _Blocks(_Way):
     def _emit_in_place(
         self, block: Int, source: Value, there: Int, left: Int, seen: list[Value]
     ) -> list[Value]:
-        """Nothing is read of channels that are not there, nor behind the last position."""
+        """Whole squares of a block that has all its channels; of others only what is there is read."""
         e, v, p = self.e, self.v, self.p
         rows = e.minimum(p.plane_rows, p.total_rows)
         count = e.minimum(e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length), left)
-        with e.loop(0, count, step=SIDE, carried=seen, name="turn") as j:
+        full = e.sub(count, e.rem(count, SIDE))
+        full = e.select(e.less(there, e.mul(p.depth, 2)), 0, full)
+
+        def line(channel: Int) -> Value:
+            return e.at(source, self.kernel.element.storage, e.mul(channel, p.x_channel))
+
+        with e.loop(0, full, step=SIDE, carried=seen, name="whole") as j:
 
             def load(channel: Int, ahead: int) -> Value:
-                place = e.add(j.index, ahead)
-                room = e.select(e.less(channel, there), e.sub(count, place), 0)
-                line = e.at(source, self.kernel.element.storage, e.mul(channel, p.x_channel))
-                return v.load_stored(line, place, v.first(room))
+                return v.load_stored(line(channel), e.add(j.index, ahead))
 
             j.next = self.emit_square(block, j.index, load, j.carried)
-        return j.results
+        with e.loop(full, count, step=SIDE, carried=j.results, name="part") as last:
+
+            def load_part(channel: Int, ahead: int) -> Value:
+                place = e.add(last.index, ahead)
+                room = e.select(e.less(channel, there), e.sub(count, place), 0)
+                return v.load_stored(line(channel), place, v.first(room))
+
+            last.next = self.emit_square(block, last.index, load_part, last.carried)
+        return last.results
 
 
 class _Folded(_Way):
