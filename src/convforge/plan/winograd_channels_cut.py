@@ -35,6 +35,10 @@ _MAGNITUDE_CYCLES, _CHECK_CYCLES, _TASK_CYCLES = 1.0, 60.0, 3000.0
 _FETCH_CYCLES = (0.03, 0.25, 0.5)
 # With 16 registers all this takes so much less time than plan/winograd.py's cycles for vectors along tiles.
 _NARROW_TIMES = 0.8
+# With 512 bits, and input channels that do not fill a vector, so much more: of 3 channels (Granite Rapids,
+# one core) MobileNet's, ResNet's and AlexNet's first layers took 1.3 to 2.3 times what others take for their
+# cycles, and AlexNet's was chosen at `high`, 979 us on two cores where the direct kernel takes 560.
+_FEW_TIMES = 2.0
 # Bytes of weights that the last-level cache does not hold between tasks.
 _FAR_BYTES = 24 << 20
 # A thread's share of the last-level cache that values may take, and sums as much.
@@ -158,8 +162,10 @@ def channels_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) 
     work, tile = _work(gather, tiling, lanes), channels_tile(gather, tiling, target, lanes)
     tiles, outs = work.tiles(work.box), gather.out_channels
     one = work.product_cycles(tiles, outs, tile) + work.in_cycles(work.box) + work.out_cycles(tiles, outs)
-    one += _TASK_CYCLES
-    return one * gather.batch * gather.groups * (_NARROW_TIMES if target.vector_registers == 16 else 1.0)
+    one = (one + _TASK_CYCLES) * gather.batch * gather.groups
+    if target.vector_registers == 16:
+        return one * _NARROW_TIMES
+    return one * _FEW_TIMES if gather.in_channels < lanes else one
 
 
 def fetch_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
