@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 import convforge
 
@@ -82,6 +82,7 @@ def both(array, dtype):
 
 @needs_torch
 @settings(max_examples=150, deadline=None)
+@example(dtype="float16", shape=[4, 4, 4, 7], scale=1e-3, whole=False, seed=97)  # rounded twice by PyTorch
 @given(
     dtype=st.sampled_from(DTYPES),
     shape=st.lists(st.integers(0, 9), max_size=4),
