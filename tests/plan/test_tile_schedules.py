@@ -87,8 +87,12 @@ def test_long_signals_of_any_length_share_their_code(unit: TileUnit) -> None:
 
 
 def test_workspaces_are_bounded(unit: TileUnit) -> None:
-    for shape, weight in (((1, 512, 64, 64), (512, 512, 3, 3)), ((1, 64, 512, 512), (64, 64, 3, 3))):
-        request = plan_request(spec_of(shape, weight, padding=1))
+    for shape, weight, dilation in (
+        ((1, 512, 64, 64), (512, 512, 3, 3), 1),
+        ((1, 64, 512, 512), (64, 64, 3, 3), 1),
+        ((1, 2048, 33, 33), (256, 2048, 3, 3), 6),
+    ):
+        request = plan_request(spec_of(shape, weight, padding=dilation, dilation=dilation))
         made = split_bf16.plan(request, unit.target, 2)
         assert made.workspace_bytes <= 16 << 20
 

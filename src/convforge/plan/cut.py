@@ -59,15 +59,18 @@ def gather_split(
     packed: bool,
     step_cycles: float | None = None,
     vector_cycles: float = _VECTOR_CYCLES,
+    packed_bytes: float | None = None,
 ) -> Split:
     """The pieces that take the shortest time. step_cycles: of a step of k, where it is not made of vectors'
-    multiply-adds. vector_cycles: of packing a vector.
+    multiply-adds. vector_cycles: of packing a vector. packed_bytes: of a packed element, where not the
+    compute type's.
     """
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
     run = RunTiles(layout, tile.nv * lanes, tile.along_rows)
     tiles, out_tiles = run.count, -(-gather.out_channels // tile.mr)
-    least = fewest_bands(run, element, target, BAND_LIMIT_BYTES) if packed else 1
+    limit = int(BAND_LIMIT_BYTES * element.compute_bytes / (packed_bytes or element.compute_bytes))
+    least = fewest_bands(run, element, target, limit) if packed else 1
     wanted = threads * TASKS_PER_THREAD if threads > 1 and gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
     group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * least))))
     wanted = -(-wanted // (gather.batch * group_blocks))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import UNIT_BYTES
+from convforge.plan.bands import band_of
 from convforge.plan.cut import gather_split, tile_group
 from convforge.plan.tiles import tiled_length
 from convforge.schedule import Layout, Tile
@@ -37,6 +38,9 @@ _ROW_CYCLES = 4.0
 _TILE_CYCLES, _CHAIN_CYCLES = 118.0, 150.0
 # (channel, tap) pairs of one chain of bf16 products.
 _CHAIN = 2048
+# Units of a band, whatever is packed twice for it: 2048 channels of dilation 6 on 33x33 would take 14 MB,
+# and 16 in all, for two bands.
+_UNITS_BYTES = 12 << 20
 # Tile shapes tried, and how many cycles more than the best they may be expected to take.
 _SHAPES, _SLACK = 3, 1.2
 _TILE_GROUPS = (1, 4)
@@ -151,9 +155,16 @@ def tile_unit_schedule(
         packed=True,
         step_cycles=_block_cycles(work, (rows, columns)) / (work.ways * depth),
         vector_cycles=work.pack_cycles,
+        packed_bytes=work.parts * UNIT_BYTES / (work.ways * depth),
     )
     tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, pieces.bands))
+    position_bytes = work.parts * blocks * UNIT_BYTES * layout.planes
+    while (
+        band_tiles > 1
+        and band_of(layout, band_tiles * length, lanes, length).plane * position_bytes > _UNITS_BYTES
+    ):
+        band_tiles = max(1, band_tiles * 3 // 4)
     channel_tiles = -(-out_tiles // min(out_tiles, pieces.out_blocks))
     taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
     weight_bytes = channel_tiles * mr * work.parts * UNIT_BYTES * blocks * taps
