@@ -10,7 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from convforge import plan, reference
 from convforge.plan import split_bf16
@@ -100,6 +100,12 @@ def test_outputs_and_positions_at_the_edges_of_tiles(outputs: int, width: int, u
         assert error(y, spec, x, weight) < LIMITS["highest"]
 
 
+# All taps along one axis meet padding.
+BESIDE = Case(
+    2, False, (1, 3, 2, 1), (9, 3, 2, 2), (1, 1), ((0, 0), (1, 1)), (1, 2), 1, (0, 0), "zeros", False
+)
+
+
 @st.composite
 def wide_cases(draw: st.DrawFn) -> Case:
     """Layers of all ranks, strides, paddings and modes, with channels at the edges of tiles."""
@@ -117,6 +123,7 @@ def wide_cases(draw: st.DrawFn) -> Case:
 
 
 @settings(max_examples=60)
+@example(case=BESIDE, dtype="float32", layout="plain")
 @given(case=wide_cases(), dtype=st.sampled_from(["float32", "bfloat16"]), layout=st.sampled_from(LAYOUTS))
 def test_layers_of_every_kind(case: Case, dtype: str, layout: str) -> None:
     spec = case.spec(numpy_dtype(dtype))

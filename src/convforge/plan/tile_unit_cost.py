@@ -155,7 +155,8 @@ def tile_unit_schedule(
         packed=True,
         step_cycles=_block_cycles(work, (rows, columns)) / (work.ways * depth),
         vector_cycles=work.pack_cycles,
-        packed_bytes=work.parts * UNIT_BYTES / (work.ways * depth),
+        # Units of all parts, and the planes of one block in fp32.
+        packed_bytes=work.parts * UNIT_BYTES / (work.ways * depth) + 4 / blocks,
     )
     tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, pieces.bands))

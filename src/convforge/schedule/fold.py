@@ -26,8 +26,10 @@ Int64s = NDArray[np.int64]
 
 
 def fold_axes(gather: Gather) -> list[int]:
-    """How many of the last axes can be folded: none of a layer with several phases."""
-    if len(gather.taps_by_phase) != 1:
+    """How many of the last axes can be folded: none of a layer with several phases, or whose taps all meet
+    padding.
+    """
+    if len(gather.taps_by_phase) != 1 or not gather.taps_by_phase[0]:
         return []
     counts = [len(axis.phases[0].taps) for axis in gather.axes]
     return [n for n in (1, 2, 3) if counts[3 - n] > 1]
