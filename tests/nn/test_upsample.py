@@ -34,8 +34,11 @@ def test_interpolate(data: st.DataObject) -> None:
         arguments["recompute_scale_factor"] = data.draw(st.sampled_from([True, False, None]))
         if any(int(n * s) < 1 for n, s in zip(sizes, arguments["scale_factor"], strict=True)):
             return
-    # With a scale given, PyTorch's forward and backward may disagree about which element is nearest.
-    loose = mode.startswith("nearest") and arguments.get("recompute_scale_factor") is not True
+    # With a scale given, PyTorch's forward and backward may disagree about which elements are near: its own
+    # gradcheck fails where 2 elements by 1.3 remain 2.
+    loose = (mode.startswith("nearest") or mode == "bicubic") and arguments.get(
+        "recompute_scale_factor"
+    ) is not True
     if loose and "scale_factor" in arguments:
         compare(lambda F, x: F.interpolate(x.detach(), **arguments), normal(2, 3, *sizes))
         return
