@@ -232,6 +232,13 @@ def test_long_kernels_choose_it_and_short_ones_do_not(monkeypatch: pytest.Monkey
         spec_of((96, 96), 32, 32, 21, padding=10),
     ):
         assert plan.describe(spec).startswith("fft"), plan.describe(spec)
+    with masked("avx2"):
+        for spec in (
+            spec_of((4000,), 64, 64, 127),
+            spec_of((500,), 768, 768, 128, groups=16),
+            spec_of((64, 64), 32, 32, 15, padding=7),
+        ):
+            assert plan.describe(spec).startswith("fft"), plan.describe(spec)
     for spec in (
         spec_of((16_000,), 1, 64, 80),
         spec_of((224, 224), 3, 64, 7, 2, 3),

@@ -51,18 +51,21 @@ def test_plain_requests_are_for_others(unit: TileUnit) -> None:
 
 
 def test_it_serves_where_it_is_cheaper_only() -> None:
-    """Of three taps and more the unit's products are the cheapest; a few channels of one are packed for too
-    few.
+    """Of 3x3 taps, or 9 in a row, the unit's products are the cheapest; not of 3x3x3, of which Winograd's
+    algorithm saves most, nor where an input is split for few outputs.
     """
     with tile_unit(cycles=None) as unit:
         target = replace(unit.target, features=frozenset({*X86_FEATURES}), l2_bytes=2 << 20)
         dense = spec_of((1, 128, 28, 28), (128, 128, 3, 3), padding=1)
         signal = spec_of((1, 128, 1000), (128, 128, 9), padding=4)
         few = spec_of((1, 16, 56, 56), (4, 16, 1, 1))
-        names = [planner._ranked(plan_request(spec), target)[0].NAME for spec in (dense, signal, few)]
+        volume = spec_of((1, 128, 8, 28, 28), (256, 128, 3, 3, 3), padding=1)
+        specs = (dense, signal, few, volume)
+        names = [planner._ranked(plan_request(spec), target)[0].NAME for spec in specs]
     assert names[0] == "split bf16"
     assert names[1] == "split bf16"
     assert names[2] != "split bf16"
+    assert names[3] == "winograd"
 
 
 def test_channels_are_cut_into_even_blocks() -> None:
