@@ -39,8 +39,8 @@ def test_interpolate(data: st.DataObject) -> None:
     if loose and "scale_factor" in arguments:
         compare(lambda F, x: F.interpolate(x.detach(), **arguments), normal(2, 3, *sizes))
         return
-    # Where 2 elements by 1.3 remain 2, PyTorch's bicubic backward is a copy, and fails its own gradcheck: ours
-    # is held to the difference quotient there.
+    # Where 2 elements by 1.3 remain 2, PyTorch's bicubic backward is a copy, and fails its own gradcheck.
+    # Ours is held to the difference quotient there.
     scales = arguments.get("scale_factor", ())
     remain = all(int(n * s) == n for n, s in zip(sizes, scales)) and any(s != 1 for s in scales)
     if mode == "bicubic" and remain and arguments["recompute_scale_factor"] is not True:

@@ -96,18 +96,14 @@ class Node:
         return self._name
 
     def needs(self, index: int) -> bool:
-        """Whether a gradient for input `index` is wanted: by a run for some inputs, only of what leads
-        there.
-        """
+        """Whether a gradient for input `index` is wanted; a run for some inputs wants what leads there."""
         asked: tuple[Node, Sequence[bool]] | None = getattr(_running, "asked", None)
         if asked is not None and asked[0] is self:
             return asked[1][index]
         return self.edges[index] is not None
 
     def run(self, arriving: Sequence[Any], asked: Sequence[bool] | None) -> Any:
-        """Call `backward`. asked: for each edge whether this run wants its gradient; None: all that there
-        are.
-        """
+        """Call `backward`. asked: whether this run wants the gradient of each edge; None: all there are."""
         before = getattr(_running, "asked", None)
         _running.asked = None if asked is None else (self, asked)
         try:

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
-from convforge.kernels.contract_tiles import UNIT_BYTES, TileKernel
-from convforge.kernels.turn import SIDE
+from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS, TileKernel
 from convforge.schedule.tile_unit import TILE_ROWS
 
 # Which products of a weight's part and an input's part make up the product of both, by the number of parts:
@@ -34,7 +33,7 @@ FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "row_sources", "sources")
 
 def square_bytes(parts: int) -> int:
     """Of all parts' squares of words (turn.py)."""
-    return parts * SIDE * UNIT_BYTES
+    return parts * UNIT_WORDS * UNIT_BYTES
 
 
 SPLIT_WEIGHT_PARAMETERS = (

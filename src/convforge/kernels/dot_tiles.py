@@ -70,14 +70,6 @@ class _DotTiles(TileNest):
     def emit_product(self, sums: int, a: int, b: int) -> None:
         self.tiles.multiply_bytes(sums, a, b)
 
-    def finished(self, sums: Value, channel: Int) -> Value:  # noqa: ARG002 - of the nest
-        """Still sums: they are scaled row by row."""
-        return sums
-
-    @property
-    def leaves_turned(self) -> bool:
-        return False
-
     def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
         """Scale the sums of each channel, and round and clamp them where they leave as bytes."""
         e, v, kernel = self.e, self.v, self.dot

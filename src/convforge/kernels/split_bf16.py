@@ -20,13 +20,10 @@ Scratch: as the nest's; packing needs a block's planes in fp32, and a square of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_split import SplitKernel
 from convforge.kernels.epilogue import emit_activation
-from convforge.kernels.phases import Phase
 from convforge.kernels.split_bf16_values import emit_values
 from convforge.kernels.tile_nest import TileNest
 
@@ -66,9 +63,6 @@ class _Split(TileNest):
         if self._bias is not None:
             sums = v.add(sums, v.load_broadcast(self._bias, channel))
         return emit_activation(v, self.split.activation, sums)
-
-    def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
-        """Nothing: `finished` gave outputs."""
 
     @property
     def leaves_turned(self) -> bool:

@@ -23,8 +23,8 @@ unless the task before it on this thread did, and then:
 Each chain is summed from zero. The order of an output's sum follows from its channels and taps alone.
 
 With positions as the columns of B, as sums leave, a tap's rows would begin at any word: the unit takes 48
-cycles to load 16 rows across two lines each, and 8 to load 16 lines (13.1 and 2.3 ns). Three parts of a 3x3
-layer ran at 240 GFLOP/s like that. To turn a tile of sums, once for all taps and channels, takes 40 cycles.
+cycles to load 16 rows across two lines each, and 8 to load 16 lines (13.1 and 2.3 ns). A 3x3 layer of three
+parts ran at 240 GFLOP/s like that. To turn a tile of sums, once for all taps and channels, takes 40 cycles.
 
 Scratch: header, what packing needs, units of all parts, held sums, tiles as they are summed, and turned.
 """
@@ -78,20 +78,20 @@ class TileNest:
         """Multiply two tiles, of inputs and of weights."""
         raise NotImplementedError
 
-    def finished(self, sums: Value, channel: Int) -> Value:
+    def finished(self, sums: Value, channel: Int) -> Value:  # noqa: ARG002 - for those who need it
         """A vector of finished sums of a channel as they are turned: outputs, or still sums."""
-        raise NotImplementedError
+        return sums
 
     def emit_finish(self, leaving: Value, channel: Int, phases: Sequence[Phase]) -> None:
-        """Make outputs of what `finished` gives, in place. leaving: [phase][mr][length], of `channel` and
-        behind.
+        """Make outputs of what `finished` gives, in place, where they are not yet.
+
+        leaving: [phase][mr][length], of `channel` and behind.
         """
-        raise NotImplementedError
 
     @property
     def leaves_turned(self) -> bool:
         """Whether what `finished` gives can be stored into the output as it is."""
-        raise NotImplementedError
+        return False
 
     def emit(self) -> None:
         """Emit `task(call, index, scratch)`."""
@@ -191,9 +191,7 @@ class TileNest:
     def _emit_sums(
         self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: Value, to: Value
     ) -> None:
-        """to[position][mr]: sums of tile `number` over some blocks of channels, with the taps that it
-        needs.
-        """
+        """to[position][mr]: sums of tile `number` over some blocks of channels, by the taps it needs."""
         e, tiles, p, rows, columns = self.e, self.tiles, self.p, self.kernel.rows, self.kernel.columns
         sums = [[i * columns + j for j in range(columns)] for i in range(rows)]
         of_rows = [rows * columns + i for i in range(rows)]

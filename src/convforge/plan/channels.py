@@ -87,13 +87,12 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
     if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
         products *= _FAR_SLOWER
-    if target.near_bytes < target.l3_bytes:
+    far = 0.0
+    if target.l3_is_far:
         products *= _MESH_SLOWER
-    taps = sum(len(taps) for taps in gather.taps_by_phase)
-    products += target.far_cycles(
-        gather.in_channels * gather.out_channels * taps * target.vector_bytes // lanes
-    )
-    return (total + products) * gather.batch * gather.groups
+        weights = gather.groups * gather.in_channels * gather.out_channels * gather.kernel_taps
+        far = target.far_cycles(weights * target.vector_bytes // lanes)
+    return ((total + products) * gather.groups + far) * gather.batch
 
 
 def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:

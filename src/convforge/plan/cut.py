@@ -113,7 +113,7 @@ def is_copied(gather: Gather, target: Target, channel_tiles: int) -> bool:
     28x28 487 -> 343, 96 -> 16 at 112x112 of batch 16 10.7 -> 5.7 ms; 96 -> 24 at 56x56, which is near, 49 ->
     62.
     """
-    pays = target.vector_bytes < 64 or target.near_bytes < target.l3_bytes
+    pays = target.vector_bytes < 64 or target.l3_is_far
     return pays and gather.in_channels >= _COPIED_CHANNELS and channel_tiles >= _copied_tiles(gather, target)
 
 

@@ -304,7 +304,7 @@ def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float
     vectors = -(-layout.flat // lanes)
     products = tiling.points * _product_cycles(gather, layout.flat, mr, nv, lanes)
     held = tiling.points * gather.in_channels * nv * target.vector_bytes
-    if target.near_bytes < min(held, target.l3_bytes):
+    if target.l3_is_far and held > target.near_bytes:
         products *= _FAR_TIMES
     rows_in = layout.total_rows * layout.planes * gather.in_channels
     rows_out = layout.out_rows * tiling.outputs[0] * tiling.outputs[1] * gather.out_channels

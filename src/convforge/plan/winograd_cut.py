@@ -16,7 +16,7 @@ _VALUE_BYTES, _SOME_VALUE_BYTES, _SUM_BYTES = 8 << 20, 3 << 20, 6 << 20
 # Values fill no more of a thread's share of it: beyond, every product waits for memory. Of 8 MB and two
 # threads, 128 channels of 28x28 by 3.2 MB ran at 110 GFLOP/s, by 6.3 MB at 37.
 _VALUE_SHARE = 0.8
-# Where the last level is far (`Target.near_bytes`) values, or sums, keep to this share of the second. Of 2
+# Where the last level is far (`Target.l3_is_far`) values, or sums, keep to this share of the second. Of 2
 # MB, VGG's 256 channels at 56x56 ran by 2.7 MB at 140 GFLOP/s a core, by 1 MB and by 0.6 MB at 245.
 _L2_SHARE = 0.5
 # Values that fill the second-level cache so many times slow products down so much, and sums of all tiles as
@@ -135,8 +135,9 @@ class Cutter:
     def _room(self, most: int) -> int:
         """Bytes of values, or of sums, that a thread may hold, at most so many."""
         target = self.target
-        is_far = target.near_bytes < target.l3_bytes
-        room = _L2_SHARE * target.l2_bytes if is_far else _VALUE_SHARE * target.l3_share(self.threads)
+        room = (
+            _L2_SHARE * target.l2_bytes if target.l3_is_far else _VALUE_SHARE * target.l3_share(self.threads)
+        )
         return min(most, int(room))
 
     def _held(self) -> int:

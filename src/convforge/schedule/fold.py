@@ -1,10 +1,7 @@
-"""Taps as channels: what the taps along the last axes read becomes channels of its own, at the output's
-position.
+"""Taps as channels: what taps along the last axes read becomes channels, at the output's position.
 
-    3 channels, 7x7 taps, folded along the last axis: 21 channels, 7x1 taps
-
-    channel c, tap t    x[c][row][stride * column + offset of t]    neighbours of a row for neighbouring
-    columns
+    3 channels, 7x7 taps, folded along the last axis     21 channels, 7x1 taps
+    channel of c and tap t at (row, column)              x[c][row][stride * column + offset of t]
 
 So a first layer of few channels has as many as a tile of products takes. Only layers whose outputs all have
 the same taps can be folded: no transposed ones with a stride.

@@ -89,20 +89,24 @@ class Target:
         return 32
 
     @property
-    def near_bytes(self) -> int:
-        """Bytes of the largest cache that products can be fed from: the last level, or the second where that
-        is large.
+    def l3_is_far(self) -> bool:
+        """Whether products cannot be fed from the last level of the caches.
 
-        A core with more than 1 MB of its own has a last level behind a mesh (Xeons of the last years): 15 to
-        25 GB/s of it reach a core, where the second level has 100.
+        A core with more than 1 MB of its own has one behind a mesh (Xeons of the last years): 15 to 28 GB/s
+        of it reach a core, where the second level has 100.
         """
-        return self.l2_bytes if self.l2_bytes > 1 << 20 else self.l3_bytes
+        return self.l2_bytes > 1 << 20
+
+    @property
+    def near_bytes(self) -> int:
+        """Bytes of the largest cache that products can be fed from."""
+        return self.l2_bytes if self.l3_is_far else self.l3_bytes
 
     def far_cycles(self, size_bytes: int) -> float:
         """Cycles for one pass over so many bytes of weights, as far as they do not stay near: 0.06 a byte
         from memory, twice that through a mesh.
         """
-        cycles = 0.06 if self.near_bytes == self.l3_bytes else 0.12
+        cycles = 0.12 if self.l3_is_far else 0.06
         return cycles * max(0, size_bytes - self.near_bytes)
 
     def l3_share(self, threads: int) -> int:
