@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from convforge._version import __version__
 from convforge.cli.failure import CliError
+from convforge.cli.interrupt import Interrupts
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
 
@@ -52,11 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        options = parser(next((word for word in given if not word.startswith("-")), None)).parse_args(given)
-        status = options.run(options)
-        sys.stdout.flush()
-        return status
+        with Interrupts():
+            given = list(sys.argv[1:] if arguments is None else arguments)
+            options = parser(next((word for word in given if not word.startswith("-")), None)).parse_args(
+                given
+            )
+            status = options.run(options)
+            sys.stdout.flush()
+            return status
     except CliError as error:
         print(f"convforge: {error}", file=sys.stderr)
         return FAILED
