@@ -51,7 +51,11 @@ class Interrupts:
     def interrupt_later(self) -> None:
         """Another Ctrl-C, in a moment, unless the command has ended by then."""
         time.sleep(WAIT_S)
-        if self.is_on:
+        if not self.is_on:
+            return
+        if hasattr(signal, "pthread_kill"):  # this one wakes the main thread from its sleep
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
             _thread.interrupt_main()
 
 
