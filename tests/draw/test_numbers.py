@@ -400,7 +400,16 @@ def test_direct_tiles_of_a_transposed_layer_are_phase_by_phase() -> None:
 def test_tiles_of_a_tile_unit() -> None:
     """2 tiles of 16 positions of the flat run, whose rows are 10 apart, by 3 of 16 channels."""
     schedule = TileUnitSchedule(
-        parts=3, rows=3, columns=2, blocks=1, depth=2, chain=1, band_tiles=1, tile_group=1, channel_tiles=1
+        parts=3,
+        rows=3,
+        columns=2,
+        blocks=1,
+        depth=2,
+        chain=1,
+        band_tiles=1,
+        window_tiles=1,
+        tile_group=1,
+        channel_tiles=1,
     )
     drawn, tiles = planned("Conv2d(4, 64, 3, padding=1)", (8, 9), family="split bf16", schedule=schedule)
     assert tiles == {(i, j): (10 * i + j) // 32 for i, j in np.ndindex(8, 9)}

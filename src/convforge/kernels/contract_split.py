@@ -31,9 +31,13 @@ SUM_LIMIT = 1 << 17
 FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "row_sources", "sources")
 
 
+# Squares of 16 positions that are split together where whole ones are read in place.
+SQUARES = 4
+
+
 def square_bytes(parts: int) -> int:
     """Of all parts' squares of words (turn.py)."""
-    return parts * UNIT_WORDS * UNIT_BYTES
+    return SQUARES * parts * UNIT_WORDS * UNIT_BYTES
 
 
 SPLIT_WEIGHT_PARAMETERS = (

@@ -15,7 +15,7 @@ from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, none_seen
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_split import FOLD_PARAMETERS, INPUT_RANGE, SplitKernel, square_bytes
+from convforge.kernels.contract_split import FOLD_PARAMETERS, INPUT_RANGE, SQUARES, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack
@@ -43,7 +43,7 @@ def emit_values(
 
 
 class _Way:
-    """How a band becomes units. squares, packed: scratch for squares of words, and for planes."""
+    """How a window becomes units. squares, packed: scratch for squares of words, and for planes."""
 
     def __init__(
         self, e: Emitter, v: Vectors, p: Parameters, kernel: SplitKernel, x: Value, scratch: Value
@@ -53,7 +53,7 @@ class _Way:
         self.packed = e.at(self.squares, "i8", square_bytes(kernel.parts))
         self.units = e.at(scratch, "i8", p.units)
         # Pairs that a block has no room for are zero in all squares.
-        with e.loop(0, kernel.parts * _SQUARE, step=v.lanes, name="square") as at:
+        with e.loop(0, SQUARES * kernel.parts * _SQUARE, step=v.lanes, name="square") as at:
             v.store(v.zero(), self.squares, at.index)
 
     def emit(self, first_row: Int, first_column: Int) -> list[Value]:
@@ -81,10 +81,10 @@ class _Way:
         with self.e.loop(first, self.e.add(stop, SIDE - self.v.lanes + 1), step=self.v.lanes) as at:
             self.v.store(self.v.zero(), plane, at.index)
 
-    def emit_square(
-        self, block: Int, at: Int, load: Callable[[Int, int], Value], seen: list[Value]
+    def emit_squares(
+        self, block: Int, at: Int, load: Callable[[Int, int], Value], seen: list[Value], squares: int = 1
     ) -> list[Value]:
-        """Split 16 positions of a block and turn them; what was seen of magnitudes.
+        """Split 16 positions of a block and turn them, or several times 16; what was seen of magnitudes.
 
         at: of the unit of the first position in the block's. load: a vector of a channel of the block, so
         many positions on.
@@ -93,18 +93,24 @@ class _Way:
         with e.loop(0, p.depth, carried=seen, name="pair") as pair:
             to = e.at(self.squares, "i32", e.mul(pair.index, SIDE))
             seen = pair.carried
-            for j in range(0, SIDE, v.lanes):
+            for j in range(0, squares * SIDE, v.lanes):
+                square, column = divmod(j, SIDE)
                 low, high = (load(e.add(e.mul(pair.index, 2), i), j) for i in (0, 1))
                 seen = emit_seen(v, emit_seen(v, seen, low), high)
                 both = zip(emit_parts(v, low, parts), emit_parts(v, high, parts))
                 for part, (a, c) in enumerate(both):
                     word = e.b.or_(e.b.lshr(a, v.bits_constant(16)), c)
-                    v.store_bits(word, to, part * _SQUARE + j)
+                    v.store_bits(word, to, (square * parts + part) * _SQUARE + column)
             pair.next = seen
-        target = e.at(self.units, "i32", e.mul(e.add(e.mul(block, p.block), at), UNIT_WORDS))
-        for part in range(parts):
-            to = e.at(target, "i32", e.mul(p.part, UNIT_WORDS, part))
-            emit_turned(v, e.at(self.squares, "i32", part * _SQUARE), SIDE, to, UNIT_WORDS)
+        place = e.add(e.mul(block, p.block), at)
+        target = e.at(self.units, "i32", e.mul(place, UNIT_WORDS))
+        with e.loop(0, squares, name="square") as square:
+            source = e.at(self.squares, "i32", e.mul(square.index, parts * _SQUARE))
+            for part in range(parts):
+                to = e.at(
+                    target, "i32", e.mul(e.add(e.mul(p.part, part), e.mul(square.index, SIDE)), UNIT_WORDS)
+                )
+                emit_turned(v, e.at(source, "i32", part * _SQUARE), SIDE, to, UNIT_WORDS)
         return pair.results
 
 
@@ -141,7 +147,7 @@ class _Blocks(_Way):
                     plane = e.at(self.packed, "f32", e.mul(channel, p.planes, p.plane))
                     return v.load(plane, e.add(at, ahead))
 
-                j.next = self.emit_square(block, at, load, j.carried)
+                j.next = self.emit_squares(block, at, load, j.carried)
             residue.next = j.results
         return residue.results
 
@@ -158,20 +164,23 @@ class _Blocks(_Way):
         def line(channel: Int) -> Value:
             return e.at(source, self.kernel.element.storage, e.mul(channel, p.x_channel))
 
-        with e.loop(0, full, step=SIDE, carried=seen, name="whole") as j:
+        many = e.sub(full, e.rem(full, SQUARES * SIDE))
+        for squares, (first, stop) in ((SQUARES, (0, many)), (1, (many, full))):
+            with e.loop(first, stop, step=squares * SIDE, carried=seen, name="whole") as j:
 
-            def load(channel: Int, ahead: int) -> Value:
-                return v.load_stored(line(channel), e.add(j.index, ahead))
+                def load(channel: Int, ahead: int, at: Int = j.index) -> Value:
+                    return v.load_stored(line(channel), e.add(at, ahead))
 
-            j.next = self.emit_square(block, j.index, load, j.carried)
-        with e.loop(full, count, step=SIDE, carried=j.results, name="part") as last:
+                j.next = self.emit_squares(block, j.index, load, j.carried, squares)
+            seen = j.results
+        with e.loop(full, count, step=SIDE, carried=seen, name="part") as last:
 
             def load_part(channel: Int, ahead: int) -> Value:
                 place = e.add(last.index, ahead)
                 room = e.select(e.less(channel, there), e.sub(count, place), 0)
                 return v.load_stored(line(channel), place, v.first(room))
 
-            last.next = self.emit_square(block, last.index, load_part, last.carried)
+            last.next = self.emit_squares(block, last.index, load_part, last.carried)
         return last.results
 
 
@@ -208,5 +217,5 @@ class _Folded(_Way):
             def load(channel: Int, ahead: int) -> Value:
                 return v.load(line, e.add(e.load("i64", begins, channel), j.index, ahead))
 
-            j.next = self.emit_square(block, e.add(at, j.index), load, j.carried)
+            j.next = self.emit_squares(block, e.add(at, j.index), load, j.carried)
         return j.results

@@ -9,16 +9,16 @@ A word is 32 bits, with several channels side by side: two bf16 numbers, or four
     A  row 0   c0 c1|c2 c3|c4 c5| …    a unit: a block of channels at position f, 64 bytes on one line
        row 1   c0 c1|c2 c3|c4 c5| …    at f + 1; a tap is a constant number of units away
 
-A task is one image, one group, a band of the flat run and some tiles of output channels. It packs its band
-unless the task before it on this thread did, and then:
+A task is one image, one group, a band of the flat run and some tiles of output channels:
 
-    for group of tiles of the band
-        for chain of blocks of channels
-            for tile of output channels
-                for tile of the group
-                    for block of the chain, tap               sums in tiles
-                        for product of parts
-                    added to those held; at the end turned, what becomes of finished sums, and the way out
+    for window of the band                                    packed, unless by the task before it
+        for group of tiles of the window
+            for chain of blocks
+                for tile of output channels
+                    for tile of the group
+                        for block of the chain, tap           sums in tiles
+                            for product of parts
+                        added to those held; at the end turned, what becomes of finished sums, and the way out
 
 Each chain is summed from zero. The order of an output's sum follows from its channels and taps alone.
 
@@ -67,7 +67,7 @@ class TileNest:
         raise NotImplementedError
 
     def emit_values(self, x: Value, first_row: Int, first_column: Int) -> None:
-        """Pack the band of x, a group's first channel: units of all channels at p.units of the scratch."""
+        """Pack a window of x, a group's first channel: units of all channels at p.units of the scratch."""
         raise NotImplementedError
 
     def begin_group(self, group: Int) -> None:
@@ -95,7 +95,7 @@ class TileNest:
 
     def emit(self) -> None:
         """Emit `task(call, index, scratch)`."""
-        e, p, kernel, scratch = self.e, self.p, self.kernel, self.scratch
+        e, p, kernel = self.e, self.p, self.kernel
         length = kernel.length
         out_block, key = e.rem(self.index, p.out_blocks), e.div(self.index, p.out_blocks)
         band, rest = e.rem(key, p.bands), e.div(key, p.bands)
@@ -104,21 +104,39 @@ class TileNest:
         stop = e.minimum(e.add(first, e.mul(p.band_tiles, length)), p.flat)
         first_out = e.mul(out_block, p.task_tiles)
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
+        at = e.add(e.mul(image, p.x_batch), e.mul(group, p.group_channels, p.x_channel))
+        x = e.at(self.x, self.v.element.storage, at)
+        at = e.add(e.mul(image, p.y_batch), e.mul(group, p.out_channels, p.y_channel))
+        y = e.at(self.y, self.out.element.storage, at)
+        self.begin_group(group)
+        self.tiles.configure(p.pointer("shapes"))
+        window = e.mul(p.window_tiles, length)
+        with e.loop(first, stop, step=window, name="window") as some:
+            flats = (some.index, e.minimum(e.add(some.index, window), stop))
+            units = self._emit_packed(x, flats[0], e.add(key, 1))
+            self._emit_window(group, units, y, flats, (first_out, stop_out))
+        self.tiles.release()
+        e.done()
+
+    def _emit_packed(self, x: Value, first: Int, key: Int) -> Value:
+        """Pack the window from position `first` on, unless the task before has; units of position 0 of the
+        flat run, though the window may begin behind it.
+        """
+        e, p, scratch = self.e, self.p, self.scratch
         one_row = e.differ(p.one_row, 0)
         first_row = e.select(one_row, 0, e.div(first, p.pitch))
         first_column = e.select(one_row, first, 0)
-        with e.when(e.differ(e.load("i64", scratch), e.add(key, 1))):
-            e.store(e.i64(e.add(key, 1)), "i64", scratch)
-            at = e.add(e.mul(image, p.x_batch), e.mul(group, p.group_channels, p.x_channel))
-            self.emit_values(e.at(self.x, self.v.element.storage, at), first_row, first_column)
+        with e.when(e.b.or_(e.differ(p.repacks, 0), e.differ(e.load("i64", scratch), key))):
+            e.store(e.i64(key), "i64", scratch)
+            self.emit_values(x, first_row, first_column)
         base = e.add(e.mul(first_row, p.pitch), first_column)
-        units = e.at(e.at(scratch, "i8", p.units), "i32", e.mul(e.sub(0, base), UNIT_WORDS))
-        at = e.add(e.mul(image, p.y_batch), e.mul(group, p.out_channels, p.y_channel))
-        storage = self.out.element.storage
-        y_group = e.at(self.y, storage, at)
-        self.begin_group(group)
+        return e.at(e.at(scratch, "i8", p.units), "i32", e.mul(e.sub(0, base), UNIT_WORDS))
 
-        self.tiles.configure(p.pointer("shapes"))
+    def _emit_window(
+        self, group: Int, units: Value, y: Value, flats: tuple[Int, Int], outs: tuple[Int, Int]
+    ) -> None:
+        """What comes of a packed window, in all phases."""
+        e, p, kernel = self.e, self.p, self.kernel
         with e.loop(0, p.phases, step=kernel.interleave, name="phase") as some:
             records = e.at(p.pointer("phase_table"), "i64", e.mul(some.index, len(PHASE_FIELDS)))
             phases = [
@@ -129,18 +147,13 @@ class TileNest:
                 )
                 for i in range(kernel.interleave)
             ]  # fmt: skip
-            target = e.at(y_group, storage, phases[0].y_offset)
-            self._emit_phases(phases, units, target, (first, stop), (first_out, stop_out))
-        self.tiles.release()
-        e.done()
+            target = e.at(y, self.out.element.storage, phases[0].y_offset)
+            self._emit_phases(phases, units, target, flats, outs)
 
     def _emit_phases(
         self, phases: list[Phase], units: Value, y: Value, flats: tuple[Int, Int], outs: tuple[Int, Int]
     ) -> None:
-        """One phase, or two that lie side by side in the output and are written together.
-
-        units: of position 0 of the flat run, though the band may begin behind it.
-        """
+        """One phase, or two that lie side by side in the output and are written together."""
         e, p, kernel = self.e, self.p, self.kernel
         length, size = kernel.length, kernel.mr * kernel.length * len(phases)
         run = e.mul(p.tile_group, length)
@@ -158,14 +171,14 @@ class TileNest:
                     with e.loop(some.index, stop, step=length, name="tile") as tile:
                         number = e.div(tile.index, length)
                         pixels = e.at(chain_units, "i32", e.mul(tile.index, UNIT_WORDS))
+                        place = e.mul(e.sub(out.index, outs[0]), p.tile_group)
+                        place = e.add(place, e.div(e.sub(tile.index, some.index), length))
+                        mine = e.at(held, "i32", e.mul(place, size))
                         if self.leaves_turned and kernel.way_out == "flat":
                             self._emit_fetch(y, channel, tile.index)
                         for i, phase in enumerate(phases):
                             to = e.at(summed, "i32", i * kernel.mr * length)
                             self._emit_sums(phase, number, blocks, weights[i], pixels, to)
-                        place = e.mul(e.sub(out.index, outs[0]), p.tile_group)
-                        place = e.add(place, e.div(e.sub(tile.index, some.index), length))
-                        mine = e.at(held, "i32", e.mul(place, size))
                         with e.when(e.differ(chain.index, 0)):
                             self._emit_add(summed, mine, size)
                         with e.b.if_else(last) as (finish, keep):

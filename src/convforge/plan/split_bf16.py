@@ -32,7 +32,7 @@ from convforge.problem.gather import gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import Layout, layout_of
 from convforge.schedule.fold import fold_axes, folded
-from convforge.schedule.tile_unit import TILE_ROWS, TileUnitSchedule, images_as_slices
+from convforge.schedule.tile_unit import TILE_ROWS, TileUnitSchedule, images_as_slices, maps_as_rows
 from convforge.target import Target
 
 NAME = "split bf16"
@@ -123,12 +123,14 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         self.threads = threads
         axes = _fold(request, target) if schedule is None else schedule.fold
         layout, element = _layout(request, target, axes), ELEMENTS[spec.dtype.name]
-        own = schedule or tile_unit_schedule(layout, target, threads, _work(request))
-        self.schedule = replace(own, fold=axes)
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
         if layout.gather.batch < spec.batch:
             x_steps, y_steps = ((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps))
+        elif layout.is_one_row:
+            x_steps, y_steps = ((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps))
+        own = schedule or tile_unit_schedule(layout, target, threads, _work(request))
+        self.schedule = replace(own, fold=axes)
         unfolded = layout_of(gather_of(spec)) if axes else layout
         self.reads_in_place = not axes and reads_in_place(layout, element, x_steps)
         self.kernel = SplitKernel(
@@ -172,11 +174,21 @@ def _layout(request: OutputRequest, target: Target, axes: int) -> Layout:
     if axes:
         return layout_of(folded(gather, axes))
     alone, joined = layout_of(gather), images_as_slices(gather)
-    if gather.batch == 1 or joined is None:
-        return alone
-    together = layout_of(joined)
-    saved = 1 - tile_unit_cycles(together, target, work) / tile_unit_cycles(alone, target, work)
-    return together if saved > _WORTH else alone
+    if gather.batch > 1 and joined is not None:
+        together = layout_of(joined)
+        saved = 1 - tile_unit_cycles(together, target, work) / tile_unit_cycles(alone, target, work)
+        if saved > _WORTH:
+            return together
+    return _as_row(request, alone)
+
+
+def _as_row(request: OutputRequest, layout: Layout) -> Layout:
+    """The same with each map as one row, where inputs and outputs lie like that."""
+    element, row = ELEMENTS[request.spec.dtype.name], maps_as_rows(layout.gather)
+    x_steps, y_steps = (element_steps(s, request.spec) for s in (request.x_strides, request.y_strides))
+    if row is None or way_out(layout, y_steps) != "flat" or not reads_in_place(layout, element, x_steps):
+        return layout
+    return layout_of(row)
 
 
 def _work(request: OutputRequest) -> TileWork:

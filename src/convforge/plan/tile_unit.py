@@ -59,7 +59,7 @@ def tile_unit_tables(
     bands = -(-layout.flat // (schedule.band_tiles * kernel.length))
     out_tiles = -(-gather.out_channels // kernel.mr)
     out_blocks = -(-out_tiles // schedule.channel_tiles)
-    band = band_of(layout, schedule.band_tiles * kernel.length, kernel.lanes, kernel.length)
+    band = band_of(layout, schedule.window_tiles * kernel.length, kernel.lanes, kernel.length)
     # The last square that is turned may end beyond the planes.
     block = layout.planes * band.plane + TILE_NUMBERS
     part = schedule.blocks * block
@@ -94,6 +94,8 @@ def tile_unit_tables(
         "out_blocks": out_blocks,
         "bands": bands,
         "band_tiles": schedule.band_tiles,
+        "window_tiles": schedule.window_tiles,
+        "repacks": int(schedule.window_tiles < schedule.band_tiles),
         "flat": layout.flat,
         "chain": schedule.chain,
         "tile_group": schedule.tile_group,

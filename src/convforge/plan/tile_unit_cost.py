@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract_split import PRODUCTS
+from convforge.kernels.contract_split import PRODUCTS, SQUARES
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.bands import band_of
 from convforge.plan.cut import gather_split, tile_group
@@ -41,6 +41,10 @@ _CHAIN = 2048
 # Units of a band, whatever is packed twice for it: 2048 channels of dilation 6 on 33x33 would take 14 MB,
 # and 16 in all, for two bands.
 _UNITS_BYTES = 12 << 20
+# Units of a window that stay in the second level, with the weights and what is packed next, and the fewest
+# positions, below which weights are fetched too often: of a 1x1 layer 256 -> 64 at 56x56, one core, windows
+# of a whole band (2.4 MB) took 717 us, of 0.2 to 0.8 MB 595 to 620; 512 -> 128 at 28x28 526 and 449.
+_WINDOW_BYTES, _WINDOW_POSITIONS = 400_000, 128
 # Tile shapes tried, and how many cycles more than the best they may be expected to take.
 _SHAPES, _SLACK = 3, 1.2
 _TILE_GROUPS = (1, 4)
@@ -167,9 +171,10 @@ def tile_unit_schedule(
     ):
         band_tiles = max(1, band_tiles * 3 // 4)
     channel_tiles = -(-out_tiles // min(out_tiles, pieces.out_blocks))
+    window_tiles = window_of(layout, band_tiles, length, position_bytes)
     taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
     weight_bytes = channel_tiles * mr * work.parts * UNIT_BYTES * blocks * taps
-    group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, band_tiles)
+    group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, window_tiles)
     return TileUnitSchedule(
         parts=work.parts,
         rows=rows,
@@ -178,9 +183,20 @@ def tile_unit_schedule(
         depth=depth,
         chain=chain_length(layout, work),
         band_tiles=band_tiles,
+        window_tiles=window_tiles,
         tile_group=group,
         channel_tiles=channel_tiles,
     )
+
+
+def window_of(layout: Layout, band_tiles: int, length: int, position_bytes: int) -> int:
+    """Tiles of a band that are packed together: all, but where none of their input is packed twice for it."""
+    if not layout.is_one_row or layout.reach:
+        return band_tiles
+    most = max(_WINDOW_POSITIONS, _WINDOW_BYTES // position_bytes) // length
+    windows = -(-band_tiles // max(most, 1))
+    whole = -(-SQUARES * TILE_NUMBERS // length)
+    return min(band_tiles, -(-band_tiles // windows // whole) * whole)
 
 
 def tile_unit_candidates(
@@ -190,5 +206,5 @@ def tile_unit_candidates(
     own = tile_unit_schedule(layout, target, threads, work)
     shapes = best_shapes(layout, work)
     others = [tile_unit_schedule(layout, target, threads, work, shape) for shape in shapes]
-    groups = [replace(own, tile_group=min(group, own.band_tiles)) for group in _TILE_GROUPS]
+    groups = [replace(own, tile_group=min(group, own.window_tiles)) for group in _TILE_GROUPS]
     return list(dict.fromkeys([own, *others, *groups]))

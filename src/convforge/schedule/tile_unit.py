@@ -12,6 +12,7 @@ of one tap: `rows` tiles of weights (16 output channels each) with
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from convforge.problem.gather import Gather, Phase, Tap
 from convforge.schedule.schedule import Order
@@ -25,9 +26,10 @@ class TileUnitSchedule:
     """Blocking of the output product on a tile unit.
 
     parts: numbers that a value is split into. rows, columns: tiles of sums. blocks, depth: of channels, and
-    words of a block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles
-    whose input is packed together. tile_group: those that share each fetch of weights. channel_tiles: those
-    of output channels of one task. fold: last axes whose taps are channels (schedule/fold.py).
+    words of a block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles of
+    one task; window_tiles: those whose input is packed together; tile_group: those that share each fetch of
+    weights. channel_tiles: those of output channels of one task. fold: last axes whose taps are channels
+    (schedule/fold.py).
     """
 
     parts: int
@@ -37,6 +39,7 @@ class TileUnitSchedule:
     depth: int
     chain: int
     band_tiles: int
+    window_tiles: int
     tile_group: int
     channel_tiles: int
     fold: int = 0
@@ -70,6 +73,23 @@ def images_as_slices(gather: Gather) -> Gather | None:
         d, in_size=gather.batch, out_size=gather.batch, phases=(Phase(0, gather.batch, (Tap(0, 0),)),)
     )
     return replace(gather, batch=1, axes=(images, h, w))
+
+
+def maps_as_rows(gather: Gather) -> Gather | None:
+    """The gather whose maps are one row each, where every output reads the one input in its place; else None.
+
+    Then a band packs just what it covers, and not the whole of the rows that it begins and ends in.
+    """
+    if any(
+        axis.in_size != axis.out_size or [p.taps for p in axis.phases] != [(Tap(0, 0),)]
+        for axis in gather.axes
+    ):
+        return None
+    d, h, w = gather.axes
+    one, many = (Phase(0, n, (Tap(0, 0),)) for n in (1, prod(axis.in_size for axis in gather.axes)))
+    point = [replace(axis, in_size=1, out_size=1, phases=(one,)) for axis in (d, h)]
+    row = replace(w, in_size=many.count, out_size=many.count, phases=(many,))
+    return replace(gather, axes=(*point, row))
 
 
 def why_shape_illegal(rows: int, columns: int) -> str | None:
