@@ -39,7 +39,7 @@ def test_every_shape_of_tiles_has_the_same_bits(
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=poisoned(spec)), expected)
 
 
-@pytest.mark.parametrize("name", ["batch", "chains", "groups", "signal", "first layer", "sound"])
+@pytest.mark.parametrize("name", ["batch", "chains", "groups", "signal", "first layer", "sound", "windows"])
 def test_threads_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)
     results: list[Array] = []
@@ -94,6 +94,19 @@ def test_choices_of_a_tuner_have_the_same_bits(unit: TileUnit) -> None:
         results.append(y)
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 3, 5, 9, 16, 17])
+def test_windows_do_not_change_a_bit(tiles: int, unit: TileUnit) -> None:
+    spec, x, weight, bias = make("windows")
+    request = replace(plan_request(spec), has_bias=True)
+    own = split_bf16.plan(request, unit.target, 1).schedule
+    assert 1 < own.window_tiles < own.band_tiles == 17
+    group = min(own.tile_group, tiles)
+    made = split_bf16.plan(request, unit.target, 1, replace(own, window_tiles=tiles, tile_group=group))
+    packed, added, y = made.weights.pack(weight, 1), made.weights.pack_bias(bias), poisoned(spec)
+    assert made(*(runtime.address_of(a) for a in (x, packed, added, y))) is True
+    np.testing.assert_array_equal(y, plan.output(spec, x, weight, bias))
 
 
 @pytest.mark.parametrize("at_end", [True, False])

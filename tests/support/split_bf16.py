@@ -22,6 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "no padding": {"shape": (1, 18, 9, 8), "weight": (20, 18, 3, 3)},
     "uneven padding": {"shape": (1, 18, 9, 8), "weight": (20, 18, 3, 2), "padding": (2, 0)},
     "pointwise": {"shape": (2, 40, 14, 14), "weight": (24, 40, 1, 1)},
+    "windows": {"shape": (2, 520, 13, 20), "weight": (33, 520, 1, 1)},
     "chains": {"shape": (1, 300, 6, 7), "weight": (40, 300, 3, 3), "padding": 1},
     "stride 2": {"shape": (1, 34, 15, 17), "weight": (18, 34, 3, 3), "stride": 2, "padding": 1},
     "stride 3, one tap": {"shape": (1, 34, 15, 17), "weight": (18, 34, 1, 1), "stride": 3},
