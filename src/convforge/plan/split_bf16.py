@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import NamedTuple
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import SUM_LIMIT, SplitKernel, square_bytes
@@ -102,7 +103,7 @@ def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[TileUnitSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first."""
     axes = _fold(request, target)
-    found = tile_unit_candidates(_layout(request, target, axes), target, threads, _work(request))
+    found = tile_unit_candidates(_lay_out(request, target, axes).layout, target, threads, _work(request))
     return [replace(each, fold=axes) for each in found]
 
 
@@ -122,13 +123,8 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         spec = request.spec
         self.threads = threads
         axes = _fold(request, target) if schedule is None else schedule.fold
-        layout, element = _layout(request, target, axes), ELEMENTS[spec.dtype.name]
-        x_steps = element_steps(request.x_strides, spec)
-        y_steps = element_steps(request.y_strides, spec)
-        if layout.gather.batch < spec.batch:
-            x_steps, y_steps = ((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps))
-        elif layout.is_one_row:
-            x_steps, y_steps = ((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps))
+        element = ELEMENTS[spec.dtype.name]
+        layout, x_steps, y_steps = _lay_out(request, target, axes)
         own = schedule or tile_unit_schedule(layout, target, threads, _work(request))
         self.schedule = replace(own, fold=axes)
         unfolded = layout_of(gather_of(spec)) if axes else layout
@@ -168,27 +164,32 @@ def _fold(request: OutputRequest, target: Target) -> int:
     return min(_folds(request) or [0], key=lambda axes: _cycles(request, target, axes))
 
 
-def _layout(request: OutputRequest, target: Target, axes: int) -> Layout:
-    """Each image on its own, or all of them as slices of one volume, where tiles are filled better by it."""
-    gather, work = gather_of(request.spec), _work(request)
+class _LaidOut(NamedTuple):
+    """A layout, and the steps of input and output from a batch, channel, slice, row, column to the next."""
+
+    layout: Layout
+    x_steps: tuple[int, ...]
+    y_steps: tuple[int, ...]
+
+
+def _lay_out(request: OutputRequest, target: Target, axes: int) -> _LaidOut:
+    """Each image on its own, or all of them as slices of one volume, where tiles are filled better by it;
+    each map as one row, where inputs and outputs lie like that.
+    """
+    spec, gather, work = request.spec, gather_of(request.spec), _work(request)
+    x_steps, y_steps = (element_steps(strides, spec) for strides in (request.x_strides, request.y_strides))
     if axes:
-        return layout_of(folded(gather, axes))
+        return _LaidOut(layout_of(folded(gather, axes)), x_steps, y_steps)
     alone, joined = layout_of(gather), images_as_slices(gather)
     if gather.batch > 1 and joined is not None:
         together = layout_of(joined)
         saved = 1 - tile_unit_cycles(together, target, work) / tile_unit_cycles(alone, target, work)
         if saved > _WORTH:
-            return together
-    return _as_row(request, alone)
-
-
-def _as_row(request: OutputRequest, layout: Layout) -> Layout:
-    """The same with each map as one row, where inputs and outputs lie like that."""
-    element, row = ELEMENTS[request.spec.dtype.name], maps_as_rows(layout.gather)
-    x_steps, y_steps = (element_steps(s, request.spec) for s in (request.x_strides, request.y_strides))
-    if row is None or way_out(layout, y_steps) != "flat" or not reads_in_place(layout, element, x_steps):
-        return layout
-    return layout_of(row)
+            return _LaidOut(together, *((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps)))
+    row, element = maps_as_rows(gather), ELEMENTS[spec.dtype.name]
+    if row and way_out(alone, y_steps) == "flat" and reads_in_place(alone, element, x_steps):
+        return _LaidOut(layout_of(row), *((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps)))
+    return _LaidOut(alone, x_steps, y_steps)
 
 
 def _work(request: OutputRequest) -> TileWork:
