@@ -32,9 +32,9 @@ ROW_CYCLES, _MASKED_ROW_CYCLES = 15.0, 45.0
 # With 16 registers (AVX2, Zen 1) a weight takes longer to be broadcast than its multiply-add with one vector:
 # tiles of 13x1 ran 1.3 times as long as others of as many multiply-adds.
 _NARROW_BROADCAST_CYCLES = 0.66
-# Cycles of a step where the last level lies behind a mesh: for each multiply-add, vector of the input, weight.
-# There loads add to multiply-adds: 4x4 tiles, of 10 loads to 16, take 12 cycles and not 8; a tile's beginning
-# and end cost nothing that can be seen.
+# Cycles of a step where the last level lies behind a mesh: for each multiply-add, vector of the input and
+# weight. There loads add to multiply-adds: 4x4 tiles, of 10 loads to 16, take 12 cycles and not 8; a tile's
+# beginning and end cost nothing that can be seen.
 _MESH_STEP = (0.295, 0.845, 0.288)
 # A line from the second-level cache, once a tile's input of one chain is beyond this share of the first:
 # 3x7 tiles, 8 lines to 21 multiply-adds, ran up to 30 % slower than 10x2 on 1x1 layers of 512 channels.
