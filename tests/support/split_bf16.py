@@ -47,7 +47,7 @@ CASES: dict[str, dict[str, Any]] = {
         "stride": 3,
         "output_padding": 1,
     },
-    "images as slices": {"shape": (5, 40, 7, 7), "weight": (33, 40, 1, 1)},
+    "images as slices": {"shape": (5, 20, 7, 7), "weight": (520, 20, 1, 1)},
     "tiny images": {"shape": (9, 20, 2, 3), "weight": (17, 20, 3, 3), "padding": 1},
     "short signals": {"shape": (6, 20, 5), "weight": (17, 20, 3), "padding": 1, "stride": 2},
     "reflect": {"shape": (1, 18, 9, 21), "weight": (16, 18, 3, 3), "padding": 2, "padding_mode": "reflect"},

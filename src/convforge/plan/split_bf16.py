@@ -23,6 +23,8 @@ from convforge.plan.split_bf16_weights import SplitWeights
 from convforge.plan.tables import column_kind, reads_in_place, way_out
 from convforge.plan.tile_unit import tile_unit_tables
 from convforge.plan.tile_unit_cost import (
+    IN_PLACE,
+    IN_SLICES,
     TileWork,
     bf16_work,
     tile_unit_candidates,
@@ -90,7 +92,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
 def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
     gather, work = gather_of(request.spec), _work(request)
     if not axes:
-        return tile_unit_cycles(layout_of(gather), target, work)
+        return tile_unit_cycles(layout_of(gather), target, work, IN_PLACE if maps_as_rows(gather) else 1.0)
     layout = layout_of(gather)
     rows = layout.total_rows * layout.row_residues * gather.in_channels * gather.batch * gather.groups
     vectors = -(-layout.pitch * 4 // target.vector_bytes) * len(gather.axes[2].residues)
@@ -173,22 +175,25 @@ class _LaidOut(NamedTuple):
 
 
 def _lay_out(request: OutputRequest, target: Target, axes: int) -> _LaidOut:
-    """Each image on its own, or all of them as slices of one volume, where tiles are filled better by it;
-    each map as one row, where inputs and outputs lie like that.
+    """Each map as one row, where inputs and outputs lie like that; each image on its own, or all of them as
+    slices of one volume, where tiles are filled better by it.
     """
     spec, gather, work = request.spec, gather_of(request.spec), _work(request)
     x_steps, y_steps = (element_steps(strides, spec) for strides in (request.x_strides, request.y_strides))
     if axes:
         return _LaidOut(layout_of(folded(gather, axes)), x_steps, y_steps)
-    alone, joined = layout_of(gather), images_as_slices(gather)
-    if gather.batch > 1 and joined is not None:
-        together = layout_of(joined)
-        saved = 1 - tile_unit_cycles(together, target, work) / tile_unit_cycles(alone, target, work)
-        if saved > _WORTH:
-            return _LaidOut(together, *((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps)))
+    maps, slices, shares = layout_of(gather), images_as_slices(gather), (1.0, 1.0)
     row, element = maps_as_rows(gather), ELEMENTS[spec.dtype.name]
-    if row and way_out(alone, y_steps) == "flat" and reads_in_place(alone, element, x_steps):
-        return _LaidOut(layout_of(row), *((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps)))
+    alone = maps
+    if row and way_out(maps, y_steps) == "flat" and reads_in_place(maps, element, x_steps):
+        alone, shares = layout_of(row), (IN_PLACE, IN_SLICES)
+        x_steps, y_steps = ((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps))
+    if gather.batch > 1 and slices is not None:
+        layouts = zip((maps, layout_of(slices)), shares)
+        apart, joined = (tile_unit_cycles(each, target, work, share) for each, share in layouts)
+        if joined < (1 - _WORTH) * apart:
+            together = images_as_slices(alone.gather) or slices
+            return _LaidOut(layout_of(together), *((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps)))
     return _LaidOut(alone, x_steps, y_steps)
 
 
