@@ -73,10 +73,10 @@ _POINT_CYCLES, _VECTOR_CYCLES = 3.0, 30.0
 # the direct kernel; so 3 %, and at `highest` 0 instead of 2.
 _NARROW_POINT_CYCLES = ((4, 5.0), (6, 7.0), (8, 10.0))
 # With 32 registers and 512 bits (Granite Rapids): with 3.0 for all, VGG's first layer at `high` took 1.8
-# times the direct kernel's time. Transforms along three axes take four times as long: C3D's second layer ran
+# times the direct kernel's time. Transforms along three axes take six times as long: C3D's second layer ran
 # 44.9 ms along tiles and 34.0 along channels, and was run along tiles with 2.0.
 _WIDE_POINT_CYCLES = ((4, 3.0), (6, 7.0), (8, 9.0))
-_THREE_AXES = 4.0
+_THREE_AXES = 6.0
 # Where values of one tile's vectors, all channels, are more than the near cache: 2048 channels of dilation
 # 18 on 33x33 (Granite Rapids) took 1.8 times as long as by split bf16.
 _FAR_TIMES = 1.6
