@@ -24,6 +24,16 @@ CASES = {
     "in place": {"shape": (1, 6, 9, 23), "weight": (5, 6, 1, 1)},
     "stride 2": {"shape": (1, 3, 15, 21), "weight": (4, 3, 3, 3), "stride": 2, "padding": 1},
     "stride 3": {"shape": (1, 3, 15, 22), "weight": (4, 3, 3, 3), "stride": 3},
+    "stride 4": {"shape": (1, 3, 27, 150), "weight": (5, 3, 11, 11), "stride": 4, "padding": 2},
+    "stride 4, patches": {"shape": (1, 3, 9, 133), "weight": (4, 3, 4, 4), "stride": 4},
+    "stride 4, reflect": {
+        "shape": (1, 3, 9, 67),
+        "weight": (4, 3, 7, 7),
+        "stride": 4,
+        "padding": 3,
+        "padding_mode": "reflect",
+    },
+    "stride 4, signal": {"shape": (2, 3, 1027), "weight": (4, 3, 9), "stride": 4, "padding": 4},
     "depthwise": {"shape": (1, 6, 7, 7), "weight": (6, 1, 3, 3), "padding": 1, "groups": 6},
     "depthwise, stride 2": {"shape": (1, 5, 21, 37), "weight": (10, 1, 5, 5), "stride": 2, "groups": 5},
     "depthwise map, stride 2": {

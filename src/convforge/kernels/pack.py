@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, Columns
+from convforge.kernels.contract import COLUMN_FIELDS, COLUMN_STEPS, MARGIN_FIELDS, ZERO_ROW, Columns
 from convforge.kernels.parameters import Parameters
 
 
@@ -40,7 +40,7 @@ def emit_pack(
     row_table, records = p.pointer("row_table"), p.pointer("column_table")
 
     def find_run(residue: Int) -> _Run:
-        step = {"unit": 1, "pair": 2, "strided": p.x_column}[columns]
+        step = COLUMN_STEPS.get(columns, p.x_column)
         return _find_run(e, p, records, residue, first_column, step)
 
     # Below AVX-512 half of what is loaded costs as much as all of it: columns are read once for two planes.
@@ -152,7 +152,7 @@ def _emit_run(
             value = e.load(v.element.storage, line, e.mul(j.index, stride))
             e.store(v.widen(value), kind, to, j.index)
         return
-    step = 1 if columns == "unit" else 2
+    step = COLUMN_STEPS[columns]
     span = e.sub(e.mul(count, step), step - 1)
 
     def emit_masked() -> None:
@@ -276,7 +276,5 @@ def _load_run(v: Vectors, line: Value, begin: Int, span: Int, step: int) -> Valu
     def load(at: Int) -> Value:
         return v.load_stored(line, at, v.between(at, span))
 
-    if step == 1:
-        return load(begin)
-    # Twice the lanes are read, and the even ones kept.
-    return v.shuffle(load(begin), load(e.add(begin, v.lanes)), list(range(0, 2 * v.lanes, 2)))
+    # So many times the lanes are read, and the first of each few kept.
+    return v.deinterleave([load(e.add(begin, i * v.lanes)) for i in range(step)])[0]

@@ -25,8 +25,8 @@ from convforge.plan.phase_table import phase_table
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import (
-    column_kind,
     input_tables,
+    packed_columns,
     packing_values,
     reads_in_place,
     rows_collide,
@@ -216,7 +216,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
             mr=schedule.mr,
             nv=schedule.nv,
             fused=target.fused,
-            columns=column_kind(layout, x_steps[4]) if schedule.packed else None,
+            columns=packed_columns(layout, x_steps[4], target) if schedule.packed else None,
             way_out=way,
             has_bias=request.has_bias,
             activation=request.activation,

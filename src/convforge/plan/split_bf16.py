@@ -20,7 +20,7 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.split_bf16_fold import FoldedPlanes
 from convforge.plan.split_bf16_weights import SplitWeights
-from convforge.plan.tables import column_kind, reads_in_place, way_out
+from convforge.plan.tables import packed_columns, reads_in_place, way_out
 from convforge.plan.tile_unit import tile_unit_tables
 from convforge.plan.tile_unit_cost import (
     IN_PLACE,
@@ -137,7 +137,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
             parts=self.schedule.parts,
             rows=self.schedule.rows,
             columns=self.schedule.columns,
-            columns_in=None if self.reads_in_place else column_kind(unfolded, x_steps[4]),
+            columns_in=None if self.reads_in_place else packed_columns(unfolded, x_steps[4], target),
             way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
