@@ -83,9 +83,17 @@ def write_arrays(folder: Path, layer: Layer, settings: Settings) -> list[float]:
 
 
 def read_arrays(folder: Path) -> Arrays:
-    """The arrays as `write_arrays` left them."""
-    inputs = {name: np.load(folder / f"{name}.npy") for name in INPUTS}
+    """The arrays as `write_arrays` left them, on lines of the cache as those that libraries make."""
+    inputs = {name: _on_lines(np.load(folder / f"{name}.npy")) for name in INPUTS}
     return Arrays(**inputs, expected=tuple(np.load(path) for path in sorted(folder.glob("expected*.npy"))))
+
+
+def _on_lines(array: np.ndarray) -> np.ndarray:
+    memory = np.empty(array.nbytes + 64, np.uint8)
+    skipped = -memory.ctypes.data % 64
+    moved = memory[skipped : skipped + array.nbytes].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
 
 
 def checked_images(layer: Layer, batch: int) -> int:

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "convforge"
 LEVELS = {
     "_version": 0,
     "errors": 0,
+    "memory": 0,
     "problem": 1,
     "reference": 2,
     "target": 3,

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from convforge.memory import is_shared
+
 from .grad_mode import set_grad_enabled
 from .node import Edge, Node, edge_of, hooked
 from .tensor import Tensor, from_data
@@ -315,9 +317,7 @@ def _accumulate(leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
         leaf.grad = gradient.clone() if before is None else before + gradient
     elif before is None:
         array = gradient._data
-        shared = (
-            array.base is not None or sys.getrefcount(gradient) > _ALONE or sys.getrefcount(array) > _HELD
-        )
+        shared = is_shared(array) or sys.getrefcount(gradient) > _ALONE or sys.getrefcount(array) > _HELD
         # In the leaf's own memory order, so that optimisers walk both in step.
         leaf.grad = from_data(array.copy() if shared else array)
     else:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from convforge.memory import base_of
+
 from .dtype import bfloat16
 from .tensor import Tensor, from_data, handed_out
 
@@ -238,8 +240,8 @@ def data_ptr(input: Tensor) -> int:
 def storage_offset(input: Tensor) -> int:
     """How many elements before the first lie in the memory that this is a view of."""
     base: Any = input._data
-    while isinstance(base.base, np.ndarray):
-        base = base.base
+    while (behind := base_of(base)) is not None:
+        base = behind
     return (input._data.ctypes.data - base.ctypes.data) // input._data.itemsize
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract_dot import DOT_HEADER, WAYS, Products
-from convforge.plan.tile_unit import on_lines
+from convforge.memory import on_lines
 from convforge.problem import ConvSpec
 from convforge.problem.gather import Gather
 from convforge.problem.quantization import Rescaling
@@ -49,7 +49,7 @@ class DotWeights:
     def pack(self, weight: Array) -> Array:
         """Packed weights, as 32-bit elements one after the other."""
         phases = [self._pack_phase(taps) for taps in self._by_phase(weight)]
-        packed = on_lines(4 * sum(phase.size for phase in phases)).view(np.int32)
+        packed = on_lines((sum(phase.size for phase in phases),), np.int32)
         return np.concatenate(phases, out=packed)
 
     def pack_scales(self, weight: Array, rescaling: Rescaling) -> Array:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import Activation
+from convforge.memory import on_lines
 from convforge.plan.arrays import folding_spec, has_finite_sum, is_writable, kept, readable, wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
@@ -22,6 +24,9 @@ from convforge.problem import ConvSpec, Precision, fold_padding, padded_size, pr
 from convforge.runtime import address_of, get_num_threads, notes
 
 Array = NDArray[Any]
+
+# Bytes of an output from which on it is worth a microsecond to have it begin on a line of the cache.
+_LARGE = 1 << 14
 
 
 class Prepared:
@@ -43,6 +48,7 @@ class Prepared:
         self._store = store or WeightStore()
         self._activation: Activation = activation
         self._shape, self._dtype = spec.output_shape, spec.dtype
+        self._large = prod(self._shape) * self._dtype.itemsize >= _LARGE
         self._ready: _Ready | None = None
         # For one image alone, and for one that takes a plain request: made when the first such image comes.
         self._alone: Prepared | None = None
@@ -71,7 +77,7 @@ class Prepared:
         if out is not None and is_writable(out, x, weight, bias):
             y = out
         else:
-            y = np.empty(self._shape, self._dtype)
+            y = (on_lines if self._large else np.empty)(self._shape, self._dtype)
         x = readable(x)
         ready = self._ready
         if ready is None or weight_key is None or not ready.fits(weight_key, x, y):

@@ -13,9 +13,9 @@ from convforge.ir.element import Element
 from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, WEIGHT_PHASE_FIELDS, fill
 from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker, square_bytes
 from convforge.kernels.contract_tiles import UNIT_BYTES
+from convforge.memory import LINE_BYTES, on_lines
 from convforge.plan.job import Job
 from convforge.plan.tables import tap_offsets
-from convforge.plan.tile_unit import LINE_BYTES, on_lines
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
 from convforge.schedule import Layout
@@ -94,7 +94,7 @@ class SplitWeights:
             "phase_table": phases.ctypes.data,
         }
         parameters = fill(SPLIT_WEIGHT_PARAMETERS, values)
-        packed = on_lines(max(self._size, LINE_BYTES))
+        packed = on_lines((max(self._size, LINE_BYTES) // 2,), np.uint16)
         packed[:2] = 0
         exact = self._job.run_watched(
             FLAG_BYTES,

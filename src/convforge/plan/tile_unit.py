@@ -15,11 +15,8 @@ from convforge.plan.bands import band_of
 from convforge.plan.phase_table import phase_table
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables, packing_values
-from convforge.runtime import address_of
 from convforge.schedule import Layout, RunTiles
 from convforge.schedule.tile_unit import TILE_NUMBERS, TileUnitSchedule
-
-LINE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +119,3 @@ def tile_unit_tables(
     }
     tasks = gather.batch * gather.groups * bands * out_blocks
     return TileUnitTables(values, tasks, aligned(tile + 2 * tile_bytes + 64), (tables, phases, shapes, fold))
-
-
-def on_lines(size_bytes: int) -> NDArray[np.uint16]:
-    """Memory that begins on a line of the cache, as each row of weights then does."""
-    memory = np.empty((size_bytes + LINE_BYTES) // 2, np.uint16)
-    skipped = -address_of(memory) % LINE_BYTES // 2
-    return memory[skipped : skipped + size_bytes // 2]

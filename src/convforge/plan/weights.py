@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import WEIGHT_PARAMETERS, WEIGHT_PHASE_FIELDS, WeightPacker, fill
+from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.tables import tap_offsets
 from convforge.runtime import address_of
@@ -57,7 +58,7 @@ class WeightPacking:
         """Packed weights of a weight array of any strides."""
         gather = self._layout.gather
         parameters, _ = self._parameters_for(weight.strides, weight.itemsize)
-        packed = np.empty(self.size, self.dtype)
+        packed = on_lines((self.size,), self.dtype)
         total = self._out_tiles * gather.groups * len(gather.taps_by_phase)
         small = self.size < 1 << 16
         self._job.run(

@@ -16,6 +16,7 @@ from convforge.kernels.contract_winograd import (
     WINOGRAD_WEIGHT_PARAMETERS,
     WinogradWeightPacker,
 )
+from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.sizes import aligned
 from convforge.plan.winograd_cut import channel_block
@@ -85,7 +86,7 @@ class WinogradWeights:
             "lines": lines,
         }
         parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
-        packed = np.empty(self._size, self._dtype)
+        packed = on_lines((self._size,), self._dtype)
         even = self._job.run_watched(
             FLAG_BYTES,
             self._tiles,
