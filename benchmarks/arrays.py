@@ -89,6 +89,7 @@ def read_arrays(folder: Path) -> Arrays:
 
 
 def _on_lines(array: np.ndarray) -> np.ndarray:
+    # As convforge.memory has it, which the peers' processes do not import.
     memory = np.empty(array.nbytes + 64, np.uint8)
     skipped = -memory.ctypes.data % 64
     moved = memory[skipped : skipped + array.nbytes].view(array.dtype).reshape(array.shape)

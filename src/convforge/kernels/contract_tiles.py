@@ -15,11 +15,11 @@ from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 # group_channels: channels of the input array that a group has; channels: those, or the words of bytes that
 # hold them. blocks, depth: of channels, and words of a block (schedule/tile_unit.py); chain: blocks that are
-# summed up in tiles. repacks: whether a task packs more than once. block, part:
-# units from a block, and from a part, of the packed input to the next. units, sums, tile: where the packed
-# input, held sums, and tiles on their way out lie in scratch, in bytes. fetched: channels of a tile whose
-# lines of the output are fetched before. shapes: the address of the tiles'. fold: that of FOLD_PARAMETERS,
-# where taps are folded into channels.
+# summed up in tiles. repacks: whether a task packs more than once. block, part: units from a block, and from
+# a part, of the packed input to the next. units, sums, tile: where the packed input, held sums, and tiles on
+# their way out lie in scratch, in bytes. fetched: channels of a tile whose lines of the output are fetched
+# before. shapes: the address of the tiles'. fold: that of FOLD_PARAMETERS, where taps are folded into
+# channels.
 TILE_PARAMETERS = (
     *("groups", "group_channels", "channels", "blocks", "depth", "out_channels", "out_tiles", "task_tiles"),
     *("out_blocks", "bands", "band_tiles", "window_tiles", "flat", "chain", "tile_group", "repacks"),

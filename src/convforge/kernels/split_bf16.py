@@ -9,7 +9,7 @@ lists them). Summed up over channels and taps by the nest of tile_nest.py, whose
     B, weights          16 pairs of channels x 16 output channels packed (split_bf16_weights.py)
     C, sums             16 positions x 16 output channels         fp32
 
-Each chain begins anew after 512 (channel, tap) pairs, as gather.py's do.
+Each chain begins anew after 2048 (channel, tap) pairs (plan/tile_unit_cost.py).
 
 The unit takes no denormal numbers, and hi of an infinite number leaves NaN for mid: packing looks at all
 magnitudes, and where one is outside what is exact the header's flag tells the plan to have the image computed
