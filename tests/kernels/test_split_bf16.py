@@ -69,7 +69,10 @@ def test_taps_folded_into_channels_along_any_axes(
 
 
 @pytest.mark.parametrize("hidden", [("avx512f",), ("avx512f", "fma"), ("avx512f", "fma", "avx")])
-@pytest.mark.parametrize("name", ["batch", "transposed, stride 2", "chains", "first layer"])
+@pytest.mark.parametrize(
+    "name",
+    ["batch", "transposed, stride 2", "chains", "first layer", "beside", "one tap by a table"],
+)
 def test_vectors_of_every_width(name: str, hidden: tuple[str, ...]) -> None:
     with tile_unit(*hidden):
         spec, x, weight, bias = make(name)
@@ -147,7 +150,7 @@ def test_bfloat16_arrays_are_parts_as_they_are(name: str, unit: TileUnit) -> Non
     np.testing.assert_allclose(y.astype(np.float64), expected, rtol=2**-8, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["batch", "stride 2", "transposed, stride 2", "groups", "dilated"])
+@pytest.mark.parametrize("name", ["batch", "stride 2", "transposed, stride 2", "groups", "dilated", "beside"])
 def test_the_input_gradient(name: str, unit: TileUnit) -> None:
     spec, _, weight, _ = make(name)
     gradient = RNG.standard_normal(spec.output_shape).astype(np.float32)
@@ -162,7 +165,7 @@ def test_the_input_gradient(name: str, unit: TileUnit) -> None:
 @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "hardswish"])
 @pytest.mark.parametrize("has_bias", [True, False])
 def test_activations(activation: Any, has_bias: bool, unit: TileUnit) -> None:
-    for name in ("batch", "pointwise", "chains"):
+    for name in ("batch", "pointwise", "chains", "phases of one tap"):
         spec, x, weight, bias = make(name)
         given = bias if has_bias else None
         y = plan.output(spec, x, weight, given, out=poisoned(spec), activation=activation)

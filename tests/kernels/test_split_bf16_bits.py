@@ -28,18 +28,28 @@ Array = Any
 
 
 @pytest.mark.parametrize("shape", tile_shapes())
-@pytest.mark.parametrize("name", ["batch", "chains", "transposed, stride 2", "groups", "first layer"])
+@pytest.mark.parametrize(
+    "name",
+    ["batch", "chains", "transposed, stride 2", "groups", "first layer", "beside", "one tap by a table"],
+)
 def test_every_shape_of_tiles_has_the_same_bits(
     name: str, shape: tuple[int, int], unit: TileUnit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, x, weight, bias = make(name)
     expected = plan.output(spec, x, weight, bias)
-    monkeypatch.setattr(split_bf16, "tile_unit_schedule", lambda *given: tile_unit_schedule(*given, shape))
+    monkeypatch.setattr(
+        split_bf16,
+        "tile_unit_schedule",
+        lambda *given, way_in: tile_unit_schedule(*given, shape, way_in=way_in),
+    )
     plan.clear_plans()
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=poisoned(spec)), expected)
 
 
-@pytest.mark.parametrize("name", ["batch", "chains", "groups", "signal", "first layer", "sound", "windows"])
+@pytest.mark.parametrize(
+    "name",
+    ["batch", "chains", "groups", "signal", "first layer", "sound", "windows", "beside", "phases of one tap"],
+)
 def test_threads_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)
     results: list[Array] = []
@@ -52,7 +62,10 @@ def test_threads_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["batch", "pointwise", "groups", "transposed, stride 2", "images as slices", "tiny images", "photograph"],
+    [
+        *("batch", "pointwise", "groups", "transposed, stride 2", "images as slices", "tiny images"),
+        *("photograph", "beside", "one tap by a table"),
+    ],
 )
 def test_place_in_the_batch_does_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)
@@ -63,7 +76,11 @@ def test_place_in_the_batch_does_not_change_a_bit(name: str, unit: TileUnit) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["batch", "stride 2", "volume", "pointwise", "reflect", "transposed, stride 2", "first layer"]
+    "name",
+    [
+        *("batch", "stride 2", "volume", "pointwise", "reflect", "transposed, stride 2", "first layer"),
+        *("beside", "one tap by a table", "one tap, reflect"),
+    ],
 )
 def test_strides_of_the_arrays_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, weight, bias = make(name)
@@ -96,14 +113,16 @@ def test_choices_of_a_tuner_have_the_same_bits(unit: TileUnit) -> None:
         np.testing.assert_array_equal(other, results[0])
 
 
+@pytest.mark.parametrize("beside", [0, 1, 4])
 @pytest.mark.parametrize("tiles", [1, 2, 3, 5, 9, 16, 17])
-def test_windows_do_not_change_a_bit(tiles: int, unit: TileUnit) -> None:
-    spec, x, weight, bias = make("windows")
+@pytest.mark.parametrize("name", ["windows", "beside", "one tap by a table", "phases of one tap"])
+def test_windows_do_not_change_a_bit(name: str, tiles: int, beside: int, unit: TileUnit) -> None:
+    spec, x, weight, bias = make(name)
     request = replace(plan_request(spec), has_bias=True)
     own = split_bf16.plan(request, unit.target, 1).schedule
-    assert 1 < own.window_tiles < own.band_tiles == 17
-    group = min(own.tile_group, tiles)
-    made = split_bf16.plan(request, unit.target, 1, replace(own, window_tiles=tiles, tile_group=group))
+    assert 1 < own.window_tiles < own.band_tiles
+    changed = replace(own, window_tiles=tiles, tile_group=min(own.tile_group, tiles), beside=beside)
+    made = split_bf16.plan(request, unit.target, 1, changed)
     packed, added, y = made.weights.pack(weight, 1), made.weights.pack_bias(bias), poisoned(spec)
     assert made(*(runtime.address_of(a) for a in (x, packed, added, y))) is True
     np.testing.assert_array_equal(y, plan.output(spec, x, weight, bias))
@@ -128,3 +147,15 @@ def test_gaps_of_the_output_are_not_written(name: str, unit: TileUnit) -> None:
     plan.output(spec, x, weight, bias, out=out)
     assert error(out, spec, x, weight, bias) < LIMITS["highest"]
     assert np.isnan(held).sum() == held.size - out.size
+
+
+def test_windows_of_one_tap_are_split_beside_products(unit: TileUnit) -> None:
+    """Where they lie as they are read, or are found by a table; of several taps they are packed before."""
+    made = {name: split_bf16.plan(plan_request(make(name)[0]), unit.target, 1).kernel for name in CASES}
+    assert made["beside"].woven
+    assert made["phases of one tap"].woven
+    assert not made["beside"].gathered
+    assert made["one tap by a table"].woven
+    assert made["one tap by a table"].gathered
+    assert made["one tap, reflect"].gathered
+    assert not made["batch"].upright

@@ -17,6 +17,7 @@ from convforge.plan.describe import _request
 from convforge.plan.planner import Choice
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.target import Target
+from support.families import costing
 from support.targets import masked
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -282,14 +283,15 @@ def test_a_candidate_that_computes_something_else_is_an_error(
     clock(lambda choice: 1.0)
     real = direct.DirectPlan.__call__
     spec = spec_of("in place")
-    default = offered(spec)[0].schedule
 
     def wrong(self: Any, x: int, weights: int, bias: int, y: int) -> None:
         real(self, x, weights, bias, y if self.schedule == default else x)
 
-    monkeypatch.setattr(direct.DirectPlan, "__call__", wrong)
-    with convforge.tuning(), pytest.raises(AssertionError, match="other bits"):
-        plan.output(spec, *arrays(spec))
+    with costing(split_bf16, float("inf")):
+        default = offered(spec)[0].schedule
+        monkeypatch.setattr(direct.DirectPlan, "__call__", wrong)
+        with convforge.tuning(), pytest.raises(AssertionError, match="other bits"):
+            plan.output(spec, *arrays(spec))
 
 
 def test_with_the_real_clock(own_notes: Path) -> None:

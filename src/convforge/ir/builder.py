@@ -274,9 +274,11 @@ class Builder:
     # Memory. Offsets count elements of `source_etype`; alignment is bytes.
 
     def gep(self, pointer: Value, indices: Sequence[Value], *, source_etype: Type) -> Value:
-        """The address of an element."""
+        """The address of an element; those of many, where an index is a vector."""
         places = ", ".join(map(str, indices))
-        return self._value(POINTER, f"getelementptr {source_etype.text}, ptr {pointer.text}, {places}")
+        many = next((index.type.count for index in indices if index.type.is_vector), 0)
+        kind = vector(POINTER, many) if many else POINTER
+        return self._value(kind, f"getelementptr {source_etype.text}, ptr {pointer.text}, {places}")
 
     def load(self, pointer: Value, *, typ: Type, align: int) -> Value:
         """What lies at an address."""

@@ -219,6 +219,15 @@ class Vectors(Lanes):
             result.add_incoming(value, block)
         return self.widen(result)
 
+    def load_gathered(self, pointer: Value, offsets: Value, mask: Value) -> Value:
+        """Load storage at these offsets (32 bits each) where the mask is set, zero elsewhere, and widen."""
+        kind = self.stored_type
+        name = f"llvm.masked.gather.v{self.lanes}{_suffix(self.element.storage)}.v{self.lanes}p0"
+        places = self.e.b.gep(pointer, [offsets], source_etype=TYPES[self.element.storage])
+        function = self.e.module.declare(name, kind, [places.type, I32, self._mask_type(), kind])
+        width = I32(self.element.storage_bytes)
+        return self.widen(self.e.b.call(function, [places, width, mask, zeros(kind)]))
+
     def load_leading(self, pointer: Value, offset: Int, count: int, *, computed: bool = False) -> Value:
         """The first `count` lanes, half a vector or less, the others zero. computed: of the compute type."""
         kind = self.element.compute if computed else self.element.storage

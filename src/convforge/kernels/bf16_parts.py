@@ -34,6 +34,12 @@ def emit_parts(v: Vectors, value: Value, parts: int) -> list[Value]:
     return found
 
 
+def emit_words(v: Vectors, low: Value, high: Value, parts: int) -> list[Value]:
+    """The parts of two vectors, those of a lane side by side in one word of 32 bits."""
+    both = zip(emit_parts(v, low, parts), emit_parts(v, high, parts))
+    return [v.e.b.or_(v.e.b.lshr(a, v.bits_constant(16)), c) for a, c in both]
+
+
 def _rounded(v: Vectors, bits: Value) -> Value:
     """To the nearest number whose lower half is zero, to the one away from zero of two."""
     b = v.e.b

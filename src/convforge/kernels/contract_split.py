@@ -31,13 +31,15 @@ SUM_LIMIT = 1 << 17
 FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "row_sources", "sources")
 
 
-# Squares of 16 positions that are split together where whole ones are read in place.
-SQUARES = 4
-
-
 def square_bytes(parts: int) -> int:
     """Of all parts' squares of words (turn.py)."""
-    return SQUARES * parts * UNIT_WORDS * UNIT_BYTES
+    return parts * UNIT_WORDS * UNIT_BYTES
+
+
+# How far the split of a window has come, in scratch: steps done, and all; the first position, and where its
+# units lie. Two vectors of what was seen of magnitudes follow on the next line.
+PROGRESS = ("step", "steps", "first", "units")
+PROGRESS_BYTES = 256
 
 
 SPLIT_WEIGHT_PARAMETERS = (
@@ -50,7 +52,9 @@ SPLIT_WEIGHT_PARAMETERS = (
 class SplitKernel(TileKernel):
     """What the machine code of products of bf16 parts depends on: rows x columns tiles of sums.
 
-    folded: whether channels are taps of the input's channels (schedule/fold.py).
+    folded: whether channels are taps of the input's channels (schedule/fold.py). upright: whether positions
+    are columns, as for kernels of one tap; the input is read as it lies, or by a table where gathered. woven:
+    steps of the next window's split with each of this one's products.
     """
 
     file: ClassVar[str] = "split_bf16"
@@ -64,6 +68,9 @@ class SplitKernel(TileKernel):
     has_bias: bool
     activation: Activation
     folded: bool = False
+    upright: bool = False
+    gathered: bool = False
+    woven: int = 0
 
     @property
     def products(self) -> tuple[tuple[int, int], ...]:
@@ -80,13 +87,17 @@ class SplitKernel(TileKernel):
 
 @dataclass(frozen=True, slots=True)
 class SplitWeightPacker(Emitted):
-    """What the machine code that splits and packs weights depends on (split_bf16_weights.py)."""
+    """What the machine code that splits and packs weights depends on (split_bf16_weights.py).
+
+    upright: for a kernel whose positions are columns.
+    """
 
     file: ClassVar[str] = "split_bf16_weights"
     element: Element
     lanes: int
     parts: int
     rows: int
+    upright: bool
 
     @property
     def mr(self) -> int:

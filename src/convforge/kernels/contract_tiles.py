@@ -14,12 +14,13 @@ from convforge.kernels.contract import PACKING, Columns, Emitted, WayOut
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 # group_channels: channels of the input array that a group has; channels: those, or the words of bytes that
-# hold them. blocks, depth: of channels, and words of a block (schedule/tile_unit.py); chain: blocks that are
-# summed up in tiles. repacks: whether a task packs more than once. block, part: units from a block, and from
-# a part, of the packed input to the next. units, sums, tile: where the packed input, held sums, and tiles on
-# their way out lie in scratch, in bytes. fetched: channels of a tile whose lines of the output are fetched
-# before. shapes: the address of the tiles'. fold: that of FOLD_PARAMETERS, where taps are folded into
-# channels.
+# hold them. blocks, depth: of channels, and words of a block (schedule/tile_unit.py); chain: blocks of
+# channels that are summed up in tiles. repacks: whether a task packs more than once. block, part, square:
+# units from a block, a part and 16 positions of the packed input to the next. units, sums, tile: where the
+# packed input, held sums, and tiles on their way out lie in scratch, in bytes; window_bytes: from a window's
+# units to the next one's. fetched: channels of a tile whose lines of the output are fetched before. shapes:
+# the address of the tiles'. fold: that of FOLD_PARAMETERS, where taps are folded into channels. places: that
+# of the int32 offset of each position in a channel of the input, or NOWHERE.
 TILE_PARAMETERS = (
     *("groups", "group_channels", "channels", "blocks", "depth", "out_channels", "out_tiles", "task_tiles"),
     *("out_blocks", "bands", "band_tiles", "window_tiles", "flat", "chain", "tile_group", "repacks"),
@@ -31,17 +32,22 @@ TILE_PARAMETERS = (
         "phase_table",
         "block",
         "part",
+        "square",
         "units",
+        "window_bytes",
         "sums",
         "tile",
         "fetched",
         "shapes",
         "fold",
+        "places",
     ),
 )
-# A unit: the words of a block of channels at one position of the input; or a word of the weights of 16 output
-# channels. Each lies on one line of the cache: the tile unit loads 16 lines in 8 cycles, rows across two
-# lines each in 48.
+NOWHERE = -(1 << 31)
+
+# A unit is a row of a tile: the words of a block of channels at one position of the input, or a word at 16
+# positions; as many of weights. Each lies on one line of the cache: the tile unit loads 16 lines in 8 cycles,
+# rows across two lines each in 48.
 UNIT_WORDS = 16
 UNIT_BYTES = 4 * UNIT_WORDS
 
@@ -49,7 +55,8 @@ UNIT_BYTES = 4 * UNIT_WORDS
 class TileKernel(Emitted):
     """A kernel of the nest: rows x columns tiles of sums. parts: numbers that each value is split into.
 
-    columns_in: how planes are packed before they become units; None: the input as it lies is these planes.
+    columns_in: how planes are packed before they become units; None: they are not. upright: whether positions
+    are columns of the second factor, as sums leave, not rows of the first.
     """
 
     __slots__ = ()
@@ -59,6 +66,7 @@ class TileKernel(Emitted):
     columns: int
     columns_in: Columns | None
     way_out: WayOut
+    upright: bool
 
     @property
     def products(self) -> tuple[tuple[int, int], ...]:
@@ -114,7 +122,8 @@ def tile_shapes_bytes(shapes: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
     return np.frombuffer(packed, np.uint8)
 
 
-def product_shapes(rows: int, columns: int, depth: int) -> NDArray[np.uint8]:
+def product_shapes(rows: int, columns: int, depth: int, *, upright: bool = False) -> NDArray[np.uint8]:
     """The shapes of rows * columns tiles of sums, then `rows` of weights, then `columns` of inputs."""
-    sums, weights, inputs = (TILE_ROWS, 4 * TILE_NUMBERS), (depth, 4 * TILE_NUMBERS), (TILE_ROWS, 4 * depth)
+    sums, first, second = (TILE_ROWS, 4 * TILE_NUMBERS), (TILE_ROWS, 4 * depth), (depth, 4 * TILE_NUMBERS)
+    weights, inputs = (first, second) if upright else (second, first)
     return tile_shapes_bytes([sums] * (rows * columns) + [weights] * rows + [inputs] * columns)

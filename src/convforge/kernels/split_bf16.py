@@ -9,6 +9,8 @@ lists them). Summed up over channels and taps by the nest of tile_nest.py, whose
     B, weights          16 pairs of channels x 16 output channels packed (split_bf16_weights.py)
     C, sums             16 positions x 16 output channels         fp32
 
+or, for kernels of one tap, upright: positions are columns of B (split_bf16_steps.py).
+
 Each chain begins anew after 2048 (channel, tap) pairs (plan/tile_unit_cost.py).
 
 The unit takes no denormal numbers, and hi of an infinite number leaves NaN for mid: packing looks at all
@@ -20,17 +22,20 @@ Scratch: as the nest's; packing needs a block's planes in fp32, and a square of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_split import SplitKernel
 from convforge.kernels.epilogue import emit_activation
+from convforge.kernels.split_bf16_steps import Steps
 from convforge.kernels.split_bf16_values import emit_values
-from convforge.kernels.tile_nest import TileNest
+from convforge.kernels.tile_nest import EmitWindow, TileNest
 
 
 def emit_split_bf16(kernel: SplitKernel, module: Module) -> None:
     """Emit the task of a kernel."""
-    _Split(kernel, module).emit()
+    (_SplitBeside if kernel.upright else _Split)(kernel, module).emit()
 
 
 class _Split(TileNest):
@@ -68,3 +73,35 @@ class _Split(TileNest):
     def leaves_turned(self) -> bool:
         """Where outputs are stored as vectors hold them."""
         return self.split.element.storage == self.split.element.compute
+
+
+class _SplitBeside(_Split):
+    """Of one tap: the next window is split while this one's tiles are multiplied, into the
+    other of two places.
+    """
+
+    def emit_windows(self, x: Value, first: Int, stop: Int, key: Int, emit: EmitWindow) -> None:
+        e, p = self.e, self.p
+        window = e.mul(p.window_tiles, self.kernel.length)
+        steps = self._steps = Steps(e, self.v, p, self.split, x, self.scratch)
+        steps.start()
+        # A band of one window may be there from the task before.
+        with e.when(e.b.or_(e.differ(p.repacks, 0), e.differ(e.load("i64", self.scratch), key))):
+            e.store(e.i64(key), "i64", self.scratch)
+            steps.begin(first, e.minimum(e.add(first, window), stop), p.units)
+        with e.loop(first, stop, step=window, carried=[e.i64(p.units)], name="window") as some:
+            (here,) = some.carried
+            there = e.sub(e.add(e.mul(p.units, 2), p.window_bytes), here) if self.split.woven else here
+            end = e.minimum(e.add(some.index, window), stop)
+            steps.finish()
+            steps.begin(end, e.minimum(e.add(end, window), stop), there)
+            at = e.mul(e.sub(0, self._place(some.index)), 4)
+            emit(e.at(e.at(self.scratch, "i8", here), "i8", at), some.index, end)
+            some.next = [e.i64(there)]
+        steps.end()
+
+    def beside(self) -> list[Callable[[], None]]:
+        return self._steps.pieces(self.split.woven)
+
+    def works_beside(self) -> Value | None:
+        return self._steps.left() if self.split.woven else None

@@ -2,9 +2,9 @@
 
     unit[part][block][residue][row][column]  =  part of channels 0 and 1 | of 2 and 3 | … of a block
 
-The block's planes are packed as for all kernels (pack.py), or are the input itself. 16 positions of a pair of
-channels are split in whole vectors, into words of a square for each part, and the squares are turned
-(turn.py). Channels that do not exist are zeros.
+The block's planes are packed as for all kernels (pack.py). 16 positions of a pair of channels are split in
+whole vectors, into words of a square for each part, and the squares are turned (turn.py). Channels that do
+not exist are zeros. For kernels of one tap split_bf16_steps.py is the way.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, none_seen
+from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words, none_seen
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_split import FOLD_PARAMETERS, INPUT_RANGE, SQUARES, SplitKernel, square_bytes
+from convforge.kernels.contract_split import FOLD_PARAMETERS, INPUT_RANGE, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack
@@ -53,7 +53,7 @@ class _Way:
         self.packed = e.at(self.squares, "i8", square_bytes(kernel.parts))
         self.units = e.at(scratch, "i8", p.units)
         # Pairs that a block has no room for are zero in all squares.
-        with e.loop(0, SQUARES * kernel.parts * _SQUARE, step=v.lanes, name="square") as at:
+        with e.loop(0, kernel.parts * _SQUARE, step=v.lanes, name="square") as at:
             v.store(v.zero(), self.squares, at.index)
 
     def emit(self, first_row: Int, first_column: Int) -> list[Value]:
@@ -81,10 +81,10 @@ class _Way:
         with self.e.loop(first, self.e.add(stop, SIDE - self.v.lanes + 1), step=self.v.lanes) as at:
             self.v.store(self.v.zero(), plane, at.index)
 
-    def emit_squares(
-        self, block: Int, at: Int, load: Callable[[Int, int], Value], seen: list[Value], squares: int = 1
+    def emit_square(
+        self, block: Int, at: Int, load: Callable[[Int, int], Value], seen: list[Value]
     ) -> list[Value]:
-        """Split 16 positions of a block and turn them, or several times 16; what was seen of magnitudes.
+        """Split 16 positions of a block and turn them; what was seen of magnitudes.
 
         at: of the unit of the first position in the block's. load: a vector of a channel of the block, so
         many positions on.
@@ -93,48 +93,34 @@ class _Way:
         with e.loop(0, p.depth, carried=seen, name="pair") as pair:
             to = e.at(self.squares, "i32", e.mul(pair.index, SIDE))
             seen = pair.carried
-            for j in range(0, squares * SIDE, v.lanes):
-                square, column = divmod(j, SIDE)
+            for j in range(0, SIDE, v.lanes):
                 low, high = (load(e.add(e.mul(pair.index, 2), i), j) for i in (0, 1))
                 seen = emit_seen(v, emit_seen(v, seen, low), high)
-                both = zip(emit_parts(v, low, parts), emit_parts(v, high, parts))
-                for part, (a, c) in enumerate(both):
-                    word = e.b.or_(e.b.lshr(a, v.bits_constant(16)), c)
-                    v.store_bits(word, to, (square * parts + part) * _SQUARE + column)
+                for part, word in enumerate(emit_words(v, low, high, parts)):
+                    v.store_bits(word, to, part * _SQUARE + j)
             pair.next = seen
         place = e.add(e.mul(block, p.block), at)
         target = e.at(self.units, "i32", e.mul(place, UNIT_WORDS))
-        with e.loop(0, squares, name="square") as square:
-            source = e.at(self.squares, "i32", e.mul(square.index, parts * _SQUARE))
-            for part in range(parts):
-                to = e.at(
-                    target, "i32", e.mul(e.add(e.mul(p.part, part), e.mul(square.index, SIDE)), UNIT_WORDS)
-                )
-                emit_turned(v, e.at(source, "i32", part * _SQUARE), SIDE, to, UNIT_WORDS)
+        for part in range(parts):
+            to = e.at(target, "i32", e.mul(p.part, part, UNIT_WORDS))
+            emit_turned(v, e.at(self.squares, "i32", part * _SQUARE), SIDE, to, UNIT_WORDS)
         return pair.results
 
 
 class _Blocks(_Way):
-    """Block by block: its planes packed, or read in the input itself where that is them."""
+    """Block by block: its planes packed."""
 
     def emit(self, first_row: Int, first_column: Int) -> list[Value]:
-        e, p, kernel = self.e, self.p, self.kernel
-        storage, many = kernel.element.storage, e.mul(p.depth, 2)
+        e, p = self.e, self.p
+        storage, many = self.kernel.element.storage, e.mul(p.depth, 2)
         with e.loop(0, p.blocks, carried=none_seen(self.v), name="block") as block:
             channel = e.mul(block.index, many)
             there = e.minimum(e.sub(p.channels, channel), many)
             source = e.at(self.x, storage, e.mul(channel, p.x_channel))
-            if kernel.columns_in is None:
-                first = e.add(e.mul(first_row, p.pitch), first_column)
-                source = e.at(source, storage, first)
-                block.next = self._emit_in_place(
-                    block.index, source, there, e.sub(p.flat, first), block.carried
-                )
-            else:
-                written = self.emit_planes(p, source, there, first_row, first_column)
-                with e.loop(e.mul(there, p.planes), e.mul(many, p.planes), name="missing") as plane:
-                    self.emit_zeros(e.at(self.packed, "f32", e.mul(plane.index, p.plane)), 0, written)
-                block.next = self._emit_packed(block.index, written, block.carried)
+            written = self.emit_planes(p, source, there, first_row, first_column)
+            with e.loop(e.mul(there, p.planes), e.mul(many, p.planes), name="missing") as plane:
+                self.emit_zeros(e.at(self.packed, "f32", e.mul(plane.index, p.plane)), 0, written)
+            block.next = self._emit_packed(block.index, written, block.carried)
         return block.results
 
     def _emit_packed(self, block: Int, written: Int, seen: list[Value]) -> list[Value]:
@@ -147,41 +133,9 @@ class _Blocks(_Way):
                     plane = e.at(self.packed, "f32", e.mul(channel, p.planes, p.plane))
                     return v.load(plane, e.add(at, ahead))
 
-                j.next = self.emit_squares(block, at, load, j.carried)
+                j.next = self.emit_square(block, at, load, j.carried)
             residue.next = j.results
         return residue.results
-
-    def _emit_in_place(
-        self, block: Int, source: Value, there: Int, left: Int, seen: list[Value]
-    ) -> list[Value]:
-        """Whole squares of a block that has all its channels; of others only what is there is read."""
-        e, v, p = self.e, self.v, self.p
-        rows = e.minimum(p.plane_rows, p.total_rows)
-        count = e.minimum(e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length), left)
-        full = e.sub(count, e.rem(count, SIDE))
-        full = e.select(e.less(there, e.mul(p.depth, 2)), 0, full)
-
-        def line(channel: Int) -> Value:
-            return e.at(source, self.kernel.element.storage, e.mul(channel, p.x_channel))
-
-        many = e.sub(full, e.rem(full, SQUARES * SIDE))
-        for squares, (first, stop) in ((SQUARES, (0, many)), (1, (many, full))):
-            with e.loop(first, stop, step=squares * SIDE, carried=seen, name="whole") as j:
-
-                def load(channel: Int, ahead: int, at: Int = j.index) -> Value:
-                    return v.load_stored(line(channel), e.add(at, ahead))
-
-                j.next = self.emit_squares(block, j.index, load, j.carried, squares)
-            seen = j.results
-        with e.loop(full, count, step=SIDE, carried=seen, name="part") as last:
-
-            def load_part(channel: Int, ahead: int) -> Value:
-                place = e.add(last.index, ahead)
-                room = e.select(e.less(channel, there), e.sub(count, place), 0)
-                return v.load_stored(line(channel), place, v.first(room))
-
-            last.next = self.emit_squares(block, last.index, load_part, last.carried)
-        return last.results
 
 
 class _Folded(_Way):
@@ -217,5 +171,5 @@ class _Folded(_Way):
             def load(channel: Int, ahead: int) -> Value:
                 return v.load(line, e.add(e.load("i64", begins, channel), j.index, ahead))
 
-            j.next = self.emit_squares(block, e.add(at, j.index), load, j.carried)
+            j.next = self.emit_square(block, e.add(at, j.index), load, j.carried)
         return j.results

@@ -2,7 +2,8 @@
 
     packed[phase][group][tile][block][tap][part][16 m's][pair][m][2] = part of w[group][m][channel][tap]
 
-with zeros for channels that do not exist; 16 pairs take room whatever their number. A task is one tile of one
+with zeros for channels that do not exist; 16 pairs take room whatever their number. Where positions are
+columns the last three are [m][pair][2], as in the array. A task is one tile of one
 group of one phase. It sets the header's flag where a weight's parts would not be exact.
 Scratch: header, a square of words for each part (turn.py), one row in fp32.
 """
@@ -48,6 +49,9 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     first, together, w_channel = e.mul(tile, kernel.mr), e.mul(p.pairs, 2), p.w_channel
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
 
+    # From a part's rows to the next one's: of a square, or of packed weights.
+    part_rows = kernel.mr if kernel.upright else SIDE
+
     def pack_row(x: Value, to: Value, count: Int, seen: list[Value]) -> list[Value]:
         """One row: up to 32 channels, gathered and then split; what was seen of magnitudes."""
         for j in range(0, _ROW, v.lanes):
@@ -59,7 +63,7 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
             seen = emit_seen(v, seen, value)
             for part, bits in enumerate(emit_parts(v, value, kernel.parts)):
                 upper = e.b.trunc(e.b.lshr(bits, v.bits_constant(16)), vector(I16, v.lanes))
-                e.b.store(upper, e.at(to, "bf16", part * SIDE * _ROW + j), align=2)
+                e.b.store(upper, e.at(to, "bf16", part * part_rows * _ROW + j), align=2)
         return seen
 
     with e.loop(0, p.blocks, carried=none_seen(v), name="block") as block:
@@ -70,18 +74,20 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
             x = e.at(source, storage, at)
             to = e.at(target, "bf16", e.mul(e.add(e.mul(block.index, taps), tap.index), step))
             with e.loop(0, kernel.mr, step=SIDE, carried=tap.carried, name="square") as square:
+                packed_rows = e.at(to, "bf16", e.mul(square.index, _ROW))
+                rows = packed_rows if kernel.upright else squares
                 with e.loop(0, SIDE, carried=square.carried, name="m") as m:
                     number = e.add(square.index, m.index)
                     real = e.less(e.add(first, number), p.out_channels)
                     m.next = pack_row(
                         e.at(x, storage, e.mul(number, p.w_out)),
-                        e.at(squares, "bf16", e.mul(m.index, _ROW)),
+                        e.at(rows, "bf16", e.mul(m.index, _ROW)),
                         e.select(real, here, 0),
                         m.carried,
                     )
-                for part in range(kernel.parts):
-                    source = e.at(squares, "bf16", part * SIDE * _ROW)
-                    turned = e.at(to, "bf16", e.mul(e.add(square.index, part * kernel.mr), _ROW))
+                for part in range(0 if kernel.upright else kernel.parts):
+                    source = e.at(squares, "bf16", part * part_rows * _ROW)
+                    turned = e.at(packed_rows, "bf16", part * kernel.mr * _ROW)
                     emit_turned(v, source, UNIT_WORDS, turned, UNIT_WORDS)
                 square.next = m.results
             tap.next = square.results

@@ -25,13 +25,18 @@ Each chain is summed from zero. The order of an output's sum follows from its ch
 With positions as the columns of B, as sums leave, a tap's rows would begin at any word: the unit takes 48
 cycles to load 16 rows across two lines each, and 8 to load 16 lines (13.1 and 2.3 ns). A 3x3 layer of three
 parts ran at 240 GFLOP/s like that. To turn a tile of sums, once for all taps and channels, takes 40 cycles.
+Kernels of one tap have them as columns (`upright`):
+
+    A, weights          16 output channels x 16 words
+    B, input            16 words x 16 positions                   a unit: one word at 16 positions
+    C, sums             16 output channels x 16 positions
 
 Scratch: header, what packing needs, units of all parts, held sums, tiles as they are summed, and turned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from convforge.ir.amx import Tiles
 from convforge.ir.emitter import Int, Module, Value
@@ -45,6 +50,9 @@ from convforge.kernels.turn import emit_turned
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 _WEIGHT_TILE_BYTES = TILE_ROWS * UNIT_BYTES
+
+# Given a window's units, as if the flat run began with them, and its positions.
+EmitWindow = Callable[[Value, Int, Int], None]
 
 
 class TileNest:
@@ -69,6 +77,21 @@ class TileNest:
     def emit_values(self, x: Value, first_row: Int, first_column: Int) -> None:
         """Pack a window of x, a group's first channel: units of all channels at p.units of the scratch."""
         raise NotImplementedError
+
+    def emit_windows(self, x: Value, first: Int, stop: Int, key: Int, emit: EmitWindow) -> None:
+        """Pack the windows of positions `first` … stop - 1, and do the work of each."""
+        e, p = self.e, self.p
+        with e.loop(first, stop, step=e.mul(p.window_tiles, self.kernel.length), name="window") as some:
+            end = e.minimum(e.add(some.index, e.mul(p.window_tiles, self.kernel.length)), stop)
+            emit(self._emit_packed(x, some.index, key), some.index, end)
+
+    def beside(self) -> list[Callable[[], None]]:
+        """What emits the work that is done beside each step's products, piece by piece."""
+        return []
+
+    def works_beside(self) -> Value | None:
+        """Whether there is such work left; None where there never is."""
+        return None
 
     def begin_group(self, group: Int) -> None:
         """Find what is added to a group's sums."""
@@ -110,11 +133,11 @@ class TileNest:
         y = e.at(self.y, self.out.element.storage, at)
         self.begin_group(group)
         self.tiles.configure(p.pointer("shapes"))
-        window = e.mul(p.window_tiles, length)
-        with e.loop(first, stop, step=window, name="window") as some:
-            flats = (some.index, e.minimum(e.add(some.index, window), stop))
-            units = self._emit_packed(x, flats[0], e.add(key, 1))
-            self._emit_window(group, units, y, flats, (first_out, stop_out))
+
+        def emit_window(units: Value, begin: Int, end: Int) -> None:
+            self._emit_window(group, units, y, (begin, end), (first_out, stop_out))
+
+        self.emit_windows(x, first, stop, e.add(key, 1), emit_window)
         self.tiles.release()
         e.done()
 
@@ -170,7 +193,7 @@ class TileNest:
                     weights = [self._weights(phase, out.index, chain.index) for phase in phases]
                     with e.loop(some.index, stop, step=length, name="tile") as tile:
                         number = e.div(tile.index, length)
-                        pixels = e.at(chain_units, "i32", e.mul(tile.index, UNIT_WORDS))
+                        pixels = e.at(chain_units, "i32", self._place(tile.index))
                         place = e.mul(e.sub(out.index, outs[0]), p.tile_group)
                         place = e.add(place, e.div(e.sub(tile.index, some.index), length))
                         mine = e.at(held, "i32", e.mul(place, size))
@@ -205,35 +228,65 @@ class TileNest:
         self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: Value, to: Value
     ) -> None:
         """to[position][mr]: sums of tile `number` over some blocks of channels, by the taps it needs."""
-        e, tiles, p, rows, columns = self.e, self.tiles, self.p, self.kernel.rows, self.kernel.columns
-        sums = [[i * columns + j for j in range(columns)] for i in range(rows)]
-        of_rows = [rows * columns + i for i in range(rows)]
-        of_columns = [rows * columns + rows + j for j in range(columns)]
-        part_words = e.mul(p.part, UNIT_WORDS)
+        e, tiles, rows, columns = self.e, self.tiles, self.kernel.rows, self.kernel.columns
+        upright = self.kernel.upright
         selected = read_selection(e, phase, number)
-        for tile in (tile for row in sums for tile in row):
+        for tile in range(rows * columns):
             tiles.zero(tile)
-        with e.loop(0, e.mul(blocks, selected.taps), name="step") as step:
-            w = e.at(weights, "i8", e.load("i64", selected.rows, step.index))
-            x = e.at(pixels, "i32", e.mul(e.load("i64", selected.distances, step.index), UNIT_WORDS))
-            loaded: tuple[int | None, int | None] = None, None
-            for of_weights, of_input in self.kernel.products:
-                if loaded[0] != of_weights:
-                    for i, tile in enumerate(of_rows):
-                        at = (of_weights * rows + i) * _WEIGHT_TILE_BYTES
-                        tiles.load(tile, e.at(w, "i8", at), UNIT_BYTES)
-                if loaded[1] != of_input:
-                    part = e.at(x, "i32", e.mul(part_words, of_input))
-                    for j, tile in enumerate(of_columns):
-                        tiles.load(tile, e.at(part, "i32", j * TILE_NUMBERS * UNIT_WORDS), UNIT_BYTES)
-                loaded = of_weights, of_input
-                for i in range(rows):
-                    for j in range(columns):
-                        self.emit_product(sums[i][j], of_columns[j], of_rows[i])
+
+        def emit_steps(*, beside: bool) -> None:
+            with e.loop(0, e.mul(blocks, selected.taps), name="step") as step:
+                w = e.at(weights, "i8", e.load("i64", selected.rows, step.index))
+                x = e.at(pixels, "i32", e.mul(e.load("i64", selected.distances, step.index), UNIT_WORDS))
+                self._emit_products(w, x, self.beside() if beside else [])
+
+        some = self.works_beside()
+        if some is None:
+            emit_steps(beside=False)
+        else:
+            with e.b.if_else(some) as (both, alone):
+                with both:
+                    emit_steps(beside=True)
+                with alone:
+                    emit_steps(beside=False)
+        mr, length = self.kernel.mr, self.kernel.length
         for i in range(rows):
             for j in range(columns):
-                at = j * TILE_NUMBERS * self.kernel.mr + i * TILE_ROWS
-                tiles.store(sums[i][j], e.at(to, "i32", at), 4 * self.kernel.mr)
+                turned = j * TILE_NUMBERS * mr + i * TILE_ROWS
+                at, row = (i * TILE_ROWS * length + j * TILE_NUMBERS, length) if upright else (turned, mr)
+                tiles.store(i * columns + j, e.at(to, "i32", at), 4 * row)
+
+    def _emit_products(self, weights: Value, pixels: Value, beside: list[Callable[[], None]]) -> None:
+        """Those of a step, and pieces of other work spread over them."""
+        e, p, tiles, rows, columns = self.e, self.p, self.tiles, self.kernel.rows, self.kernel.columns
+        of_rows = [rows * columns + i for i in range(rows)]
+        of_columns = [rows * columns + rows + j for j in range(columns)]
+        products, done, emitted = rows * columns * len(self.kernel.products), 0, 0
+        loaded: tuple[int | None, int | None] = None, None
+        for of_weights, of_input in self.kernel.products:
+            if loaded[0] != of_weights:
+                for i, tile in enumerate(of_rows):
+                    at = (of_weights * rows + i) * _WEIGHT_TILE_BYTES
+                    tiles.load(tile, e.at(weights, "i8", at), UNIT_BYTES)
+            if loaded[1] != of_input:
+                part = e.at(pixels, "i32", e.mul(p.part, of_input, UNIT_WORDS))
+                for j, tile in enumerate(of_columns):
+                    tiles.load(tile, e.at(part, "i32", self._place(j * TILE_NUMBERS)), UNIT_BYTES)
+            loaded = of_weights, of_input
+            for i in range(rows):
+                for j in range(columns):
+                    factors = (of_columns[j], of_rows[i])
+                    self.emit_product(i * columns + j, *(factors[::-1] if self.kernel.upright else factors))
+                    done += 1
+                    while emitted < len(beside) * done // products:
+                        beside[emitted]()
+                        emitted += 1
+
+    def _place(self, position: Int) -> Int:
+        """Words of units before those of a position, which begins 16 where they are columns."""
+        if not self.kernel.upright:
+            return self.e.mul(position, UNIT_WORDS)
+        return self.e.mul(self.e.div(position, TILE_NUMBERS), self.p.square, UNIT_WORDS)
 
     def _emit_add(self, summed: Value, held: Value, size: int) -> None:
         """Add what the chains before this one have summed up."""
@@ -260,21 +313,29 @@ class TileNest:
                 whole = e.b.and_(there, every)
                 target = e.b.select(whole, e.at(y, "i32", at), leaving)
                 step = e.select(whole, p.y_channel, TILE_NUMBERS)
-                self._emit_turn(e.at(summed, "i32", e.mul(j.index, kernel.mr)), target, step, channel)
+                self._emit_turn(summed, j.index, target, step, channel)
                 with e.when(e.b.not_(whole)):
                     self._emit_leave(phases[0], leaving, y, first, channel, TILE_NUMBERS)
             return
         size = kernel.mr * kernel.length
         with e.loop(0, len(phases), name="phase") as phase, e.loop(0, kernel.length, step=TILE_NUMBERS) as j:
             at = e.mul(phase.index, size)
-            source = e.at(summed, "i32", e.add(at, e.mul(j.index, kernel.mr)))
-            self._emit_turn(source, e.at(leaving, "i32", e.add(at, j.index)), kernel.length, channel)
+            target = e.at(leaving, "i32", e.add(at, j.index))
+            self._emit_turn(e.at(summed, "i32", at), j.index, target, kernel.length, channel)
         self.emit_finish(leaving, channel, phases)
         self._emit_leave(phases[0], leaving, y, flat, channel, kernel.length)
 
-    def _emit_turn(self, source: Value, target: Value, step: Int, channel: Int) -> None:
-        """target[mr][16 positions] = source[16 positions][mr]; step: from a channel to the next."""
-        e, mr = self.e, self.kernel.mr
+    def _emit_turn(self, summed: Value, first: Int, target: Value, step: Int, channel: Int) -> None:
+        """target[mr][16 positions] = finished sums from `first` on; step: from a channel to the next."""
+        e, v, mr, length = self.e, self.v, self.kernel.mr, self.kernel.length
+        if self.kernel.upright:
+            with e.loop(0, mr, name="i") as i:
+                source, to = e.at(summed, "i32", e.add(e.mul(i.index, length), first)), e.mul(i.index, step)
+                for j in range(0, TILE_NUMBERS, v.lanes):
+                    done = self.finished(v.load(source, j), e.add(channel, i.index))
+                    v.store(done, target, e.add(to, j))
+            return
+        source = e.at(summed, "i32", e.mul(first, mr))
         with e.loop(0, mr, step=TILE_ROWS, name="i") as i:
             number = e.add(channel, i.index)
             emit_turned(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
-from typing import NamedTuple
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract_split import SUM_LIMIT, SplitKernel, square_bytes
+from convforge.kernels.contract_split import PROGRESS_BYTES, SUM_LIMIT, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import TILE_PARAMETERS
 from convforge.plan.amx import why_no_unit, why_unusable
 from convforge.plan.job import Job
@@ -19,12 +18,11 @@ from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.split_bf16_fold import FoldedPlanes
+from convforge.plan.split_bf16_layout import LaidOut, lay_out
 from convforge.plan.split_bf16_weights import SplitWeights
-from convforge.plan.tables import packed_columns, reads_in_place, way_out
+from convforge.plan.tables import packed_columns, way_out
 from convforge.plan.tile_unit import tile_unit_tables
 from convforge.plan.tile_unit_cost import (
-    IN_PLACE,
-    IN_SLICES,
     TileWork,
     bf16_work,
     tile_unit_candidates,
@@ -33,17 +31,15 @@ from convforge.plan.tile_unit_cost import (
 )
 from convforge.problem.gather import gather_of
 from convforge.problem.precision import Precision
-from convforge.schedule import Layout, layout_of
+from convforge.schedule import layout_of
 from convforge.schedule.fold import fold_axes, folded
-from convforge.schedule.tile_unit import TILE_ROWS, TileUnitSchedule, images_as_slices, maps_as_rows
+from convforge.schedule.tile_unit import TILE_ROWS, TileUnitSchedule, usual_way_in
 from convforge.target import Target
 
 NAME = "split bf16"
 
 # Parts of a float32 that keep the promise of each precision (docs/performance.md has the errors).
 _PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
-# Images that are slices leave row by row: a part of the cycles that this must save.
-_WORTH = 0.05
 # Fewer channels leave more than half of each product of tiles to zeros: their taps are folded into channels.
 _FEWEST_CHANNELS = TILE_ROWS
 # Fewer output channels leave as much.
@@ -92,7 +88,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
 def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
     gather, work = gather_of(request.spec), _work(request)
     if not axes:
-        return tile_unit_cycles(layout_of(gather), target, work, IN_PLACE if maps_as_rows(gather) else 1.0)
+        return tile_unit_cycles(layout_of(gather), target, work, usual_way_in(gather))
     layout = layout_of(gather)
     rows = layout.total_rows * layout.row_residues * gather.in_channels * gather.batch * gather.groups
     vectors = -(-layout.pitch * 4 // target.vector_bytes) * len(gather.axes[2].residues)
@@ -105,7 +101,8 @@ def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[TileUnitSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first."""
     axes = _fold(request, target)
-    found = tile_unit_candidates(_lay_out(request, target, axes).layout, target, threads, _work(request))
+    laid = _lay_out(request, target, axes)
+    found = tile_unit_candidates(laid.layout, target, threads, _work(request), laid.way_in)
     return [replace(each, fold=axes) for each in found]
 
 
@@ -126,34 +123,40 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         self.threads = threads
         axes = _fold(request, target) if schedule is None else schedule.fold
         element = ELEMENTS[spec.dtype.name]
-        layout, x_steps, y_steps = _lay_out(request, target, axes)
-        own = schedule or tile_unit_schedule(layout, target, threads, _work(request))
+        layout, x_steps, y_steps, way_in, places = _lay_out(request, target, axes)
+        upright = way_in != "packed"
+        own = schedule or tile_unit_schedule(layout, target, threads, _work(request), way_in=way_in)
         self.schedule = replace(own, fold=axes)
         unfolded = layout_of(gather_of(spec)) if axes else layout
-        self.reads_in_place = not axes and reads_in_place(layout, element, x_steps)
         self.kernel = SplitKernel(
             element=element,
             lanes=target.vector_bytes // element.compute_bytes,
             parts=self.schedule.parts,
             rows=self.schedule.rows,
             columns=self.schedule.columns,
-            columns_in=None if self.reads_in_place else packed_columns(unfolded, x_steps[4], target),
+            columns_in=None if upright else packed_columns(unfolded, x_steps[4], target),
             way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
             folded=axes > 0,
+            upright=upright,
+            gathered=places is not None,
+            woven=self.schedule.beside,
         )
+        self.reads_in_place = upright
         self._job = Job(self.kernel, target)
         self.weights = SplitWeights(
-            layout, element, target, self.schedule, transposed=spec.transposed, unfolded=unfolded.gather
-        )
+            layout, element, target, self.schedule, transposed=spec.transposed, unfolded=unfolded.gather,
+            upright=upright,
+        )  # fmt: skip
         planes = FoldedPlanes(unfolded, layout, self.schedule, self.kernel, x_steps) if axes else None
         made = tile_unit_tables(
             layout, self.schedule, self.kernel, x_steps, y_steps,
             group_channels=unfolded.gather.in_channels, starts=self.weights.starts,
-            held_channels=0 if axes or self.reads_in_place else 2 * self.schedule.depth,
-            held_bytes=square_bytes(self.schedule.parts) + (planes.size_bytes if planes else 0),
+            held_channels=0 if axes or upright else 2 * self.schedule.depth,
+            held_bytes=_held_bytes(self.kernel, planes),
             fold=planes.values if planes else None,
+            places=places,
             fetches=prod(spec.output_shape) * element.storage_bytes > target.near_bytes,
         )  # fmt: skip
         self.tasks, self.workspace_bytes = made.tasks, made.workspace_bytes
@@ -166,35 +169,19 @@ def _fold(request: OutputRequest, target: Target) -> int:
     return min(_folds(request) or [0], key=lambda axes: _cycles(request, target, axes))
 
 
-class _LaidOut(NamedTuple):
-    """A layout, and the steps of input and output from a batch, channel, slice, row, column to the next."""
+def _held_bytes(kernel: SplitKernel, planes: FoldedPlanes | None) -> int:
+    """Scratch of packing, before the units."""
+    if kernel.upright:
+        return PROGRESS_BYTES
+    return square_bytes(kernel.parts) + (planes.size_bytes if planes else 0)
 
-    layout: Layout
-    x_steps: tuple[int, ...]
-    y_steps: tuple[int, ...]
 
-
-def _lay_out(request: OutputRequest, target: Target, axes: int) -> _LaidOut:
-    """Each map as one row, where inputs and outputs lie like that; each image on its own, or all of them as
-    slices of one volume, where tiles are filled better by it.
-    """
-    spec, gather, work = request.spec, gather_of(request.spec), _work(request)
+def _lay_out(request: OutputRequest, target: Target, axes: int) -> LaidOut:
+    spec, gather = request.spec, gather_of(request.spec)
     x_steps, y_steps = (element_steps(strides, spec) for strides in (request.x_strides, request.y_strides))
     if axes:
-        return _LaidOut(layout_of(folded(gather, axes)), x_steps, y_steps)
-    maps, slices, shares = layout_of(gather), images_as_slices(gather), (1.0, 1.0)
-    row, element = maps_as_rows(gather), ELEMENTS[spec.dtype.name]
-    alone = maps
-    if row and way_out(maps, y_steps) == "flat" and reads_in_place(maps, element, x_steps):
-        alone, shares = layout_of(row), (IN_PLACE, IN_SLICES)
-        x_steps, y_steps = ((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps))
-    if gather.batch > 1 and slices is not None:
-        layouts = zip((maps, layout_of(slices)), shares)
-        apart, joined = (tile_unit_cycles(each, target, work, share) for each, share in layouts)
-        if joined < (1 - _WORTH) * apart:
-            together = images_as_slices(alone.gather) or slices
-            return _LaidOut(layout_of(together), *((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps)))
-    return _LaidOut(alone, x_steps, y_steps)
+        return LaidOut(layout_of(folded(gather, axes)), x_steps, y_steps, "packed")
+    return lay_out(gather, ELEMENTS[spec.dtype.name], target, _work(request), x_steps, y_steps)
 
 
 def _work(request: OutputRequest) -> TileWork:

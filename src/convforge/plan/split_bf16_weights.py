@@ -32,7 +32,8 @@ _NAN = 0x7FC0
 class SplitWeights:
     """Splits and packs the weights of one plan. starts: where those of each phase begin, in bytes.
 
-    unfolded: the gather of the layer as it is, where its taps are folded into channels.
+    unfolded: the gather of the layer as it is, where its taps are folded into channels. upright: for a kernel
+    whose positions are columns.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class SplitWeights:
         *,
         transposed: bool,
         unfolded: Gather,
+        upright: bool,
     ) -> None:
         self._layout, self._element, self._schedule = layout, element, schedule
         self._transposed, self._unfolded = transposed, unfolded
         gather = layout.gather
-        self._kernel = SplitWeightPacker(element, target.vector_bytes // 4, schedule.parts, schedule.rows)
+        lanes = target.vector_bytes // 4
+        self._kernel = SplitWeightPacker(element, lanes, schedule.parts, schedule.rows, upright)
         self._out_tiles = -(-gather.out_channels // self._kernel.mr)
         tap_bytes = schedule.blocks * self._out_tiles * self._kernel.mr * schedule.parts * UNIT_BYTES
         sizes = [len(taps) * tap_bytes * gather.groups for taps in gather.taps_by_phase]
@@ -61,7 +64,7 @@ class SplitWeights:
         """All that the packed memory depends on beside the values."""
         gather, schedule = self._layout.gather, self._schedule
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        tiles = (schedule.parts, schedule.rows, schedule.depth, schedule.fold)
+        tiles = (schedule.parts, schedule.rows, schedule.depth, schedule.fold, self._kernel.upright)
         return (self._element.name, tiles, channels, gather.taps_kept)
 
     def pack(self, weight: Array, threads: int) -> Array:

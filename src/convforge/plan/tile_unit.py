@@ -16,7 +16,7 @@ from convforge.plan.phase_table import phase_table
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables, packing_values
 from convforge.schedule import Layout, RunTiles
-from convforge.schedule.tile_unit import TILE_NUMBERS, TileUnitSchedule
+from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS, TileUnitSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,15 @@ def tile_unit_tables(
     held_bytes: int = 0,
     all_taps: bool = False,
     fold: NDArray[np.int64] | None = None,
+    places: NDArray[np.int32] | None = None,
     fetches: bool = False,
 ) -> TileUnitTables:
     """All that a kernel reads. layout: of the words' channels, or of words; group_channels: of the array.
 
     starts: where the weights of each phase begin, in bytes. held_channels: those whose planes packing holds
     before they become units, behind held_bytes of its own. all_taps: whether those that meet only padding
-    count too. fold: parameters of the planes from which folded channels are read. fetches: whether lines of
+    count too. fold: parameters of the planes from which folded channels are read. places: of
+    each position in a channel of the input. fetches: whether lines of
     the output are fetched before they are written.
     """
     gather = layout.gather
@@ -56,10 +58,18 @@ def tile_unit_tables(
     bands = -(-layout.flat // (schedule.band_tiles * kernel.length))
     out_tiles = -(-gather.out_channels // kernel.mr)
     out_blocks = -(-out_tiles // schedule.channel_tiles)
-    band = band_of(layout, schedule.window_tiles * kernel.length, kernel.lanes, kernel.length)
-    # The last square that is turned may end beyond the planes.
-    block = layout.planes * band.plane + TILE_NUMBERS
-    part = schedule.blocks * block
+    window = schedule.window_tiles * kernel.length
+    band = band_of(layout, window, kernel.lanes, kernel.length)
+    if kernel.upright:
+        block = schedule.depth
+        part = schedule.blocks * block
+        square = schedule.parts * part
+        unit_lines = -(-window // STEP_POSITIONS) * (STEP_POSITIONS // TILE_NUMBERS) * square
+    else:
+        # The last square that is turned may end beyond the planes.
+        block = layout.planes * band.plane + TILE_NUMBERS
+        part, square = schedule.blocks * block, TILE_NUMBERS
+        unit_lines = schedule.parts * part
     tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
     phases = phase_table(
         RunTiles(layout, kernel.length),
@@ -71,13 +81,14 @@ def tile_unit_tables(
         row_size=kernel.step_bytes,
         all_taps=all_taps,
     )
-    shapes = product_shapes(schedule.rows, schedule.columns, schedule.depth)
+    shapes = product_shapes(schedule.rows, schedule.columns, schedule.depth, upright=kernel.upright)
     tile_bytes = kernel.mr * kernel.length * 4 * kernel.interleave
     held_tiles = schedule.channel_tiles * schedule.tile_group if schedule.chain < schedule.blocks else 0
     units = aligned(
         HEADER_BYTES + held_bytes + (held_channels * layout.planes * band.plane + TILE_NUMBERS) * 4
     )
-    sums = aligned(units + schedule.parts * part * UNIT_BYTES)
+    window_bytes = unit_lines * UNIT_BYTES
+    sums = aligned(units + window_bytes * (2 if schedule.beside else 1))
     tile = aligned(sums + held_tiles * tile_bytes)
     values = {
         "groups": gather.groups,
@@ -110,12 +121,17 @@ def tile_unit_tables(
         "phase_table": phases.records.ctypes.data,
         "block": block,
         "part": part,
+        "square": square,
         "units": units,
+        "window_bytes": window_bytes,
         "sums": sums,
         "tile": tile,
         "fetched": kernel.mr if fetches else 0,
         "shapes": shapes.ctypes.data,
         "fold": 0 if fold is None else fold.ctypes.data,
+        "places": 0 if places is None else places.ctypes.data,
     }
     tasks = gather.batch * gather.groups * bands * out_blocks
-    return TileUnitTables(values, tasks, aligned(tile + 2 * tile_bytes + 64), (tables, phases, shapes, fold))
+    return TileUnitTables(
+        values, tasks, aligned(tile + 2 * tile_bytes + 64), (tables, phases, shapes, fold, places)
+    )

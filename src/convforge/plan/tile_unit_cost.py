@@ -11,16 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract_split import PRODUCTS, SQUARES
+from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.bands import band_of
 from convforge.plan.cut import gather_split, tile_group
+from convforge.plan.tile_windows import Windows, splits_beside, windows_of
 from convforge.plan.tiles import tiled_length
 from convforge.schedule import Layout, Tile
 from convforge.schedule.tile_unit import (
     TILE_NUMBERS,
     TILE_ROWS,
     TileUnitSchedule,
+    WayIn,
     channel_blocks,
     tile_shapes,
 )
@@ -32,23 +34,18 @@ _LATENCY_CYCLES = 65.0
 # For a vector of one channel: packed as fp32 and looked at, then split; each part rounded, stored and turned.
 # For a vector of words of bytes: four channels packed, and turned (counted in instructions).
 _PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.5, 4.0, 16.0
-# The part of that for 1x1 layers, which are split from where they lie, in windows; and what it is of them
-# where images are slices, packed in bands beyond the second level: 960 -> 160 at 7x7, batch 16, two cores,
-# takes 519 us, and 697 as slices with 23 % fewer products; 512 -> 2048 3.4 and 2.8 ms.
-IN_PLACE, IN_SLICES = 0.75, 3.0
+# The part of that for kernels of one tap, and where they split beside products.
+_STEPS: dict[WayIn, tuple[float, float]] = {"in place": (0.75, 0.25), "gathered": (0.8, 0.3)}
 # For a row of the packed input, and of the output.
 _ROW_CYCLES = 4.0
-# For a tile of sums: turned and written; and for each chain but the last, kept and added up.
-_TILE_CYCLES, _CHAIN_CYCLES = 118.0, 150.0
+# For a tile of sums: turned and written, or written alone where positions are columns; and for each chain but
+# the last, kept and added up.
+_TURNED_CYCLES, _WRITTEN_CYCLES, _CHAIN_CYCLES = 118.0, 80.0, 150.0
 # (channel, tap) pairs of one chain of bf16 products.
 _CHAIN = 2048
 # Units of a band, whatever is packed twice for it: 2048 channels of dilation 6 on 33x33 would take 14 MB,
 # and 16 in all, for two bands.
 _UNITS_BYTES = 12 << 20
-# Units of a window that stay in the second level, with the weights and what is packed next, and the fewest
-# positions, below which weights are fetched too often: of a 1x1 layer 256 -> 64 at 56x56, one core, windows
-# of a whole band (2.4 MB) took 717 us, of 0.2 to 0.8 MB 595 to 620; 512 -> 128 at 28x28 526 and 449.
-_WINDOW_BYTES, _WINDOW_POSITIONS = 400_000, 128
 # Tile shapes tried, and how many cycles more than the best they may be expected to take.
 _SHAPES, _SLACK = 3, 1.2
 _TILE_GROUPS = (1, 4)
@@ -87,15 +84,18 @@ def loads(work: TileWork, rows: int, columns: int) -> int:
     return found
 
 
-def shape_cycles(layout: Layout, work: TileWork, shape: tuple[int, int]) -> float:
-    """Cycles of one image and one group in tiles of (rows, columns), packing aside."""
+def shape_cycles(
+    layout: Layout, work: TileWork, shape: tuple[int, int], length: int, way_in: WayIn = "packed"
+) -> float:
+    """Cycles of one image and one group in tiles of (rows, columns), for so many outputs, packing aside."""
     rows, columns = shape
     gather = layout.gather
     step = _block_cycles(work, shape)
     blocks, _ = channel_blocks(gather.in_channels, work.ways)
     chains = -(-blocks // chain_length(layout, work))
-    finish = rows * columns * (_TILE_CYCLES + (chains - 1) * _CHAIN_CYCLES)
-    tiles = -(-tiled_length(layout) // (columns * TILE_NUMBERS))
+    leaving = _TURNED_CYCLES if way_in == "packed" else _WRITTEN_CYCLES
+    finish = rows * columns * (leaving + (chains - 1) * _CHAIN_CYCLES)
+    tiles = -(-length // (columns * TILE_NUMBERS))
     tiles *= -(-gather.out_channels // (rows * TILE_ROWS))
     return tiles * sum(blocks * len(taps) * step + finish for taps in gather.taps_by_phase)
 
@@ -109,7 +109,9 @@ def _block_cycles(work: TileWork, shape: tuple[int, int]) -> float:
 
 def best_shapes(layout: Layout, work: TileWork) -> list[tuple[int, int]]:
     """The shapes of tiles worth trying, best first."""
-    costs = {shape: shape_cycles(layout, work, shape) for shape in tile_shapes()}
+    # A signal's is one that many lengths share.
+    length = tiled_length(layout)
+    costs = {shape: shape_cycles(layout, work, shape, length) for shape in tile_shapes()}
     ranked = sorted(costs, key=lambda shape: costs[shape])
     return [shape for shape in ranked[:_SHAPES] if costs[shape] <= _SLACK * costs[ranked[0]]]
 
@@ -129,21 +131,32 @@ def chain_length(layout: Layout, work: TileWork) -> int:
     return -(-blocks // -(-blocks // longest))
 
 
-def tile_unit_cycles(layout: Layout, target: Target, work: TileWork, packing_share: float = 1.0) -> float:
-    """Cycles of one core for an output product. packing_share: of what packing takes, that it takes here."""
+def tile_unit_cycles(layout: Layout, target: Target, work: TileWork, way_in: WayIn = "packed") -> float:
+    """Cycles of one core for an output product."""
     gather = layout.gather
     blocks, depth = channel_blocks(gather.in_channels, work.ways)
     vectors = -(-layout.total_rows * layout.pitch * layout.planes * 4 // target.vector_bytes)
-    packing = work.ways * depth * blocks * vectors * work.pack_cycles * packing_share
+    packing = (
+        work.ways * depth * blocks * vectors * work.pack_cycles * _packing_share(layout, target, work, way_in)
+    )
     rows = (
         layout.total_rows * layout.row_residues * gather.in_channels + layout.out_rows * gather.out_channels
     )
     shape = best_shapes(layout, work)[0]
-    packing *= _times_packed(layout, target, work, shape)
-    # Shapes are chosen for a length that many signals share; what they cost is that of this one.
-    share = layout.flat / tiled_length(layout)
-    one = shape_cycles(layout, work, shape) * share + packing + _ROW_CYCLES * rows
+    if way_in == "packed":
+        packing *= _times_packed(layout, target, work, shape)
+    one = shape_cycles(layout, work, shape, layout.flat, way_in) + packing + _ROW_CYCLES * rows
     return one * gather.batch * gather.groups
+
+
+def _packing_share(layout: Layout, target: Target, work: TileWork, way_in: WayIn) -> float:
+    if way_in == "packed":
+        return 1.0
+    gather = layout.gather
+    blocks, _ = channel_blocks(gather.in_channels, work.ways)
+    position_bytes = work.parts * blocks * UNIT_BYTES
+    weight_bytes = position_bytes * gather.out_channels * sum(map(len, gather.taps_by_phase))
+    return _STEPS[way_in][splits_beside(target, position_bytes, weight_bytes)]
 
 
 def _times_packed(layout: Layout, target: Target, work: TileWork, shape: tuple[int, int]) -> float:
@@ -161,7 +174,13 @@ def _times_packed(layout: Layout, target: Target, work: TileWork, shape: tuple[i
 
 
 def tile_unit_schedule(
-    layout: Layout, target: Target, threads: int, work: TileWork, shape: tuple[int, int] | None = None
+    layout: Layout,
+    target: Target,
+    threads: int,
+    work: TileWork,
+    shape: tuple[int, int] | None = None,
+    *,
+    way_in: WayIn = "packed",
 ) -> TileUnitSchedule:
     """The schedule of an output product; tiles of `shape`, or of the cheapest."""
     gather = layout.gather
@@ -184,12 +203,21 @@ def tile_unit_schedule(
     tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, pieces.bands))
     position_bytes = work.parts * blocks * UNIT_BYTES * layout.planes
-    band_tiles = most_tiles(layout, band_tiles, length, lanes, position_bytes)
+    if way_in == "packed":
+        band_tiles = most_tiles(layout, band_tiles, length, lanes, position_bytes)
     channel_tiles = -(-out_tiles // min(out_tiles, pieces.out_blocks))
-    window_tiles = window_of(layout, band_tiles, length, position_bytes)
     taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
     weight_bytes = channel_tiles * mr * work.parts * UNIT_BYTES * blocks * taps
-    group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, window_tiles)
+    windows = Windows(band_tiles, 0)
+    if way_in != "packed":
+        phases = len(gather.taps_by_phase)
+        windows = windows_of(
+            target, band_tiles=band_tiles, length=length, channels=gather.in_channels,
+            position_bytes=position_bytes, weight_bytes=weight_bytes * phases,
+            steps=channel_tiles * blocks * phases,
+            shared=-(-out_tiles // channel_tiles) > threads,
+        )  # fmt: skip
+    group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, windows.tiles)
     return TileUnitSchedule(
         parts=work.parts,
         rows=rows,
@@ -198,9 +226,10 @@ def tile_unit_schedule(
         depth=depth,
         chain=chain_length(layout, work),
         band_tiles=band_tiles,
-        window_tiles=window_tiles,
+        window_tiles=windows.tiles,
         tile_group=group,
         channel_tiles=channel_tiles,
+        beside=windows.beside,
     )
 
 
@@ -211,22 +240,12 @@ def most_tiles(layout: Layout, tiles: int, length: int, lanes: int, position_byt
     return tiles
 
 
-def window_of(layout: Layout, band_tiles: int, length: int, position_bytes: int) -> int:
-    """Tiles of a band that are packed together: all, but where none of their input is packed twice for it."""
-    if not layout.is_one_row or layout.reach:
-        return band_tiles
-    most = max(_WINDOW_POSITIONS, _WINDOW_BYTES // position_bytes) // length
-    windows = -(-band_tiles // max(most, 1))
-    whole = -(-SQUARES * TILE_NUMBERS // length)
-    return min(band_tiles, -(-band_tiles // windows // whole) * whole)
-
-
 def tile_unit_candidates(
-    layout: Layout, target: Target, threads: int, work: TileWork
+    layout: Layout, target: Target, threads: int, work: TileWork, way_in: WayIn = "packed"
 ) -> list[TileUnitSchedule]:
     """Schedules worth a try, the own choice first; none changes the order of a sum."""
-    own = tile_unit_schedule(layout, target, threads, work)
+    own = tile_unit_schedule(layout, target, threads, work, way_in=way_in)
     shapes = best_shapes(layout, work)
-    others = [tile_unit_schedule(layout, target, threads, work, shape) for shape in shapes]
+    others = [tile_unit_schedule(layout, target, threads, work, shape, way_in=way_in) for shape in shapes]
     groups = [replace(own, tile_group=min(group, own.window_tiles)) for group in _TILE_GROUPS]
     return list(dict.fromkeys([own, *others, *groups]))

@@ -13,12 +13,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
 from convforge.problem.gather import Gather, Phase, Tap
 from convforge.schedule.schedule import Order
 
 # Of the tile unit: tiles, rows of a tile (output channels, words of channels), numbers in a row of sums.
 TILES, TILE_ROWS, TILE_NUMBERS = 8, 16, 16
+# Positions of two channels that are split together where the input lies: whole lines of it, of which 16, one
+# of each of 32 channels, come slower.
+STEP_POSITIONS = 64
+# How a kernel reads the input: planes packed before; as it lies; or, of one tap too, by a table of places.
+WayIn = Literal["packed", "in place", "gathered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,8 @@ class TileUnitSchedule:
 
     parts: numbers that a value is split into. rows, columns: tiles of sums. blocks, depth: of channels, and
     words of a block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles of
-    one task; window_tiles: those whose input is packed together; tile_group: those that share each fetch of
+    one task; window_tiles: those whose input is packed together; beside: steps of the next window's
+    split that are woven into each step; tile_group: those that share each fetch of
     weights. channel_tiles: those of output channels of one task. fold: last axes whose taps are channels
     (schedule/fold.py).
     """
@@ -43,6 +50,7 @@ class TileUnitSchedule:
     tile_group: int
     channel_tiles: int
     fold: int = 0
+    beside: int = 0
 
     @property
     def order(self) -> Order:
@@ -90,6 +98,17 @@ def maps_as_rows(gather: Gather) -> Gather | None:
     point = [replace(axis, in_size=1, out_size=1, phases=(one,)) for axis in (d, h)]
     row = replace(w, in_size=many.count, out_size=many.count, phases=(many,))
     return replace(gather, axes=(*point, row))
+
+
+def usual_way_in(gather: Gather) -> WayIn:
+    """How the input is read of arrays that lie as they usually do, rows and channels without gaps."""
+    axes = gather.axes
+    if any(len(taps) > 1 for taps in gather.taps_by_phase) or any(
+        a.reach or len(a.residues) > 1 for a in axes
+    ):
+        return "packed"
+    whole = all(a.in_step == 1 and a.lowest == 0 and a.in_size == a.columns for a in axes)
+    return "in place" if whole else "gathered"
 
 
 def why_shape_illegal(rows: int, columns: int) -> str | None:

@@ -1,0 +1,145 @@
+"""The way into a task of split_bf16.py of one tap, as 1x1 layers are: by steps, which are woven into the
+products of the window before.
+
+    unit[square of 16 positions][part][pair of channels]  =  one part of both, at 16 positions
+
+A step is two channels at 64 positions: four lines of the input each, where it is read as it lies, split in
+whole vectors into words that are units as they are. With strides, padding or channels side by side a table
+says where a position's value is, and vectors are gathered. Nothing is turned: positions are columns of the
+second factor.
+
+The tile unit works beside the vector units, and a product takes it 16 cycles: steps between products take no
+time of their own, as long as an instruction of each is near enough. One core, 3136 positions, in us:
+
+    channels      products    split    one after the other    woven
+    256 -> 128       565       138             738             570
+    256 ->  64       290       141             480             405
+
+What a step has come to is kept in scratch, so that any loop may do the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from convforge.ir.emitter import Emitter, Int, Value
+from convforge.ir.vector import Vectors
+from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words
+from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_split import INPUT_RANGE, PROGRESS, SplitKernel
+from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
+from convforge.kernels.flag import emit_flag
+from convforge.kernels.parameters import Parameters
+from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS
+
+_SQUARES = STEP_POSITIONS // TILE_NUMBERS
+
+
+class Steps:
+    """Splits the windows of a task. x: a group's first channel."""
+
+    def __init__(
+        self, e: Emitter, v: Vectors, p: Parameters, kernel: SplitKernel, x: Value, scratch: Value
+    ) -> None:
+        self._e, self._v, self._p, self._kernel, self._x = e, v, p, kernel, x
+        self._scratch = scratch
+        self._progress = e.at(scratch, "i8", HEADER_BYTES)
+        self._seen = e.at(self._progress, "i8", UNIT_BYTES)
+        self._pairs = e.div(e.add(p.channels, 1), 2)
+
+    def start(self) -> None:
+        """Begin a task: no steps to do, nothing seen."""
+        e, v, p = self._e, self._v, self._p
+        self._set("step", 0)
+        self._set("steps", 0)
+        for i in range(2):
+            v.store(v.zero(), self._seen, i * v.lanes)
+        # Pairs that the last block has room for.
+        units = e.at(self._scratch, "i8", p.units)
+        lines = e.div(e.mul(p.window_bytes, 2 if self._kernel.woven else 1), UNIT_BYTES)
+        with (
+            e.when(e.less(self._pairs, p.part)),
+            e.loop(0, lines, step=p.part, name="part") as part,
+            e.loop(self._pairs, p.part, name="pair") as pair,
+        ):
+            line = e.at(units, "i32", e.mul(e.add(part.index, pair.index), UNIT_WORDS))
+            for i in range(0, UNIT_WORDS, v.lanes):
+                v.store(v.zero(), line, i)
+
+    def begin(self, first: Int, stop: Int, units: Int) -> None:
+        """The next steps are those of positions `first` … stop - 1, to units so many bytes on in scratch."""
+        e = self._e
+        columns = e.div(e.add(e.sub(stop, first), STEP_POSITIONS - 1), STEP_POSITIONS)
+        for name, value in (("step", 0), ("steps", e.mul(columns, self._pairs)), ("first", first)):
+            self._set(name, value)
+        self._set("units", units)
+
+    def left(self) -> Value:
+        """Whether there are steps to do."""
+        return self._e.less(self._get("step"), self._get("steps"))
+
+    def finish(self) -> None:
+        """Do those that are left."""
+        e = self._e
+        with e.loop(self._get("step"), self._get("steps"), name="split") as step:
+            for emit in self._pieces(step.index):
+                emit()
+        self._set("step", self._get("steps"))
+
+    def pieces(self, many: int) -> list[Callable[[], None]]:
+        """What emits the next steps, piece by piece; beyond the last one it is done again."""
+        e = self._e
+        done, last = self._get("step"), e.sub(self._get("steps"), 1)
+        self._set("step", e.add(done, many))
+        return [piece for i in range(many) for piece in self._pieces(e.minimum(e.add(done, i), last))]
+
+    def end(self) -> None:
+        """Set the flag where what was split would not be exact."""
+        v = self._v
+        seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
+        emit_flag(self._e, self._scratch, emit_outside(v, seen, INPUT_RANGE))
+
+    def _pieces(self, step: Int) -> list[Callable[[], None]]:
+        """A step, 16 positions or a vector at a time."""
+        e, v, p, kernel = self._e, self._v, self._p, self._kernel
+        column = e.div(step, self._pairs)
+        pair = e.sub(step, e.mul(column, self._pairs))
+        first = e.add(self._get("first"), e.mul(column, STEP_POSITIONS))
+        # An odd last channel is read twice; the second time it meets weights of zero.
+        low = e.mul(pair, 2)
+        high = e.minimum(e.add(low, 1), e.sub(p.channels, 1))
+        lines = [
+            e.at(self._x, kernel.element.storage, e.mul(channel, p.x_channel)) for channel in (low, high)
+        ]
+        units = e.at(self._scratch, "i8", self._get("units"))
+        place = e.add(e.mul(column, p.square, _SQUARES), pair)
+
+        def emit(j: int) -> None:
+            square, at = divmod(j, TILE_NUMBERS)
+            values = self._values(lines, e.add(first, j))
+            seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
+            for value in values:
+                seen = emit_seen(v, seen, value)
+            for i, value in enumerate(seen):
+                v.store_bits(value, self._seen, i * v.lanes)
+            to = e.at(units, "i32", e.mul(e.add(place, e.mul(p.square, square)), UNIT_WORDS))
+            for part, word in enumerate(emit_words(v, values[0], values[1], kernel.parts)):
+                v.store_bits(word, e.at(to, "i32", e.mul(p.part, part, UNIT_WORDS)), at)
+
+        return [lambda j=j: emit(j) for j in range(0, STEP_POSITIONS, v.lanes)]
+
+    def _values(self, channels: list[Value], position: Int) -> list[Value]:
+        """A vector of each channel from a position on, zeros beyond the last."""
+        e, v, p = self._e, self._v, self._p
+        if not self._kernel.gathered:
+            mask = v.first(e.sub(p.flat, position))
+            return [v.load_stored(channel, position, mask) for channel in channels]
+        places = v.load_bits(p.pointer("places"), position)
+        mask = e.b.icmp_signed("!=", places, v.bits_constant(NOWHERE))
+        return [v.load_gathered(channel, places, mask) for channel in channels]
+
+    def _get(self, name: str) -> Value:
+        return self._e.load("i64", self._progress, PROGRESS.index(name))
+
+    def _set(self, name: str, value: Int) -> None:
+        self._e.store(self._e.i64(value), "i64", self._progress, PROGRESS.index(name))

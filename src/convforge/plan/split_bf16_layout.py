@@ -1,0 +1,86 @@
+"""How the split bf16 family lays out a gather: as maps, rows, or images that are slices; and how its kernel
+reads the input.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import Element
+from convforge.kernels.contract_tiles import NOWHERE
+from convforge.plan.tables import reads_in_place, way_out
+from convforge.plan.tile_unit_cost import TileWork, tile_unit_cycles
+from convforge.problem.gather import Gather
+from convforge.schedule import Layout, layout_of
+from convforge.schedule.tile_unit import STEP_POSITIONS, WayIn, images_as_slices, maps_as_rows
+from convforge.target import Target
+
+# Images that are slices leave row by row: a part of the cycles that this must save.
+_WORTH = 0.05
+# Outputs of a map of which a table says where their input is: one of 1 MB.
+_MOST_PLACES = 1 << 18
+
+
+class LaidOut(NamedTuple):
+    """A layout, and the steps of input and output from a batch, channel, slice, row, column to the next.
+
+    way_in: how the kernel reads the input. places: where that is by a table, the offset of each position in a
+    channel of the input, NOWHERE for zeros and behind the last.
+    """
+
+    layout: Layout
+    x_steps: tuple[int, ...]
+    y_steps: tuple[int, ...]
+    way_in: WayIn
+    places: NDArray[np.int32] | None = None
+
+
+def lay_out(
+    gather: Gather, element: Element, target: Target, work: TileWork, x_steps: tuple[int, ...],
+    y_steps: tuple[int, ...],
+) -> LaidOut:  # fmt: skip
+    """Each map as one row, where inputs and outputs lie like that; each image on its own, or all of them as
+    slices of one volume, where tiles are filled better by it.
+    """
+    maps, slices = layout_of(gather), images_as_slices(gather)
+    row, alone = maps_as_rows(gather), maps
+    if row and way_out(maps, y_steps) == "flat" and reads_in_place(maps, element, x_steps):
+        alone = layout_of(row)
+        x_steps, y_steps = ((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps))
+    apart = _found(alone, element, x_steps, y_steps)
+    if gather.batch == 1 or slices is None:
+        return apart
+    joined = _found(
+        layout_of(images_as_slices(alone.gather) or slices), element,
+        *((0, s[1], s[0], *s[3:]) for s in (x_steps, y_steps)),
+    )  # fmt: skip
+    cycles = [tile_unit_cycles(each.layout, target, work, each.way_in) for each in (apart, joined)]
+    return joined if cycles[1] < (1 - _WORTH) * cycles[0] else apart
+
+
+def _found(layout: Layout, element: Element, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> LaidOut:
+    if reads_in_place(layout, element, x_steps):
+        return LaidOut(layout, x_steps, y_steps, "in place")
+    places = _places(layout, element, x_steps)
+    return LaidOut(layout, x_steps, y_steps, "packed" if places is None else "gathered", places)
+
+
+def _places(layout: Layout, element: Element, steps: tuple[int, ...]) -> NDArray[np.int32] | None:
+    """Where each position's value is in a channel of the input; None where it has several, or is too far."""
+    gather = layout.gather
+    if element.storage != element.compute or layout.planes > 1 or layout.reach or layout.flat > _MOST_PLACES:
+        return None
+    if any(len(taps) > 1 for taps in gather.taps_by_phase):
+        return None
+    offsets, real = layout.row_sources(steps[2], steps[3])
+    columns = gather.axes[2].sources(0, layout.pitch)
+    places = offsets[0][:, None] + columns * steps[4]
+    there = real[0][:, None] & (columns >= 0)
+    if not there.any() or np.abs(places[there]).max() >= -NOWHERE:
+        return None
+    found = np.where(there, places, NOWHERE).ravel()[: layout.flat]
+    # The last step may begin at the last position.
+    return np.pad(found, (0, STEP_POSITIONS), constant_values=NOWHERE).astype(np.int32)
