@@ -16,8 +16,6 @@ from convforge import plan, reference
 from convforge.plan import split_bf16
 from convforge.plan.describe import plan_of
 from convforge.problem import Precision
-from convforge.problem.gather import gather_of
-from convforge.schedule.fold import fold_axes
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
 from support.split_bf16 import (
@@ -52,20 +50,10 @@ def test_against_the_oracle(name: str, precision: Precision, unit: TileUnit) -> 
     assert not unit.configured, "every task releases its tiles"
 
 
-@pytest.mark.parametrize(
-    ("name", "axes"),
-    [(name, axes) for name in FOLDED for axes in fold_axes(gather_of(spec_of(**FOLDED[name])))],
-)
-def test_taps_folded_into_channels_along_any_axes(
-    name: str, axes: int, unit: TileUnit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec, x, weight, bias = make(name)
-    monkeypatch.setattr(split_bf16, "_fold", lambda request, target: axes)
-    plan.clear_plans()
-    assert plan_of(spec).schedule.fold == axes
-    y = plan.output(spec, x, weight, bias, out=poisoned(spec))
-    plan.clear_plans()
-    assert error(y, spec, x, weight, bias) < LIMITS["highest"]
+@pytest.mark.parametrize("name", FOLDED)
+def test_taps_of_few_channels_are_channels(name: str, unit: TileUnit) -> None:
+    assert plan_of(make(name)[0]).schedule.folded
+    assert not plan_of(make("batch")[0]).schedule.folded
 
 
 @pytest.mark.parametrize("hidden", [("avx512f",), ("avx512f", "fma"), ("avx512f", "fma", "avx")])

@@ -38,9 +38,7 @@ def test_every_shape_of_tiles_has_the_same_bits(
     spec, x, weight, bias = make(name)
     expected = plan.output(spec, x, weight, bias)
     monkeypatch.setattr(
-        split_bf16,
-        "tile_unit_schedule",
-        lambda *given, way_in: tile_unit_schedule(*given, shape, way_in=way_in),
+        split_bf16, "tile_unit_schedule", lambda *given, **more: tile_unit_schedule(*given, shape, **more)
     )
     plan.clear_plans()
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=poisoned(spec)), expected)

@@ -25,7 +25,7 @@ from convforge.explain.words import Words
 from convforge.nn.conv_nd import ConvNd
 from convforge.plan import Explanation, explain
 from convforge.problem.gather import Gather, gather_of
-from convforge.schedule import ChannelsSchedule, GatherSchedule, layout_of
+from convforge.schedule import ChannelsSchedule, GatherSchedule, Layout, layout_of
 from convforge.schedule.fold import folded
 from convforge.schedule.polyphase import polyphase
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS, TileUnitSchedule
@@ -122,13 +122,13 @@ def tiles_of(explanation: Explanation) -> Tiles:
     gather, schedule = gather_of(explanation.spec), explanation.schedule
     if isinstance(schedule, GatherSchedule):
         length = schedule.nv * schedule.lanes
-        tile_of = _flat_tiles(explanation, gather, length)
+        tile_of = _flat_tiles(explanation, layout_of(gather), length)
         return Tiles(tile_of, length, schedule.mr, schedule.band_tiles, schedule.channel_tiles)
     if isinstance(schedule, TileUnitSchedule):
         # Several images may be one run; the first one's tiles are these.
-        gather = folded(gather, schedule.fold) if schedule.fold else gather
+        layout = layout_of(gather)
         length = schedule.columns * TILE_NUMBERS
-        tile_of = _flat_tiles(explanation, gather, length)
+        tile_of = _flat_tiles(explanation, folded(layout) if schedule.folded else layout, length)
         return Tiles(tile_of, length, schedule.rows * TILE_ROWS, schedule.band_tiles, schedule.channel_tiles)
     if isinstance(schedule, ChannelsSchedule):
         tile_of = _listed_tiles(explanation, gather, schedule.pixels)
@@ -163,13 +163,12 @@ def _numbered(keys: dict[Position, tuple[int, ...]]) -> dict[Position, int]:
     return {position: order[key] for position, key in sorted(keys.items())}
 
 
-def _flat_tiles(explanation: Explanation, gather: Gather, length: int) -> dict[Position, int]:
+def _flat_tiles(explanation: Explanation, layout: Layout, length: int) -> dict[Position, int]:
     """Direct and split bf16: tiles of the flat run of all rows, gaps between rows counted."""
-    layout = layout_of(gather)
     return _numbered(
         {
             position: (phase, ((d * layout.slice_rows + h) * layout.pitch + w) // length)
-            for position, phase, (d, h, w) in _places(gather, explanation.spec.rank)
+            for position, phase, (d, h, w) in _places(layout.gather, explanation.spec.rank)
         }
     )
 

@@ -144,7 +144,6 @@ class DotTilesKernel(OfBytes, TileKernel):
     columns_in: Columns  # pyright: ignore[reportIncompatibleVariableOverride] - bytes become words first
     way_out: WayOut
     parts: int = 1
-    upright: bool = False
 
     @property
     def products(self) -> tuple[tuple[int, int], ...]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
 from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS, TileKernel
-from convforge.schedule.tile_unit import TILE_ROWS
+from convforge.schedule.tile_unit import TILE_ROWS, WayIn
 
 # Which products of a weight's part and an input's part make up the product of both, by the number of parts:
 # those left out are below the last bit that the precision keeps. From one to the next mostly one factor
@@ -25,10 +25,9 @@ INPUT_RANGE = (2.0**-60, 2.0**60)
 WEIGHT_RANGE = (2.0**-40, 2.0**50)
 SUM_LIMIT = 1 << 17
 
-# How the planes are packed from which folded channels (schedule/fold.py) are read. row_sources: the row of
-# these planes for each row of the run's; sources: where each folded channel begins, for each plane of the
-# run's.
-FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "row_sources", "sources")
+# How the planes are packed from which folded channels (schedule/fold.py) are read; sources: where each of
+# those begins in them.
+FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "sources")
 
 
 def square_bytes(parts: int) -> int:
@@ -37,8 +36,9 @@ def square_bytes(parts: int) -> int:
 
 
 # How far the split of a window has come, in scratch: steps done, and all; the first position, and where its
-# units lie. Two vectors of what was seen of magnitudes follow on the next line.
-PROGRESS = ("step", "steps", "first", "units")
+# units lie; the position with which planes of folded channels begin. Two vectors of what was seen of
+# magnitudes follow on the next line.
+PROGRESS = ("step", "steps", "first", "units", "planes")
 PROGRESS_BYTES = 256
 
 
@@ -52,9 +52,7 @@ SPLIT_WEIGHT_PARAMETERS = (
 class SplitKernel(TileKernel):
     """What the machine code of products of bf16 parts depends on: rows x columns tiles of sums.
 
-    folded: whether channels are taps of the input's channels (schedule/fold.py). upright: whether positions
-    are columns, as for kernels of one tap; the input is read as it lies, or by a table where gathered. woven:
-    steps of the next window's split with each of this one's products.
+    woven: steps of the next window's split with each of this one's products.
     """
 
     file: ClassVar[str] = "split_bf16"
@@ -67,10 +65,13 @@ class SplitKernel(TileKernel):
     way_out: WayOut
     has_bias: bool
     activation: Activation
-    folded: bool = False
-    upright: bool = False
-    gathered: bool = False
+    way_in: WayIn = "packed"
     woven: int = 0
+
+    @property
+    def upright(self) -> bool:
+        """For one tap, so that no tile's rows begin between lines."""
+        return self.way_in != "packed"
 
     @property
     def products(self) -> tuple[tuple[int, int], ...]:

@@ -55,8 +55,7 @@ UNIT_BYTES = 4 * UNIT_WORDS
 class TileKernel(Emitted):
     """A kernel of the nest: rows x columns tiles of sums. parts: numbers that each value is split into.
 
-    columns_in: how planes are packed before they become units; None: they are not. upright: whether positions
-    are columns of the second factor, as sums leave, not rows of the first.
+    columns_in: how planes are packed before they become units; None: they are not.
     """
 
     __slots__ = ()
@@ -66,7 +65,11 @@ class TileKernel(Emitted):
     columns: int
     columns_in: Columns | None
     way_out: WayOut
-    upright: bool
+
+    @property
+    def upright(self) -> bool:
+        """Whether positions are columns of the second factor, as sums leave, not rows of the first."""
+        return False
 
     @property
     def products(self) -> tuple[tuple[int, int], ...]:

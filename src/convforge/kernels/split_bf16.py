@@ -85,9 +85,12 @@ class _SplitBeside(_Split):
         window = e.mul(p.window_tiles, self.kernel.length)
         steps = self._steps = Steps(e, self.v, p, self.split, x, self.scratch)
         steps.start()
-        # A band of one window may be there from the task before.
-        with e.when(e.b.or_(e.differ(p.repacks, 0), e.differ(e.load("i64", self.scratch), key))):
+        # Planes, and a band of one window, may be there from the task before.
+        is_new = e.differ(e.load("i64", self.scratch), key)
+        with e.when(is_new):
             e.store(e.i64(key), "i64", self.scratch)
+            steps.pack(first)
+        with e.when(e.b.or_(e.differ(p.repacks, 0), is_new)):
             steps.begin(first, e.minimum(e.add(first, window), stop), p.units)
         with e.loop(first, stop, step=window, carried=[e.i64(p.units)], name="window") as some:
             (here,) = some.carried

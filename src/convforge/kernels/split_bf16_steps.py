@@ -5,7 +5,8 @@ products of the window before.
 
 A step is two channels at 64 positions: four lines of the input each, where it is read as it lies, split in
 whole vectors into words that are units as they are. With strides, padding or channels side by side a table
-says where a position's value is, and vectors are gathered. Nothing is turned: positions are columns of the
+says where a position's value is, and vectors are gathered. Channels that are taps (schedule/fold.py) are read
+from planes, packed once for a band. Nothing is turned: positions are columns of the
 second factor.
 
 The tile unit works beside the vector units, and a product takes it 16 cycles: steps between products take no
@@ -26,9 +27,16 @@ from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_split import INPUT_RANGE, PROGRESS, SplitKernel
+from convforge.kernels.contract_split import (
+    FOLD_PARAMETERS,
+    INPUT_RANGE,
+    PROGRESS,
+    PROGRESS_BYTES,
+    SplitKernel,
+)
 from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
+from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS
 
@@ -46,6 +54,8 @@ class Steps:
         self._progress = e.at(scratch, "i8", HEADER_BYTES)
         self._seen = e.at(self._progress, "i8", UNIT_BYTES)
         self._pairs = e.div(e.add(p.channels, 1), 2)
+        self._packed = e.at(self._progress, "i8", PROGRESS_BYTES)
+        self._planes = Parameters(e, p.pointer("fold"), FOLD_PARAMETERS)
 
     def start(self) -> None:
         """Begin a task: no steps to do, nothing seen."""
@@ -65,6 +75,28 @@ class Steps:
             line = e.at(units, "i32", e.mul(e.add(part.index, pair.index), UNIT_WORDS))
             for i in range(0, UNIT_WORDS, v.lanes):
                 v.store(v.zero(), line, i)
+
+    def pack(self, first: Int) -> None:
+        """Pack the planes from which folded channels are read, of a band from position `first` on."""
+        e, v, kernel = self._e, self._v, self._kernel
+        if kernel.way_in != "planes":
+            return
+        assert kernel.columns_in is not None
+        f, p = self._planes, self._p
+        one_row = e.differ(f.one_row, 0)
+        first_row, first_column = e.select(one_row, 0, e.div(first, p.pitch)), e.select(one_row, first, 0)
+        self._set("planes", e.add(e.mul(first_row, p.pitch), first_column))
+        rows = e.minimum(f.plane_rows, e.sub(f.total_rows, first_row))
+        written = e.add(e.mul(e.sub(rows, 1), f.pitch), f.row_length)
+        with (
+            e.loop(0, e.mul(f.channels, f.planes), name="plane") as plane,
+            e.loop(written, e.sub(f.plane, v.lanes - 1), step=v.lanes, name="behind") as at,
+        ):
+            v.store(v.zero(), self._packed, e.add(e.mul(plane.index, f.plane), at.index))
+        emit_pack(
+            e, v, kernel.columns_in, f, source=self._x, target=self._packed, channels=f.channels,
+            first_row=first_row, first_column=first_column,
+        )  # fmt: skip
 
     def begin(self, first: Int, stop: Int, units: Int) -> None:
         """The next steps are those of positions `first` … stop - 1, to units so many bytes on in scratch."""
@@ -107,16 +139,13 @@ class Steps:
         first = e.add(self._get("first"), e.mul(column, STEP_POSITIONS))
         # An odd last channel is read twice; the second time it meets weights of zero.
         low = e.mul(pair, 2)
-        high = e.minimum(e.add(low, 1), e.sub(p.channels, 1))
-        lines = [
-            e.at(self._x, kernel.element.storage, e.mul(channel, p.x_channel)) for channel in (low, high)
-        ]
+        channels = [self._channel(i) for i in (low, e.minimum(e.add(low, 1), e.sub(p.channels, 1)))]
         units = e.at(self._scratch, "i8", self._get("units"))
         place = e.add(e.mul(column, p.square, _SQUARES), pair)
 
         def emit(j: int) -> None:
             square, at = divmod(j, TILE_NUMBERS)
-            values = self._values(lines, e.add(first, j))
+            values = self._values(channels, e.add(first, j))
             seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
             for value in values:
                 seen = emit_seen(v, seen, value)
@@ -128,10 +157,20 @@ class Steps:
 
         return [lambda j=j: emit(j) for j in range(0, STEP_POSITIONS, v.lanes)]
 
+    def _channel(self, number: Int) -> Value:
+        """Where a channel has the first of all positions."""
+        e, p = self._e, self._p
+        if self._kernel.way_in != "planes":
+            return e.at(self._x, self._kernel.element.storage, e.mul(number, p.x_channel))
+        begins = e.load("i64", self._planes.pointer("sources"), number)
+        return e.at(self._packed, self._v.element.compute, e.sub(begins, self._get("planes")))
+
     def _values(self, channels: list[Value], position: Int) -> list[Value]:
         """A vector of each channel from a position on, zeros beyond the last."""
         e, v, p = self._e, self._v, self._p
-        if not self._kernel.gathered:
+        if self._kernel.way_in == "planes":
+            return [v.load(channel, position) for channel in channels]
+        if self._kernel.way_in == "in place":
             mask = v.first(e.sub(p.flat, position))
             return [v.load_stored(channel, position, mask) for channel in channels]
         places = v.load_bits(p.pointer("places"), position)

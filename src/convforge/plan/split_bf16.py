@@ -6,7 +6,6 @@ are.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 
 from convforge.ir.element import ELEMENTS
@@ -32,7 +31,7 @@ from convforge.plan.tile_unit_cost import (
 from convforge.problem.gather import gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import layout_of
-from convforge.schedule.fold import fold_axes, folded
+from convforge.schedule.fold import can_fold, folded
 from convforge.schedule.tile_unit import TILE_ROWS, TileUnitSchedule, usual_way_in
 from convforge.target import Target
 
@@ -71,39 +70,32 @@ def _why_unfit(request: OutputRequest) -> str | None:
     return None
 
 
-def _folds(request: OutputRequest) -> list[int]:
-    """Numbers of last axes whose taps may be folded into channels."""
+def _folds(request: OutputRequest) -> bool:
+    """Whether taps become channels: by sizes alone, as an output's bits depend on it."""
     spec = request.spec
     few = spec.in_channels // spec.groups < _FEWEST_CHANNELS
-    if spec.transposed or not few or spec.out_channels // spec.groups < _FEWEST_OUTPUTS:
-        return []
-    return fold_axes(gather_of(spec))
+    enough = spec.out_channels // spec.groups >= _FEWEST_OUTPUTS
+    return few and enough and not spec.transposed and can_fold(gather_of(spec))
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
-    return min(_cycles(request, target, axes) for axes in _folds(request) or [0])
-
-
-def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
     gather, work = gather_of(request.spec), _work(request)
-    if not axes:
-        return tile_unit_cycles(layout_of(gather), target, work, usual_way_in(gather))
     layout = layout_of(gather)
+    if not _folds(request):
+        return tile_unit_cycles(layout, target, work, usual_way_in(gather))
     rows = layout.total_rows * layout.row_residues * gather.in_channels * gather.batch * gather.groups
     vectors = -(-layout.pitch * 4 // target.vector_bytes) * len(gather.axes[2].residues)
     packing = rows * (_PLANE_ROW_CYCLES + vectors * _PLANE_CYCLES)
     one = prod(request.spec.output_shape) // gather.batch * ELEMENTS[request.spec.dtype.name].storage_bytes
     written = _FAR_OUT_CYCLES * max(0, one - target.near_bytes) * gather.batch
-    return packing + written + tile_unit_cycles(layout_of(folded(gather, axes)), target, work)
+    return packing + written + tile_unit_cycles(folded(layout), target, work, "planes")
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[TileUnitSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first."""
-    axes = _fold(request, target)
-    laid = _lay_out(request, target, axes)
-    found = tile_unit_candidates(laid.layout, target, threads, _work(request), laid.way_in)
-    return [replace(each, fold=axes) for each in found]
+    laid = _lay_out(request, target)
+    return tile_unit_candidates(laid.layout, target, threads, _work(request), laid.way_in, laid.plane_bytes)
 
 
 def plan(
@@ -121,42 +113,43 @@ class SplitPlan(WatchedPlan[SplitKernel]):
     ) -> None:
         spec = request.spec
         self.threads = threads
-        axes = _fold(request, target) if schedule is None else schedule.fold
         element = ELEMENTS[spec.dtype.name]
-        layout, x_steps, y_steps, way_in, places = _lay_out(request, target, axes)
-        upright = way_in != "packed"
-        own = schedule or tile_unit_schedule(layout, target, threads, _work(request), way_in=way_in)
-        self.schedule = replace(own, fold=axes)
-        unfolded = layout_of(gather_of(spec)) if axes else layout
+        laid = _lay_out(request, target)
+        layout, x_steps, y_steps, way_in = laid.layout, laid.x_steps, laid.y_steps, laid.way_in
+        self.schedule = schedule or tile_unit_schedule(
+            layout, target, threads, _work(request), way_in=way_in, plane_bytes=laid.plane_bytes
+        )
+        packs = {"packed": layout, "planes": laid.unfolded}.get(way_in)
         self.kernel = SplitKernel(
             element=element,
             lanes=target.vector_bytes // element.compute_bytes,
             parts=self.schedule.parts,
             rows=self.schedule.rows,
             columns=self.schedule.columns,
-            columns_in=None if upright else packed_columns(unfolded, x_steps[4], target),
+            columns_in=packed_columns(packs, x_steps[4], target) if packs else None,
             way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
-            folded=axes > 0,
-            upright=upright,
-            gathered=places is not None,
+            way_in=way_in,
             woven=self.schedule.beside,
         )
-        self.reads_in_place = upright
+        self.reads_in_place = packs is None
         self._job = Job(self.kernel, target)
         self.weights = SplitWeights(
-            layout, element, target, self.schedule, transposed=spec.transposed, unfolded=unfolded.gather,
-            upright=upright,
+            layout, element, target, self.schedule, transposed=spec.transposed, upright=self.kernel.upright,
+            unfolded=laid.unfolded.gather if laid.unfolded else None,
         )  # fmt: skip
-        planes = FoldedPlanes(unfolded, layout, self.schedule, self.kernel, x_steps) if axes else None
+        planes = None
+        if laid.unfolded:
+            length = self.schedule.band_tiles * self.kernel.length
+            planes = FoldedPlanes(laid.unfolded, length, self.kernel.lanes, x_steps)
         made = tile_unit_tables(
             layout, self.schedule, self.kernel, x_steps, y_steps,
-            group_channels=unfolded.gather.in_channels, starts=self.weights.starts,
-            held_channels=0 if axes or upright else 2 * self.schedule.depth,
+            group_channels=spec.in_channels // spec.groups, starts=self.weights.starts,
+            held_channels=0 if self.kernel.upright else 2 * self.schedule.depth,
             held_bytes=_held_bytes(self.kernel, planes),
             fold=planes.values if planes else None,
-            places=places,
+            places=laid.places,
             fetches=prod(spec.output_shape) * element.storage_bytes > target.near_bytes,
         )  # fmt: skip
         self.tasks, self.workspace_bytes = made.tasks, made.workspace_bytes
@@ -164,23 +157,19 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         self._give(TILE_PARAMETERS, made.values)
 
 
-def _fold(request: OutputRequest, target: Target) -> int:
-    """How many axes are folded: by sizes alone, as an output's bits depend on it."""
-    return min(_folds(request) or [0], key=lambda axes: _cycles(request, target, axes))
-
-
 def _held_bytes(kernel: SplitKernel, planes: FoldedPlanes | None) -> int:
     """Scratch of packing, before the units."""
-    if kernel.upright:
-        return PROGRESS_BYTES
-    return square_bytes(kernel.parts) + (planes.size_bytes if planes else 0)
+    if not kernel.upright:
+        return square_bytes(kernel.parts)
+    return PROGRESS_BYTES + (planes.size_bytes if planes else 0)
 
 
-def _lay_out(request: OutputRequest, target: Target, axes: int) -> LaidOut:
+def _lay_out(request: OutputRequest, target: Target) -> LaidOut:
     spec, gather = request.spec, gather_of(request.spec)
     x_steps, y_steps = (element_steps(strides, spec) for strides in (request.x_strides, request.y_strides))
-    if axes:
-        return LaidOut(layout_of(folded(gather, axes)), x_steps, y_steps, "packed")
+    if _folds(request):
+        layout = layout_of(gather)
+        return LaidOut(folded(layout), x_steps, y_steps, "planes", unfolded=layout)
     return lay_out(gather, ELEMENTS[spec.dtype.name], target, _work(request), x_steps, y_steps)
 
 

@@ -28,7 +28,8 @@ class LaidOut(NamedTuple):
     """A layout, and the steps of input and output from a batch, channel, slice, row, column to the next.
 
     way_in: how the kernel reads the input. places: where that is by a table, the offset of each position in a
-    channel of the input, NOWHERE for zeros and behind the last.
+    channel of the input, NOWHERE for zeros and behind the last. unfolded: the layout of the layer as it is,
+    where taps are channels.
     """
 
     layout: Layout
@@ -36,6 +37,12 @@ class LaidOut(NamedTuple):
     y_steps: tuple[int, ...]
     way_in: WayIn
     places: NDArray[np.int32] | None = None
+    unfolded: Layout | None = None
+
+    @property
+    def plane_bytes(self) -> int:
+        """Bytes of planes for each output of the run, where folded channels are read from them."""
+        return 4 * self.unfolded.gather.in_channels * self.unfolded.planes if self.unfolded else 0
 
 
 def lay_out(

@@ -45,8 +45,10 @@ def input_tables(layout: Layout, strides: tuple[int, int, int]) -> InputTables:
     return InputTables(rows, records, tuple(keep))
 
 
-def packing_values(layout: Layout, band: Band, tables: InputTables, x_column: int) -> dict[str, int]:
-    """The values of PACKING. x_column: elements of the input between neighbouring columns of a plane."""
+def packing_values(layout: Layout, band: Band, tables: InputTables | None, x_column: int) -> dict[str, int]:
+    """The values of PACKING. tables: None where no planes are packed. x_column: elements of the input between
+    neighbouring columns of a plane.
+    """
     return {
         "pitch": layout.pitch,
         "plane": band.plane,
@@ -57,8 +59,8 @@ def packing_values(layout: Layout, band: Band, tables: InputTables, x_column: in
         "one_row": int(layout.is_one_row),
         "row_residues": layout.row_residues,
         "column_residues": len(layout.gather.axes[2].residues),
-        "row_table": tables.rows.ctypes.data,
-        "column_table": tables.columns.ctypes.data,
+        "row_table": tables.rows.ctypes.data if tables else 0,
+        "column_table": tables.columns.ctypes.data if tables else 0,
         "x_column": x_column,
     }
 

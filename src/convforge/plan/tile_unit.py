@@ -70,7 +70,7 @@ def tile_unit_tables(
         block = layout.planes * band.plane + TILE_NUMBERS
         part, square = schedule.blocks * block, TILE_NUMBERS
         unit_lines = schedule.parts * part
-    tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+    tables = None if kernel.upright else input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
     phases = phase_table(
         RunTiles(layout, kernel.length),
         y_steps,

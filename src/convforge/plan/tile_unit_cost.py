@@ -35,7 +35,13 @@ _LATENCY_CYCLES = 65.0
 # For a vector of words of bytes: four channels packed, and turned (counted in instructions).
 _PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.5, 4.0, 16.0
 # The part of that for kernels of one tap, and where they split beside products.
-_STEPS: dict[WayIn, tuple[float, float]] = {"in place": (0.75, 0.25), "gathered": (0.8, 0.3)}
+_STEPS: dict[WayIn, tuple[float, float]] = {
+    "in place": (0.75, 0.25),
+    "gathered": (0.8, 0.3),
+    "planes": (0.75, 0.25),
+}
+# Planes of a band from which folded channels are read take so much less than a band's units may.
+_BAND_SHARE = 8
 # For a row of the packed input, and of the output.
 _ROW_CYCLES = 4.0
 # For a tile of sums: turned and written, or written alone where positions are columns; and for each chain but
@@ -181,13 +187,18 @@ def tile_unit_schedule(
     shape: tuple[int, int] | None = None,
     *,
     way_in: WayIn = "packed",
+    plane_bytes: int = 0,
 ) -> TileUnitSchedule:
-    """The schedule of an output product; tiles of `shape`, or of the cheapest."""
+    """The schedule of an output product; tiles of `shape`, or of the cheapest. plane_bytes: of what is packed
+    for an output of a band.
+    """
     gather = layout.gather
     rows, columns = shape or best_shapes(layout, work)[0]
     mr, length = rows * TILE_ROWS, columns * TILE_NUMBERS
     lanes = target.vector_bytes // 4
     blocks, depth = channel_blocks(gather.in_channels, work.ways)
+    # Units of all parts, and the planes of one block in fp32.
+    unit_bytes = work.parts * UNIT_BYTES / (work.ways * depth) + 4 / blocks
     pieces = gather_split(
         layout,
         ELEMENTS["float32"],
@@ -197,8 +208,7 @@ def tile_unit_schedule(
         packed=True,
         step_cycles=_block_cycles(work, (rows, columns)) / (work.ways * depth),
         vector_cycles=work.pack_cycles,
-        # Units of all parts, and the planes of one block in fp32.
-        packed_bytes=work.parts * UNIT_BYTES / (work.ways * depth) + 4 / blocks,
+        packed_bytes=_BAND_SHARE * plane_bytes / gather.in_channels if plane_bytes else unit_bytes,
     )
     tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, pieces.bands))
@@ -229,6 +239,7 @@ def tile_unit_schedule(
         window_tiles=windows.tiles,
         tile_group=group,
         channel_tiles=channel_tiles,
+        folded=way_in == "planes",
         beside=windows.beside,
     )
 
@@ -241,11 +252,20 @@ def most_tiles(layout: Layout, tiles: int, length: int, lanes: int, position_byt
 
 
 def tile_unit_candidates(
-    layout: Layout, target: Target, threads: int, work: TileWork, way_in: WayIn = "packed"
+    layout: Layout,
+    target: Target,
+    threads: int,
+    work: TileWork,
+    way_in: WayIn = "packed",
+    plane_bytes: int = 0,
 ) -> list[TileUnitSchedule]:
     """Schedules worth a try, the own choice first; none changes the order of a sum."""
-    own = tile_unit_schedule(layout, target, threads, work, way_in=way_in)
-    shapes = best_shapes(layout, work)
-    others = [tile_unit_schedule(layout, target, threads, work, shape, way_in=way_in) for shape in shapes]
+
+    def make(shape: tuple[int, int] | None = None) -> TileUnitSchedule:
+        return tile_unit_schedule(
+            layout, target, threads, work, shape, way_in=way_in, plane_bytes=plane_bytes
+        )
+
+    own = make()
     groups = [replace(own, tile_group=min(group, own.window_tiles)) for group in _TILE_GROUPS]
-    return list(dict.fromkeys([own, *others, *groups]))
+    return list(dict.fromkeys([own, *map(make, best_shapes(layout, work)), *groups]))

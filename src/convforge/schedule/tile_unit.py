@@ -23,8 +23,9 @@ TILES, TILE_ROWS, TILE_NUMBERS = 8, 16, 16
 # Positions of two channels that are split together where the input lies: whole lines of it, of which 16, one
 # of each of 32 channels, come slower.
 STEP_POSITIONS = 64
-# How a kernel reads the input: planes packed before; as it lies; or, of one tap too, by a table of places.
-WayIn = Literal["packed", "in place", "gathered"]
+# How a kernel reads the input: all of a window packed before; or step by step, of one tap: as it lies, by a
+# table of places, or, where taps are channels, from planes (schedule/fold.py).
+WayIn = Literal["packed", "in place", "gathered", "planes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class TileUnitSchedule:
     words of a block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles of
     one task; window_tiles: those whose input is packed together; beside: steps of the next window's
     split that are woven into each step; tile_group: those that share each fetch of
-    weights. channel_tiles: those of output channels of one task. fold: last axes whose taps are channels
+    weights. channel_tiles: those of output channels of one task. folded: whether taps are channels
     (schedule/fold.py).
     """
 
@@ -49,13 +50,13 @@ class TileUnitSchedule:
     window_tiles: int
     tile_group: int
     channel_tiles: int
-    fold: int = 0
+    folded: bool = False
     beside: int = 0
 
     @property
     def order(self) -> Order:
         """The order of an output's sum: neither shapes of tiles nor threads have a say."""
-        return ("tile unit", self.parts, self.fold, self.depth, self.chain)
+        return ("tile unit", self.parts, self.folded, self.depth, self.chain)
 
 
 def channel_blocks(channels: int, ways: int) -> tuple[int, int]:
