@@ -321,8 +321,8 @@ def test_kernels_on_tiles_refer_to_nothing_outside(name: str, dtype: str) -> Non
     for kernel in (
         SplitKernel(element, lanes, parts, 2, 2, "pair", "pair", True, "relu"),
         SplitKernel(element, lanes, parts, 2, 2, "strided", "flat", False, "none"),
-        SplitKernel(element, lanes, parts, 2, 2, None, "flat", True, "relu", upright=True, woven=2),
-        SplitKernel(element, lanes, parts, 1, 3, None, "unit", False, "none", upright=True, gathered=True),
+        SplitKernel(element, lanes, parts, 2, 2, None, "flat", True, "relu", way_in="in place", woven=2),
+        SplitKernel(element, lanes, parts, 1, 3, None, "unit", False, "none", way_in="gathered"),
         SplitWeightPacker(element, lanes, parts, 2, upright=False),
         SplitWeightPacker(element, lanes, parts, 2, upright=True),
         DotTilesKernel(True, "int8", lanes, 2, 2, "pair", "pair"),

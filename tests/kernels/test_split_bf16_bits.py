@@ -152,8 +152,9 @@ def test_windows_of_one_tap_are_split_beside_products(unit: TileUnit) -> None:
     made = {name: split_bf16.plan(plan_request(make(name)[0]), unit.target, 1).kernel for name in CASES}
     assert made["beside"].woven
     assert made["phases of one tap"].woven
-    assert not made["beside"].gathered
+    assert made["beside"].way_in == "in place"
     assert made["one tap by a table"].woven
-    assert made["one tap by a table"].gathered
-    assert made["one tap, reflect"].gathered
+    assert made["one tap by a table"].way_in == "gathered"
+    assert made["one tap, reflect"].way_in == "gathered"
+    assert made["first layer"].way_in == "planes"
     assert not made["batch"].upright

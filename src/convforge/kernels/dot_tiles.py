@@ -27,7 +27,7 @@ from convforge.kernels.pack_dot import emit_pack_dot
 from convforge.kernels.phases import Phase
 from convforge.kernels.rescale import Rescaler, find_records
 from convforge.kernels.tile_nest import TileNest
-from convforge.kernels.turn import SIDE, emit_turned
+from convforge.kernels.turn import SIDE, emit_turned, storing
 
 
 def emit_dot_tiles(kernel: DotTilesKernel, module: Module) -> None:
@@ -62,7 +62,7 @@ class _DotTiles(TileNest):
             target = e.at(units, "i32", e.mul(block.index, p.block, UNIT_WORDS))
             with e.loop(0, word_step, step=SIDE, name="turn") as at:
                 source, to = e.at(planes, "i32", at.index), e.at(target, "i32", e.mul(at.index, UNIT_WORDS))
-                emit_turned(self.v, source, word_step, to, UNIT_WORDS)
+                emit_turned(self.v, source, word_step, storing(self.v, to, UNIT_WORDS))
 
     def begin_group(self, group: Int) -> None:
         self._group = group

@@ -20,7 +20,7 @@ from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
-from convforge.kernels.turn import SIDE, emit_turned
+from convforge.kernels.turn import SIDE, emit_turned, storing
 
 _SQUARE = SIDE * SIDE
 
@@ -102,7 +102,7 @@ class _Way:
         target = e.at(self.units, "i32", e.mul(place, UNIT_WORDS))
         for part in range(parts):
             to = e.at(target, "i32", e.mul(p.part, part, UNIT_WORDS))
-            emit_turned(v, e.at(self.squares, "i32", part * _SQUARE), SIDE, to, UNIT_WORDS)
+            emit_turned(v, e.at(self.squares, "i32", part * _SQUARE), SIDE, storing(v, to, UNIT_WORDS))
         return pair.results
 
 

@@ -24,7 +24,7 @@ from convforge.kernels.contract_split import (
 from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
-from convforge.kernels.turn import SIDE, emit_turned
+from convforge.kernels.turn import SIDE, emit_turned, storing
 
 _ROW = UNIT_BYTES // 2
 
@@ -88,7 +88,7 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
                 for part in range(0 if kernel.upright else kernel.parts):
                     source = e.at(squares, "bf16", part * part_rows * _ROW)
                     turned = e.at(packed_rows, "bf16", part * kernel.mr * _ROW)
-                    emit_turned(v, source, UNIT_WORDS, turned, UNIT_WORDS)
+                    emit_turned(v, source, UNIT_WORDS, storing(v, turned, UNIT_WORDS))
                 square.next = m.results
             tap.next = square.results
         block.next = tap.results

@@ -46,6 +46,7 @@ from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_BYTES, UNIT_W
 from convforge.kernels.epilogue import emit_write_rows, find_position
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
+from convforge.kernels.tile_room import StoreSquare, find_room
 from convforge.kernels.turn import emit_turned
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
@@ -301,57 +302,95 @@ class TileNest:
     def _emit_finished(
         self, phases: list[Phase], summed: Value, leaving: Value, y: Value, flat: Int, channel: Int
     ) -> None:
-        """Turn finished sums, and write them: 16 positions at once to the output where it has them side by
-        side, else by way of scratch.
+        """Turn finished sums, and write them: 16 positions at once to the output where it has them in one row,
+        or in two, else by way of scratch.
         """
         e, kernel, p = self.e, self.kernel, self.p
-        if self.leaves_turned and kernel.way_out in ("flat", "unit"):
+        if self._leaves_by_squares:
             every = e.no_less(e.sub(p.out_channels, channel), kernel.mr)
             with e.loop(0, kernel.length, step=TILE_NUMBERS, name="j") as j:
-                first = e.add(flat, j.index)
-                there, at = self._find_room(phases[0], first)
-                whole = e.b.and_(there, every)
-                target = e.b.select(whole, e.at(y, "i32", at), leaving)
-                step = e.select(whole, p.y_channel, TILE_NUMBERS)
-                self._emit_turn(summed, j.index, target, step, channel)
-                with e.when(e.b.not_(whole)):
-                    self._emit_leave(phases[0], leaving, y, first, channel, TILE_NUMBERS)
+                self._emit_leave_square(
+                    phases, summed, leaving, y, e.add(flat, j.index), j.index, channel, every
+                )
             return
         size = kernel.mr * kernel.length
         with e.loop(0, len(phases), name="phase") as phase, e.loop(0, kernel.length, step=TILE_NUMBERS) as j:
             at = e.mul(phase.index, size)
-            target = e.at(leaving, "i32", e.add(at, j.index))
-            self._emit_turn(e.at(summed, "i32", at), j.index, target, kernel.length, channel)
+            held = self._held(e.at(leaving, "i32", e.add(at, j.index)), kernel.length)
+            self._emit_square(1, e.at(summed, "i32", at), j.index, channel, held)
         self.emit_finish(leaving, channel, phases)
         self._emit_leave(phases[0], leaving, y, flat, channel, kernel.length)
 
-    def _emit_turn(self, summed: Value, first: Int, target: Value, step: Int, channel: Int) -> None:
-        """target[mr][16 positions] = finished sums from `first` on; step: from a channel to the next."""
+    @property
+    def _leaves_by_squares(self) -> bool:
+        """Whether 16 positions of a tile at once can go where they belong: of all phases, if these are woven."""
+        kernel = self.kernel
+        ways = ("flat", "unit", "pair") if kernel.upright else ("flat", "unit")
+        return self.leaves_turned and kernel.way_out in ways
+
+    def _emit_leave_square(
+        self,
+        phases: list[Phase],
+        summed: Value,
+        leaving: Value,
+        y: Value,
+        flat: Int,
+        first: Int,
+        channel: Int,
+        every: Value,
+    ) -> None:
+        """16 positions, from `first` on in the tile and from `flat` on in the run. every: whether there are all
+        channels of a tile.
+        """
+        e, many = self.e, len(phases)
+        room = find_room(e, self.p, self.kernel, phases, flat)
+
+        def emit_rest() -> None:
+            self._emit_square(many, summed, first, channel, self._held(leaving, TILE_NUMBERS))
+            self._emit_leave(phases[0], leaving, y, flat, channel, TILE_NUMBERS)
+
+        with e.b.if_else(e.b.and_(room.is_whole, every)) as (whole, part):
+            with whole:
+                self._emit_square(many, summed, first, channel, room.whole(self.out, y))
+            with part:
+                if room.is_cut is None:
+                    emit_rest()
+                else:
+                    with e.b.if_else(e.b.and_(room.is_cut, every)) as (cut, rest):
+                        with cut:
+                            self._emit_square(many, summed, first, channel, room.cut(self.out, y))
+                        with rest:
+                            emit_rest()
+
+    def _held(self, leaving: Value, length: int) -> StoreSquare:
+        """Stores 16 positions in scratch: [phase][mr][length]."""
+
+        def store(values: list[Value], channel: Int, column: int) -> None:
+            for i, value in enumerate(values):
+                row = self.e.add(channel, i * self.kernel.mr)
+                self.v.store(value, leaving, self.e.add(self.e.mul(row, length), column))
+
+        return store
+
+    def _emit_square(self, phases: int, summed: Value, first: Int, channel: Int, store: StoreSquare) -> None:
+        """16 finished sums of every channel of a tile, and of so many phases, from position `first` on."""
         e, v, mr, length = self.e, self.v, self.kernel.mr, self.kernel.length
         if self.kernel.upright:
             with e.loop(0, mr, name="i") as i:
-                source, to = e.at(summed, "i32", e.add(e.mul(i.index, length), first)), e.mul(i.index, step)
+                at, number = e.add(e.mul(i.index, length), first), e.add(channel, i.index)
                 for j in range(0, TILE_NUMBERS, v.lanes):
-                    done = self.finished(v.load(source, j), e.add(channel, i.index))
-                    v.store(done, target, e.add(to, j))
+                    sums = [v.load(summed, e.add(at, phase * mr * length + j)) for phase in range(phases)]
+                    store([self.finished(each, number) for each in sums], i.index, j)
             return
+        assert phases == 1
         source = e.at(summed, "i32", e.mul(first, mr))
         with e.loop(0, mr, step=TILE_ROWS, name="i") as i:
-            number = e.add(channel, i.index)
-            emit_turned(
-                self.v, e.at(source, "i32", i.index), mr, e.at(target, "i32", e.mul(i.index, step)), step,
-                lambda sums, row: self.finished(sums, e.add(number, row)),
-            )  # fmt: skip
 
-    def _find_room(self, phase: Phase, flat: Int) -> tuple[Value, Int]:
-        """Whether 16 positions are neighbours in the output, and where the first one is."""
-        e, p = self.e, self.p
-        if self.kernel.way_out == "flat":
-            return e.no_less(e.sub(p.flat, flat), TILE_NUMBERS), flat
-        at, (depth, height, width) = find_position(e, flat, p.pitch, p.slice_rows), phase.size
-        inside = e.b.and_(e.less(at.height, height), e.less(at.depth, depth))
-        inside = e.b.and_(inside, e.no_less(e.sub(width, at.column), TILE_NUMBERS))
-        return inside, e.add(e.mul(at.depth, p.y_slice), e.mul(at.height, p.y_row), at.column)
+            def leave(sums: Value, row: int, column: int) -> None:
+                number = e.add(i.index, row)
+                store([self.finished(sums, e.add(channel, number))], number, column)
+
+            emit_turned(v, e.at(source, "i32", i.index), mr, leave)
 
     def _emit_leave(
         self, phase: Phase, leaving: Value, y: Value, flat: Int, channel: Int, length: int

@@ -26,18 +26,12 @@ SIDE = 16
 _QUARTER = 4
 
 
-def emit_turned(
-    v: Vectors,
-    source: Value,
-    source_step: Int,
-    target: Value,
-    target_step: Int,
-    through: Callable[[Value, int], Value] | None = None,
-) -> None:
-    """Turn one square; steps: words from a row to the next. Vectors are of 32-bit lanes; nothing aliases.
+# Given a vector of a row of the target, the row, and its first column.
+Store = Callable[[Value, int, int], None]
 
-    through: what becomes of each vector before it is stored, which belongs to that row of the target.
-    """
+
+def emit_turned(v: Vectors, source: Value, source_step: Int, store: Store) -> None:
+    """Turn one square; source_step: words from a row to the next. Vectors are of 32-bit lanes; nothing aliases."""
     e = v.e
     for row in range(0, SIDE, v.lanes):
         for column in range(0, SIDE, _QUARTER):
@@ -56,9 +50,12 @@ def emit_turned(
                 for r in range(_QUARTER)
             ]
             for i, turned in enumerate(_turned_quarters(v, lines), start=column):
-                value = e.b.bitcast(turned, v.type)
-                value = value if through is None else through(value, i)
-                v.store(value, target, e.add(e.mul(i, target_step), row))
+                store(e.b.bitcast(turned, v.type), i, row)
+
+
+def storing(v: Vectors, target: Value, step: Int) -> Store:
+    """Into rows that are `step` words apart."""
+    return lambda value, row, column: v.store(value, target, v.e.add(v.e.mul(row, step), column))
 
 
 def _joined(v: Vectors, pieces: list[Value]) -> Value:
