@@ -15,12 +15,12 @@ from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 # group_channels: channels of the input array that a group has; channels: those, or the words of bytes that
 # hold them. blocks, depth: of channels, and words of a block (schedule/tile_unit.py); chain: blocks of
-# channels that are summed up in tiles. repacks: whether a task packs more than once. block, part, square:
-# units from a block, a part and 16 positions of the packed input to the next. units, sums, tile: where the
-# packed input, held sums, and tiles on their way out lie in scratch, in bytes; window_bytes: from a window's
-# units to the next one's. fetched: channels of a tile whose lines of the output are fetched before. shapes:
-# the address of the tiles'. fold: that of FOLD_PARAMETERS, where taps are folded into channels. places: that
-# of the int32 offset of each position in a channel of the input, or NOWHERE.
+# channels that are summed up in tiles. repacks: whether a task packs more than once. block, part: units from
+# a block, and from a part, of the packed input to the next. units, sums, tile: where the packed input, held
+# sums, and tiles on their way out lie in scratch, in bytes; window_bytes: from a window's units to the next
+# one's. fetched: channels of a tile whose lines of the output are fetched before. shapes: the address of the
+# tiles'. fold: that of FOLD_PARAMETERS, where taps are folded into channels. places: that of the int32 offset
+# of each position in a channel of the input, or NOWHERE.
 TILE_PARAMETERS = (
     *("groups", "group_channels", "channels", "blocks", "depth", "out_channels", "out_tiles", "task_tiles"),
     *("out_blocks", "bands", "band_tiles", "window_tiles", "flat", "chain", "tile_group", "repacks"),
@@ -32,7 +32,6 @@ TILE_PARAMETERS = (
         "phase_table",
         "block",
         "part",
-        "square",
         "units",
         "window_bytes",
         "sums",

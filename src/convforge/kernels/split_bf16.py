@@ -27,10 +27,12 @@ from collections.abc import Callable
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_split import SplitKernel
+from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.split_bf16_steps import Steps
 from convforge.kernels.split_bf16_values import emit_values
 from convforge.kernels.tile_nest import EmitWindow, TileNest
+from convforge.schedule.tile_unit import TILE_NUMBERS
 
 
 def emit_split_bf16(kernel: SplitKernel, module: Module) -> None:
@@ -98,10 +100,14 @@ class _SplitBeside(_Split):
             end = e.minimum(e.add(some.index, window), stop)
             steps.finish()
             steps.begin(end, e.minimum(e.add(end, window), stop), there)
-            at = e.mul(e.sub(0, self._place(some.index)), 4)
-            emit(e.at(e.at(self.scratch, "i8", here), "i8", at), some.index, end)
+            self._first = some.index
+            emit(e.at(self.scratch, "i8", here), some.index, end)
             some.next = [e.i64(there)]
         steps.end()
+
+    def place(self, position: Int) -> Int:
+        square = self.e.div(self.e.sub(position, self._first), TILE_NUMBERS)
+        return self.e.mul(square, self.p.part, self.split.parts * UNIT_WORDS)
 
     def beside(self) -> list[Callable[[], None]]:
         return self._steps.pieces(self.split.woven)

@@ -114,7 +114,7 @@ class Steps:
         """Do those that are left."""
         e = self._e
         with e.loop(self._get("step"), self._get("steps"), name="split") as step:
-            for emit in self._pieces(step.index):
+            for emit in self._pieces([step.index]):
                 emit()
         self._set("step", self._get("steps"))
 
@@ -123,7 +123,7 @@ class Steps:
         e = self._e
         done, last = self._get("step"), e.sub(self._get("steps"), 1)
         self._set("step", e.add(done, many))
-        return [piece for i in range(many) for piece in self._pieces(e.minimum(e.add(done, i), last))]
+        return self._pieces([e.minimum(e.add(done, i), last) for i in range(many)])
 
     def end(self) -> None:
         """Set the flag where what was split would not be exact."""
@@ -131,9 +131,20 @@ class Steps:
         seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
         emit_flag(self._e, self._scratch, emit_outside(v, seen, INPUT_RANGE))
 
-    def _pieces(self, step: Int) -> list[Callable[[], None]]:
-        """A step, 16 positions or a vector at a time."""
-        e, v, p, kernel = self._e, self._v, self._p, self._kernel
+    def _pieces(self, steps: list[Int]) -> list[Callable[[], None]]:
+        """Some steps, a vector at a time; the last piece keeps what was seen."""
+        v = self._v
+        seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
+
+        def keep() -> None:
+            for i, value in enumerate(seen):
+                v.store_bits(value, self._seen, i * v.lanes)
+
+        return [*(piece for step in steps for piece in self._step(step, seen)), keep]
+
+    def _step(self, step: Int, seen: list[Value]) -> list[Callable[[], None]]:
+        """A step, a vector at a time."""
+        e, v, p, parts = self._e, self._v, self._p, self._kernel.parts
         column = e.div(step, self._pairs)
         pair = e.sub(step, e.mul(column, self._pairs))
         first = e.add(self._get("first"), e.mul(column, STEP_POSITIONS))
@@ -141,19 +152,19 @@ class Steps:
         low = e.mul(pair, 2)
         channels = [self._channel(i) for i in (low, e.minimum(e.add(low, 1), e.sub(p.channels, 1)))]
         units = e.at(self._scratch, "i8", self._get("units"))
-        place = e.add(e.mul(column, p.square, _SQUARES), pair)
+        place = e.add(e.mul(column, p.part, _SQUARES * parts), pair)
+        # From a line to the next one in order, one addition each: that of each part from the first takes four.
+        line, step_words = [e.at(units, "i32", e.mul(place, UNIT_WORDS))], e.mul(p.part, UNIT_WORDS)
 
         def emit(j: int) -> None:
-            square, at = divmod(j, TILE_NUMBERS)
-            values = self._values(channels, e.add(first, j))
-            seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
-            for value in values:
-                seen = emit_seen(v, seen, value)
-            for i, value in enumerate(seen):
-                v.store_bits(value, self._seen, i * v.lanes)
-            to = e.at(units, "i32", e.mul(e.add(place, e.mul(p.square, square)), UNIT_WORDS))
-            for part, word in enumerate(emit_words(v, values[0], values[1], kernel.parts)):
-                v.store_bits(word, e.at(to, "i32", e.mul(p.part, part, UNIT_WORDS)), at)
+            low, high = self._values(channels, e.add(first, j))
+            seen[:] = emit_seen(v, emit_seen(v, seen, low), high)
+            to = line[0]
+            for word in emit_words(v, low, high, parts):
+                v.store_bits(word, to, j % TILE_NUMBERS)
+                to = e.at(to, "i32", step_words)
+            if (j + v.lanes) % TILE_NUMBERS == 0:
+                line[0] = to
 
         return [lambda j=j: emit(j) for j in range(0, STEP_POSITIONS, v.lanes)]
 

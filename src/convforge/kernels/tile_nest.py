@@ -86,6 +86,10 @@ class TileNest:
             end = e.minimum(e.add(some.index, e.mul(p.window_tiles, self.kernel.length)), stop)
             emit(self._emit_packed(x, some.index, key), some.index, end)
 
+    def place(self, position: Int) -> Int:
+        """Words of units from the first position's of the window to those of a position."""
+        return self.e.mul(position, UNIT_WORDS)
+
     def beside(self) -> list[Callable[[], None]]:
         """What emits the work that is done beside each step's products, piece by piece."""
         return []
@@ -194,7 +198,10 @@ class TileNest:
                     weights = [self._weights(phase, out.index, chain.index) for phase in phases]
                     with e.loop(some.index, stop, step=length, name="tile") as tile:
                         number = e.div(tile.index, length)
-                        pixels = e.at(chain_units, "i32", self._place(tile.index))
+                        pixels = [
+                            e.at(chain_units, "i32", self.place(e.add(tile.index, j * TILE_NUMBERS)))
+                            for j in range(kernel.columns)
+                        ]
                         place = e.mul(e.sub(out.index, outs[0]), p.tile_group)
                         place = e.add(place, e.div(e.sub(tile.index, some.index), length))
                         mine = e.at(held, "i32", e.mul(place, size))
@@ -226,7 +233,7 @@ class TileNest:
         return self.e.at(phase.weights, "i8", self.e.add(self.e.mul(out_tile, phase.tile_weights), at))
 
     def _emit_sums(
-        self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: Value, to: Value
+        self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: list[Value], to: Value
     ) -> None:
         """to[position][mr]: sums of tile `number` over some blocks of channels, by the taps it needs."""
         e, tiles, rows, columns = self.e, self.tiles, self.kernel.rows, self.kernel.columns
@@ -238,7 +245,8 @@ class TileNest:
         def emit_steps(*, beside: bool) -> None:
             with e.loop(0, e.mul(blocks, selected.taps), name="step") as step:
                 w = e.at(weights, "i8", e.load("i64", selected.rows, step.index))
-                x = e.at(pixels, "i32", e.mul(e.load("i64", selected.distances, step.index), UNIT_WORDS))
+                distance = e.mul(e.load("i64", selected.distances, step.index), UNIT_WORDS)
+                x = [e.at(each, "i32", distance) for each in pixels]
                 self._emit_products(w, x, self.beside() if beside else [])
 
         some = self.works_beside()
@@ -257,9 +265,9 @@ class TileNest:
                 at, row = (i * TILE_ROWS * length + j * TILE_NUMBERS, length) if upright else (turned, mr)
                 tiles.store(i * columns + j, e.at(to, "i32", at), 4 * row)
 
-    def _emit_products(self, weights: Value, pixels: Value, beside: list[Callable[[], None]]) -> None:
+    def _emit_products(self, weights: Value, pixels: list[Value], beside: list[Callable[[], None]]) -> None:
         """Those of a step, and pieces of other work spread over them."""
-        e, p, tiles, rows, columns = self.e, self.p, self.tiles, self.kernel.rows, self.kernel.columns
+        e, tiles, rows, columns = self.e, self.tiles, self.kernel.rows, self.kernel.columns
         of_rows = [rows * columns + i for i in range(rows)]
         of_columns = [rows * columns + rows + j for j in range(columns)]
         products, done, emitted = rows * columns * len(self.kernel.products), 0, 0
@@ -270,9 +278,9 @@ class TileNest:
                     at = (of_weights * rows + i) * _WEIGHT_TILE_BYTES
                     tiles.load(tile, e.at(weights, "i8", at), UNIT_BYTES)
             if loaded[1] != of_input:
-                part = e.at(pixels, "i32", e.mul(p.part, of_input, UNIT_WORDS))
-                for j, tile in enumerate(of_columns):
-                    tiles.load(tile, e.at(part, "i32", self._place(j * TILE_NUMBERS)), UNIT_BYTES)
+                at = e.mul(self.p.part, of_input, UNIT_WORDS)
+                for pointer, tile in zip(pixels, of_columns):
+                    tiles.load(tile, e.at(pointer, "i32", at), UNIT_BYTES)
             loaded = of_weights, of_input
             for i in range(rows):
                 for j in range(columns):
@@ -282,12 +290,6 @@ class TileNest:
                     while emitted < len(beside) * done // products:
                         beside[emitted]()
                         emitted += 1
-
-    def _place(self, position: Int) -> Int:
-        """Words of units before those of a position, which begins 16 where they are columns."""
-        if not self.kernel.upright:
-            return self.e.mul(position, UNIT_WORDS)
-        return self.e.mul(self.e.div(position, TILE_NUMBERS), self.p.square, UNIT_WORDS)
 
     def _emit_add(self, summed: Value, held: Value, size: int) -> None:
         """Add what the chains before this one have summed up."""

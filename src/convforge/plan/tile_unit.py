@@ -63,12 +63,11 @@ def tile_unit_tables(
     if kernel.upright:
         block = schedule.depth
         part = schedule.blocks * block
-        square = schedule.parts * part
-        unit_lines = -(-window // STEP_POSITIONS) * (STEP_POSITIONS // TILE_NUMBERS) * square
+        unit_lines = -(-window // STEP_POSITIONS) * STEP_POSITIONS // TILE_NUMBERS * schedule.parts * part
     else:
         # The last square that is turned may end beyond the planes.
         block = layout.planes * band.plane + TILE_NUMBERS
-        part, square = schedule.blocks * block, TILE_NUMBERS
+        part = schedule.blocks * block
         unit_lines = schedule.parts * part
     tables = None if kernel.upright else input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
     phases = phase_table(
@@ -121,7 +120,6 @@ def tile_unit_tables(
         "phase_table": phases.records.ctypes.data,
         "block": block,
         "part": part,
-        "square": square,
         "units": units,
         "window_bytes": window_bytes,
         "sums": sums,
