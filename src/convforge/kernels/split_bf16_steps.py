@@ -114,7 +114,7 @@ class Steps:
         """Do those that are left."""
         e = self._e
         with e.loop(self._get("step"), self._get("steps"), name="split") as step:
-            for emit in self._pieces([step.index]):
+            for emit in self._pieces(step.index):
                 emit()
         self._set("step", self._get("steps"))
 
@@ -123,7 +123,7 @@ class Steps:
         e = self._e
         done, last = self._get("step"), e.sub(self._get("steps"), 1)
         self._set("step", e.add(done, many))
-        return self._pieces([e.minimum(e.add(done, i), last) for i in range(many)])
+        return [piece for i in range(many) for piece in self._pieces(e.minimum(e.add(done, i), last))]
 
     def end(self) -> None:
         """Set the flag where what was split would not be exact."""
@@ -131,18 +131,7 @@ class Steps:
         seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
         emit_flag(self._e, self._scratch, emit_outside(v, seen, INPUT_RANGE))
 
-    def _pieces(self, steps: list[Int]) -> list[Callable[[], None]]:
-        """Some steps, a vector at a time; the last piece keeps what was seen."""
-        v = self._v
-        seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
-
-        def keep() -> None:
-            for i, value in enumerate(seen):
-                v.store_bits(value, self._seen, i * v.lanes)
-
-        return [*(piece for step in steps for piece in self._step(step, seen)), keep]
-
-    def _step(self, step: Int, seen: list[Value]) -> list[Callable[[], None]]:
+    def _pieces(self, step: Int) -> list[Callable[[], None]]:
         """A step, a vector at a time."""
         e, v, p, parts = self._e, self._v, self._p, self._kernel.parts
         column = e.div(step, self._pairs)
@@ -158,7 +147,10 @@ class Steps:
 
         def emit(j: int) -> None:
             low, high = self._values(channels, e.add(first, j))
-            seen[:] = emit_seen(v, emit_seen(v, seen, low), high)
+            # In memory: kept in registers the compiler looks at many values together, and spills them all.
+            seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
+            for i, value in enumerate(emit_seen(v, emit_seen(v, seen, low), high)):
+                v.store_bits(value, self._seen, i * v.lanes)
             to = line[0]
             for word in emit_words(v, low, high, parts):
                 v.store_bits(word, to, j % TILE_NUMBERS)
