@@ -16,6 +16,8 @@ from convforge import plan, reference
 from convforge.plan import split_bf16
 from convforge.plan.describe import plan_of
 from convforge.problem import Precision
+from convforge.problem.gather import gather_of
+from convforge.schedule.fold import fold_axes
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
 from support.split_bf16 import (
@@ -50,10 +52,25 @@ def test_against_the_oracle(name: str, precision: Precision, unit: TileUnit) -> 
     assert not unit.configured, "every task releases its tiles"
 
 
-@pytest.mark.parametrize("name", FOLDED)
-def test_taps_of_few_channels_are_channels(name: str, unit: TileUnit) -> None:
-    assert plan_of(make(name)[0]).schedule.folded
-    assert not plan_of(make("batch")[0]).schedule.folded
+@pytest.mark.parametrize("precision", ["highest", "high"])
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [(name, axes) for name in FOLDED for axes in fold_axes(gather_of(spec_of(**FOLDED[name])))],
+)
+def test_taps_folded_into_channels_along_any_axes(
+    name: str, axes: int, precision: Precision, unit: TileUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, of six products, are read from planes step by step."""
+    spec, x, weight, bias = make(name)
+    monkeypatch.setattr(split_bf16, "_fold", lambda request, target: axes)
+    plan.clear_plans()
+    schedule = plan_of(spec, precision=precision).schedule
+    assert schedule.fold == axes
+    whole = axes == max(fold_axes(gather_of(spec)))
+    assert (schedule.way_in == "planes") == (whole and precision == "highest")
+    y = plan.output(spec, x, weight, bias, out=poisoned(spec), precision=precision)
+    plan.clear_plans()
+    assert error(y, spec, x, weight, bias) < LIMITS[precision]
 
 
 @pytest.mark.parametrize("hidden", [("avx512f",), ("avx512f", "fma"), ("avx512f", "fma", "avx")])

@@ -156,5 +156,4 @@ def test_windows_of_one_tap_are_split_beside_products(unit: TileUnit) -> None:
     assert made["one tap by a table"].woven
     assert made["one tap by a table"].way_in == "gathered"
     assert made["one tap, reflect"].way_in == "gathered"
-    assert made["first layer"].way_in == "planes"
     assert not made["batch"].upright

@@ -26,7 +26,7 @@ from convforge.nn.conv_nd import ConvNd
 from convforge.plan import Explanation, explain
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, GatherSchedule, Layout, layout_of
-from convforge.schedule.fold import folded
+from convforge.schedule.fold import folded, folded_whole
 from convforge.schedule.polyphase import polyphase
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS, TileUnitSchedule
 
@@ -127,8 +127,14 @@ def tiles_of(explanation: Explanation) -> Tiles:
     if isinstance(schedule, TileUnitSchedule):
         # Several images may be one run; the first one's tiles are these.
         layout = layout_of(gather)
+        if schedule.fold:
+            layout = (
+                folded_whole(layout)
+                if schedule.way_in == "planes"
+                else layout_of(folded(gather, schedule.fold))
+            )
         length = schedule.columns * TILE_NUMBERS
-        tile_of = _flat_tiles(explanation, folded(layout) if schedule.folded else layout, length)
+        tile_of = _flat_tiles(explanation, layout, length)
         return Tiles(tile_of, length, schedule.rows * TILE_ROWS, schedule.band_tiles, schedule.channel_tiles)
     if isinstance(schedule, ChannelsSchedule):
         tile_of = _listed_tiles(explanation, gather, schedule.pixels)

@@ -25,9 +25,10 @@ INPUT_RANGE = (2.0**-60, 2.0**60)
 WEIGHT_RANGE = (2.0**-40, 2.0**50)
 SUM_LIMIT = 1 << 17
 
-# How the planes are packed from which folded channels (schedule/fold.py) are read; sources: where each of
-# those begins in them.
-FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "sources")
+# How the planes are packed from which folded channels (schedule/fold.py) are read. row_sources: the row of
+# these planes for each row of the run's, where that has another pitch; sources: where each folded channel
+# begins, for each plane of the run's.
+FOLD_PARAMETERS = ("channels", "x_channel", *PACKING, "row_sources", "sources")
 
 
 def square_bytes(parts: int) -> int:
@@ -52,7 +53,8 @@ SPLIT_WEIGHT_PARAMETERS = (
 class SplitKernel(TileKernel):
     """What the machine code of products of bf16 parts depends on: rows x columns tiles of sums.
 
-    woven: steps of the next window's split with each of this one's products.
+    folded: whether channels are taps of the input's channels (schedule/fold.py). woven: steps of the next
+    window's split with each of this one's products.
     """
 
     file: ClassVar[str] = "split_bf16"
@@ -66,6 +68,7 @@ class SplitKernel(TileKernel):
     has_bias: bool
     activation: Activation
     way_in: WayIn = "packed"
+    folded: bool = False
     woven: int = 0
 
     @property

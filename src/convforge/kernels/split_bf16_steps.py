@@ -142,7 +142,7 @@ class Steps:
         channels = [self._channel(i) for i in (low, e.minimum(e.add(low, 1), e.sub(p.channels, 1)))]
         units = e.at(self._scratch, "i8", self._get("units"))
         place = e.add(e.mul(column, p.part, _SQUARES * parts), pair)
-        # From a line to the next one in order, one addition each: that of each part from the first takes four.
+        # From one line to the next, an addition each: from the first to each it would be four instructions.
         line, step_words = [e.at(units, "i32", e.mul(place, UNIT_WORDS))], e.mul(p.part, UNIT_WORDS)
 
         def emit(j: int) -> None:

@@ -15,7 +15,7 @@ from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words, none_seen
 from convforge.kernels.contract import HEADER_BYTES
-from convforge.kernels.contract_split import INPUT_RANGE, SplitKernel, square_bytes
+from convforge.kernels.contract_split import FOLD_PARAMETERS, INPUT_RANGE, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack
@@ -37,7 +37,8 @@ def emit_values(
     first_column: Int,
 ) -> None:
     """Pack and split all channels of x, a group's first; set the flag where that would not be exact."""
-    seen = _Blocks(e, v, p, kernel, x, scratch).emit(first_row, first_column)
+    way = (_Folded if kernel.folded else _Blocks)(e, v, p, kernel, x, scratch)
+    seen = way.emit(first_row, first_column)
     emit_flag(e, scratch, emit_outside(v, seen, INPUT_RANGE))
 
 
@@ -135,3 +136,40 @@ class _Blocks(_Way):
                 j.next = self.emit_square(block, at, load, j.carried)
             residue.next = j.results
         return residue.results
+
+
+class _Folded(_Way):
+    """Channels that are taps: the input's planes are packed once, and read from where each tap reads them."""
+
+    def emit(self, first_row: Int, first_column: Int) -> list[Value]:
+        e, v, p = self.e, self.v, self.p
+        f = Parameters(e, p.pointer("fold"), FOLD_PARAMETERS)
+        rows, sources = f.pointer("row_sources"), f.pointer("sources")
+        first = e.load("i64", rows, first_row)
+        self.emit_planes(f, self.x, f.channels, first, first_column)
+        # Channels beyond the last are this plane.
+        behind = e.at(self.packed, "f32", e.mul(f.channels, f.planes, f.plane))
+        self.emit_zeros(behind, 0, e.sub(f.plane, SIDE))
+        here = e.minimum(p.plane_rows, e.sub(p.total_rows, first_row))
+        with e.loop(0, p.blocks, carried=none_seen(v), name="block") as block:
+            with e.loop(0, p.planes, carried=block.carried, name="residue") as residue:
+                number = e.add(e.mul(residue.index, p.blocks), block.index)
+                begins = e.at(sources, "i64", e.mul(number, p.depth, 2))
+                with e.loop(0, here, carried=residue.carried, name="row") as row:
+                    source = e.sub(e.load("i64", rows, e.add(first_row, row.index)), first)
+                    line = e.at(self.packed, "f32", e.mul(source, f.pitch))
+                    at = e.add(e.mul(residue.index, p.plane), e.mul(row.index, p.pitch))
+                    row.next = self._emit_row(block.index, at, line, begins, row.carried)
+                residue.next = row.results
+            block.next = residue.results
+        return block.results
+
+    def _emit_row(self, block: Int, at: Int, line: Value, begins: Value, seen: list[Value]) -> list[Value]:
+        e, v, p = self.e, self.v, self.p
+        with e.loop(0, p.row_length, step=SIDE, carried=seen, name="turn") as j:
+
+            def load(channel: Int, ahead: int) -> Value:
+                return v.load(line, e.add(e.load("i64", begins, channel), j.index, ahead))
+
+            j.next = self.emit_square(block, e.add(at, j.index), load, j.carried)
+        return j.results

@@ -304,8 +304,8 @@ class TileNest:
     def _emit_finished(
         self, phases: list[Phase], summed: Value, leaving: Value, y: Value, flat: Int, channel: Int
     ) -> None:
-        """Turn finished sums, and write them: 16 positions at once to the output where it has them in one row,
-        or in two, else by way of scratch.
+        """Turn finished sums, and write them: 16 positions at once to the output where it has them in one
+        row, or in two, else by way of scratch.
         """
         e, kernel, p = self.e, self.kernel, self.p
         if self._leaves_by_squares:
@@ -325,7 +325,7 @@ class TileNest:
 
     @property
     def _leaves_by_squares(self) -> bool:
-        """Whether 16 positions of a tile at once can go where they belong: of all phases, if these are woven."""
+        """Whether 16 positions at once can go where they belong: of all phases, if these are woven."""
         kernel = self.kernel
         ways = ("flat", "unit", "pair") if kernel.upright else ("flat", "unit")
         return self.leaves_turned and kernel.way_out in ways
@@ -341,8 +341,8 @@ class TileNest:
         channel: Int,
         every: Value,
     ) -> None:
-        """16 positions, from `first` on in the tile and from `flat` on in the run. every: whether there are all
-        channels of a tile.
+        """16 positions, from `first` on in the tile and from `flat` on in the run. every: whether there are
+        all channels of a tile.
         """
         e, many = self.e, len(phases)
         room = find_room(e, self.p, self.kernel, phases, flat)
@@ -375,7 +375,7 @@ class TileNest:
         return store
 
     def _emit_square(self, phases: int, summed: Value, first: Int, channel: Int, store: StoreSquare) -> None:
-        """16 finished sums of every channel of a tile, and of so many phases, from position `first` on."""
+        """16 finished sums of every channel of a tile, of so many phases, from position `first` on."""
         e, v, mr, length = self.e, self.v, self.kernel.mr, self.kernel.length
         if self.kernel.upright:
             with e.loop(0, mr, name="i") as i:

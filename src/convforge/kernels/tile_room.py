@@ -1,5 +1,5 @@
-"""Where 16 neighbours of the flat run go in the output: into one row, or into the end of one and the beginning
-of the next.
+"""Where 16 neighbours of the flat run go in the output: into one row, or into the end of one and the
+beginning of the next.
 
     run        a b c d e f g . h i j k …        a gap of one between rows of 7
     whole        └─────┘                        one store for each channel

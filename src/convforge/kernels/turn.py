@@ -31,7 +31,7 @@ Store = Callable[[Value, int, int], None]
 
 
 def emit_turned(v: Vectors, source: Value, source_step: Int, store: Store) -> None:
-    """Turn one square; source_step: words from a row to the next. Vectors are of 32-bit lanes; nothing aliases."""
+    """Turn one square of words; source_step: from a row to the next. Nothing aliases."""
     e = v.e
     for row in range(0, SIDE, v.lanes):
         for column in range(0, SIDE, _QUARTER):

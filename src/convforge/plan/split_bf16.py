@@ -6,6 +6,7 @@ are.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from convforge.ir.element import ELEMENTS
@@ -31,7 +32,7 @@ from convforge.plan.tile_unit_cost import (
 from convforge.problem.gather import gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import layout_of
-from convforge.schedule.fold import can_fold, folded
+from convforge.schedule.fold import fold_axes, folded, folded_whole
 from convforge.schedule.tile_unit import TILE_ROWS, TileUnitSchedule, usual_way_in
 from convforge.target import Target
 
@@ -43,6 +44,9 @@ _PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
 _FEWEST_CHANNELS = TILE_ROWS
 # Fewer output channels leave as much.
 _FEWEST_OUTPUTS = TILE_ROWS // 2
+# Parts of values whose products are so many that channels that are taps are best split step by step: resnet's
+# first layer on two cores, `highest` 720 -> 630 us, `high` 374 -> 667.
+_STEPS_PARTS = 3
 # For a vector, and a row, of the planes from which folded channels are read.
 _PLANE_CYCLES, _PLANE_ROW_CYCLES = 2.0, 15.0
 # For a byte of an output beyond the cache that is near, where sums are short: C3D's first layer, 51 MB, took
@@ -70,32 +74,46 @@ def _why_unfit(request: OutputRequest) -> str | None:
     return None
 
 
-def _folds(request: OutputRequest) -> bool:
-    """Whether taps become channels: by sizes alone, as an output's bits depend on it."""
+def _folds(request: OutputRequest) -> list[int]:
+    """Numbers of last axes whose taps may be folded into channels."""
     spec = request.spec
     few = spec.in_channels // spec.groups < _FEWEST_CHANNELS
-    enough = spec.out_channels // spec.groups >= _FEWEST_OUTPUTS
-    return few and enough and not spec.transposed and can_fold(gather_of(spec))
+    if spec.transposed or not few or spec.out_channels // spec.groups < _FEWEST_OUTPUTS:
+        return []
+    return fold_axes(gather_of(spec))
+
+
+def _reads_planes(request: OutputRequest, axes: int) -> bool:
+    """Whether folded channels are read step by step: of one tap, where six products give steps their time."""
+    return axes == max(_folds(request), default=0) > 0 and _work(request).parts == _STEPS_PARTS
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
+    return min(_cycles(request, target, axes) for axes in _folds(request) or [0])
+
+
+def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
     gather, work = gather_of(request.spec), _work(request)
     layout = layout_of(gather)
-    if not _folds(request):
+    if not axes:
         return tile_unit_cycles(layout, target, work, usual_way_in(gather))
     rows = layout.total_rows * layout.row_residues * gather.in_channels * gather.batch * gather.groups
     vectors = -(-layout.pitch * 4 // target.vector_bytes) * len(gather.axes[2].residues)
     packing = rows * (_PLANE_ROW_CYCLES + vectors * _PLANE_CYCLES)
     one = prod(request.spec.output_shape) // gather.batch * ELEMENTS[request.spec.dtype.name].storage_bytes
     written = _FAR_OUT_CYCLES * max(0, one - target.near_bytes) * gather.batch
-    return packing + written + tile_unit_cycles(folded(layout), target, work, "planes")
+    if _reads_planes(request, axes):
+        return packing + written + tile_unit_cycles(folded_whole(layout), target, work, "planes")
+    return packing + written + tile_unit_cycles(layout_of(folded(gather, axes)), target, work)
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[TileUnitSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first."""
-    laid = _lay_out(request, target)
-    return tile_unit_candidates(laid.layout, target, threads, _work(request), laid.way_in, laid.plane_bytes)
+    axes = _fold(request, target)
+    laid = _lay_out(request, target, axes)
+    found = tile_unit_candidates(laid.layout, target, threads, _work(request), laid.way_in, laid.plane_bytes)
+    return [replace(each, fold=axes) for each in found]
 
 
 def plan(
@@ -114,12 +132,14 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         spec = request.spec
         self.threads = threads
         element = ELEMENTS[spec.dtype.name]
-        laid = _lay_out(request, target)
+        axes = _fold(request, target) if schedule is None else schedule.fold
+        laid = _lay_out(request, target, axes)
         layout, x_steps, y_steps, way_in = laid.layout, laid.x_steps, laid.y_steps, laid.way_in
-        self.schedule = schedule or tile_unit_schedule(
+        own = schedule or tile_unit_schedule(
             layout, target, threads, _work(request), way_in=way_in, plane_bytes=laid.plane_bytes
         )
-        packs = {"packed": layout, "planes": laid.unfolded}.get(way_in)
+        self.schedule = replace(own, fold=axes)
+        packs = laid.unfolded or (layout if way_in == "packed" else None)
         self.kernel = SplitKernel(
             element=element,
             lanes=target.vector_bytes // element.compute_bytes,
@@ -131,6 +151,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             way_in=way_in,
+            folded=axes > 0,
             woven=self.schedule.beside,
         )
         self.reads_in_place = packs is None
@@ -141,12 +162,11 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         )  # fmt: skip
         planes = None
         if laid.unfolded:
-            length = self.schedule.band_tiles * self.kernel.length
-            planes = FoldedPlanes(laid.unfolded, length, self.kernel.lanes, x_steps)
+            planes = FoldedPlanes(laid.unfolded, layout, self.schedule, self.kernel, x_steps)
         made = tile_unit_tables(
             layout, self.schedule, self.kernel, x_steps, y_steps,
             group_channels=spec.in_channels // spec.groups, starts=self.weights.starts,
-            held_channels=0 if self.kernel.upright else 2 * self.schedule.depth,
+            held_channels=0 if axes or self.kernel.upright else 2 * self.schedule.depth,
             held_bytes=_held_bytes(self.kernel, planes),
             fold=planes.values if planes else None,
             places=laid.places,
@@ -157,20 +177,26 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         self._give(TILE_PARAMETERS, made.values)
 
 
+def _fold(request: OutputRequest, target: Target) -> int:
+    """How many axes are folded: by sizes alone, as an output's bits depend on it."""
+    return min(_folds(request) or [0], key=lambda axes: _cycles(request, target, axes))
+
+
 def _held_bytes(kernel: SplitKernel, planes: FoldedPlanes | None) -> int:
     """Scratch of packing, before the units."""
-    if not kernel.upright:
-        return square_bytes(kernel.parts)
-    return PROGRESS_BYTES + (planes.size_bytes if planes else 0)
+    own = PROGRESS_BYTES if kernel.upright else square_bytes(kernel.parts)
+    return own + (planes.size_bytes if planes else 0)
 
 
-def _lay_out(request: OutputRequest, target: Target) -> LaidOut:
+def _lay_out(request: OutputRequest, target: Target, axes: int) -> LaidOut:
     spec, gather = request.spec, gather_of(request.spec)
     x_steps, y_steps = (element_steps(strides, spec) for strides in (request.x_strides, request.y_strides))
-    if _folds(request):
-        layout = layout_of(gather)
-        return LaidOut(folded(layout), x_steps, y_steps, "planes", unfolded=layout)
-    return lay_out(gather, ELEMENTS[spec.dtype.name], target, _work(request), x_steps, y_steps)
+    if not axes:
+        return lay_out(gather, ELEMENTS[spec.dtype.name], target, _work(request), x_steps, y_steps)
+    layout = layout_of(gather)
+    if _reads_planes(request, axes):
+        return LaidOut(folded_whole(layout), x_steps, y_steps, "planes", unfolded=layout)
+    return LaidOut(layout_of(folded(gather, axes)), x_steps, y_steps, "packed", unfolded=layout)
 
 
 def _work(request: OutputRequest) -> TileWork:

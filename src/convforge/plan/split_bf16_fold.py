@@ -6,40 +6,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import fill
-from convforge.kernels.contract_split import FOLD_PARAMETERS
+from convforge.kernels.contract_split import FOLD_PARAMETERS, SplitKernel
 from convforge.plan.bands import Band, band_of
 from convforge.plan.tables import input_tables, packing_values
 from convforge.schedule import Layout
-from convforge.schedule.fold import fold_sources
-from convforge.schedule.tile_unit import STEP_POSITIONS
+from convforge.schedule.fold import fold_reach, fold_rows, fold_sources
+from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS, TileUnitSchedule
 
 
 class FoldedPlanes:
-    """Parameters (FOLD_PARAMETERS) of the planes of a band of so many outputs, and the bytes that they take.
+    """Parameters (FOLD_PARAMETERS) of a band's planes, and the bytes that they take.
 
-    layout: of the layer as it is. x_steps: elements between neighbours of the input.
+    layout: of the layer as it is; run: of the folded one. x_steps: elements between neighbours of the input.
     """
 
     values: NDArray[np.int64]
 
-    def __init__(self, layout: Layout, length: int, lanes: int, x_steps: tuple[int, ...]) -> None:
-        band = _band(layout, length, lanes)
+    def __init__(
+        self,
+        layout: Layout,
+        run: Layout,
+        schedule: TileUnitSchedule,
+        kernel: SplitKernel,
+        x_steps: tuple[int, ...],
+    ) -> None:
+        rows = fold_rows(layout, run)
+        if kernel.upright:
+            # Steps read whole, even from the last output on.
+            overrun = layout.reach_rows * layout.pitch + 2 * STEP_POSITIONS
+            band = band_of(layout, schedule.band_tiles * kernel.length, kernel.lanes, overrun)
+        else:
+            band = _band(layout, run, rows, schedule, kernel)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
-        sources = fold_sources(layout, band.plane)
-        channels, column = layout.gather.in_channels, x_steps[4] * layout.gather.axes[2].in_step
-        self._keep = (tables, sources)
+        channels = 2 * schedule.depth * schedule.blocks
+        sources = np.ascontiguousarray(fold_sources(layout, schedule.fold, band.plane, channels))
+        width, channels_in = layout.gather.axes[2], layout.gather.in_channels
+        self._keep = (rows, tables, sources)
         self.values = fill(
             FOLD_PARAMETERS,
             {
-                "channels": channels,
+                "channels": channels_in,
                 "x_channel": x_steps[1],
-                **packing_values(layout, band, tables, column),
+                **packing_values(layout, band, tables, x_steps[4] * width.in_step),
+                "row_sources": rows.ctypes.data,
                 "sources": sources.ctypes.data,
             },
         )
-        self.size_bytes = 4 * channels * layout.planes * band.plane
+        # One plane more holds the zeros of channels beyond the last.
+        self.size_bytes = 4 * (channels_in * layout.planes + 1) * band.plane
 
 
-def _band(layout: Layout, length: int, lanes: int) -> Band:
-    """What the planes of a band that begins anywhere need; steps read whole, even from its last output on."""
-    return band_of(layout, length, lanes, layout.reach_rows * layout.pitch + 2 * STEP_POSITIONS)
+def _band(
+    layout: Layout, run: Layout, rows: NDArray[np.int64], schedule: TileUnitSchedule, kernel: SplitKernel
+) -> Band:
+    """What the layer's planes need for any band of a run of another pitch."""
+    length = schedule.band_tiles * kernel.length
+    mine = band_of(run, length, kernel.lanes, kernel.length)
+    reach = layout.gather.axes[2].reach
+    if run.is_one_row and layout.is_one_row:
+        count, row_length = 1, min(mine.row_length + reach, layout.row_length)
+    else:
+        last = np.minimum(np.arange(len(rows)) + mine.rows, len(rows)) - 1
+        count = int((rows[last] - rows).max()) + 1 + fold_reach(layout, schedule.fold)
+        count, row_length = min(count, layout.total_rows), layout.row_length
+    # The last square may be read, and the last row written, beyond the rows.
+    size = (count - 1) * layout.pitch + row_length + reach + 2 * TILE_NUMBERS
+    return Band(count, row_length, -(-size // TILE_NUMBERS) * TILE_NUMBERS)

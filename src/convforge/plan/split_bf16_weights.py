@@ -64,14 +64,14 @@ class SplitWeights:
         """All that the packed memory depends on beside the values."""
         gather, schedule = self._layout.gather, self._schedule
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        tiles = (schedule.parts, schedule.rows, schedule.depth, self._kernel.upright)
+        tiles = (schedule.parts, schedule.rows, schedule.depth, schedule.fold, self._kernel.upright)
         return (self._element.name, tiles, channels, gather.taps_kept)
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
         gather = self._layout.gather
         if self._unfolded:
-            weight = fold_weight(weight, self._unfolded)
+            weight = fold_weight(weight, self._unfolded, self._schedule.fold)
         steps = [s // weight.itemsize for s in weight.strides]
         first, second = steps[0], steps[1]
         d, h, w = [0] * (5 - len(steps)) + steps[2:]

@@ -38,7 +38,7 @@ _PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.5, 4.0, 16.0
 _STEPS: dict[WayIn, tuple[float, float]] = {
     "in place": (0.75, 0.25),
     "gathered": (0.8, 0.3),
-    "planes": (0.75, 0.25),
+    "planes": (0.75, 0.5),
 }
 # Planes of a band from which folded channels are read take so much less than a band's units may.
 _BAND_SHARE = 8
@@ -239,7 +239,7 @@ def tile_unit_schedule(
         window_tiles=windows.tiles,
         tile_group=group,
         channel_tiles=channel_tiles,
-        folded=way_in == "planes",
+        way_in=way_in,
         beside=windows.beside,
     )
 

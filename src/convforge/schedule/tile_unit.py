@@ -36,8 +36,8 @@ class TileUnitSchedule:
     words of a block. chain: blocks of channels that are summed up in tiles. band_tiles: products of tiles of
     one task; window_tiles: those whose input is packed together; beside: steps of the next window's
     split that are woven into each step; tile_group: those that share each fetch of
-    weights. channel_tiles: those of output channels of one task. folded: whether taps are channels
-    (schedule/fold.py).
+    weights. channel_tiles: those of output channels of one task. fold: last axes whose taps are channels
+    (schedule/fold.py). way_in: how the input is read.
     """
 
     parts: int
@@ -50,13 +50,14 @@ class TileUnitSchedule:
     window_tiles: int
     tile_group: int
     channel_tiles: int
-    folded: bool = False
+    fold: int = 0
+    way_in: WayIn = "packed"
     beside: int = 0
 
     @property
     def order(self) -> Order:
         """The order of an output's sum: neither shapes of tiles nor threads have a say."""
-        return ("tile unit", self.parts, self.folded, self.depth, self.chain)
+        return ("tile unit", self.parts, self.fold, self.depth, self.chain)
 
 
 def channel_blocks(channels: int, ways: int) -> tuple[int, int]:
