@@ -15,7 +15,7 @@ from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.bands import band_of
 from convforge.plan.cut import gather_split, tile_group
-from convforge.plan.tile_windows import Windows, splits_beside, windows_of
+from convforge.plan.tile_windows import Windows, splits_beside, window_positions, windows_of
 from convforge.plan.tiles import tiled_length
 from convforge.schedule import Layout, Tile
 from convforge.schedule.tile_unit import (
@@ -34,7 +34,7 @@ _LATENCY_CYCLES = 65.0
 # For a vector of one channel: packed as fp32 and looked at, then split; each part rounded, stored and turned.
 # For a vector of words of bytes: four channels packed, and turned (counted in instructions).
 _PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.5, 4.0, 16.0
-# The part of that for kernels of one tap, and where they split beside products.
+# The part of that for kernels of one tap, where they split before products, and beside them.
 _STEPS: dict[WayIn, tuple[float, float]] = {
     "in place": (0.75, 0.25),
     "gathered": (0.8, 0.3),
@@ -162,7 +162,12 @@ def _packing_share(layout: Layout, target: Target, work: TileWork, way_in: WayIn
     blocks, _ = channel_blocks(gather.in_channels, work.ways)
     position_bytes = work.parts * blocks * UNIT_BYTES
     weight_bytes = position_bytes * gather.out_channels * sum(map(len, gather.taps_by_phase))
-    return _STEPS[way_in][splits_beside(target, position_bytes, weight_bytes)]
+    before, beside = _STEPS[way_in]
+    if not splits_beside(target, position_bytes, weight_bytes):
+        return before
+    # The first window is split before there are products.
+    first = min(1.0, window_positions(position_bytes) / layout.flat)
+    return beside + (before - beside) * first
 
 
 def _times_packed(layout: Layout, target: Target, work: TileWork, shape: tuple[int, int]) -> float:

@@ -22,11 +22,12 @@ _MOST_BESIDE = 4
 
 def splits_beside(target: Target, position_bytes: int, weight_bytes: int) -> bool:
     """Whether windows are split beside products: where two of them and all weights stay near."""
-    units = 2 * _positions(position_bytes) * position_bytes
+    units = 2 * window_positions(position_bytes) * position_bytes
     return weight_bytes + units <= _BESIDE_SHARE * target.l2_bytes
 
 
-def _positions(position_bytes: int) -> int:
+def window_positions(position_bytes: int) -> int:
+    """Positions of a window that is split beside products."""
     return max(STEP_POSITIONS, _BESIDE_BYTES // position_bytes)
 
 
@@ -48,7 +49,7 @@ def windows_of(
     if shared and band_tiles * length * position_bytes <= _WINDOW_BYTES:
         return Windows(band_tiles, 0)
     beside = splits_beside(target, position_bytes, weight_bytes)
-    small, large = _positions(position_bytes), max(_WINDOW_POSITIONS, _WINDOW_BYTES // position_bytes)
+    small, large = window_positions(position_bytes), max(_WINDOW_POSITIONS, _WINDOW_BYTES // position_bytes)
     most = small if beside else large
     windows = -(-band_tiles * length // most)
     whole = -(-STEP_POSITIONS // length)
