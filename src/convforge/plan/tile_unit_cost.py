@@ -37,7 +37,7 @@ _PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.5, 4.0, 16.0
 # The part of that for kernels of one tap, where they split before products, and beside them.
 _STEPS: dict[WayIn, tuple[float, float]] = {
     "in place": (0.75, 0.25),
-    "gathered": (0.8, 0.3),
+    "gathered": (0.9, 0.45),
     "planes": (0.75, 0.5),
 }
 # Planes of a band from which folded channels are read take so much less than a band's units may.
