@@ -18,7 +18,7 @@ from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.split_bf16_fold import FoldedPlanes
-from convforge.plan.split_bf16_layout import LaidOut, lay_out
+from convforge.plan.split_bf16_layout import LaidOut, lay_out, places_of
 from convforge.plan.split_bf16_weights import SplitWeights
 from convforge.plan.tables import packed_columns, way_out
 from convforge.plan.tile_unit import tile_unit_tables
@@ -169,7 +169,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
             held_channels=0 if axes or self.kernel.upright else 2 * self.schedule.depth,
             held_bytes=_held_bytes(self.kernel, planes),
             fold=planes.values if planes else None,
-            places=laid.places,
+            places=places_of(layout, x_steps) if way_in == "gathered" else None,
             fetches=prod(spec.output_shape) * element.storage_bytes > target.near_bytes,
         )  # fmt: skip
         self.tasks, self.workspace_bytes = made.tasks, made.workspace_bytes

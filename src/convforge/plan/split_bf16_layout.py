@@ -27,16 +27,14 @@ _MOST_PLACES = 1 << 18
 class LaidOut(NamedTuple):
     """A layout, and the steps of input and output from a batch, channel, slice, row, column to the next.
 
-    way_in: how the kernel reads the input. places: where that is by a table, the offset of each position in a
-    channel of the input, NOWHERE for zeros and behind the last. unfolded: the layout of the layer as it is,
-    where taps are channels.
+    way_in: how the kernel reads the input. unfolded: the layout of the layer as it is, where taps are
+    channels.
     """
 
     layout: Layout
     x_steps: tuple[int, ...]
     y_steps: tuple[int, ...]
     way_in: WayIn
-    places: NDArray[np.int32] | None = None
     unfolded: Layout | None = None
 
     @property
@@ -71,23 +69,32 @@ def lay_out(
 def _found(layout: Layout, element: Element, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> LaidOut:
     if reads_in_place(layout, element, x_steps):
         return LaidOut(layout, x_steps, y_steps, "in place")
-    places = _places(layout, element, x_steps)
-    return LaidOut(layout, x_steps, y_steps, "packed" if places is None else "gathered", places)
+    way: WayIn = "gathered" if _can_gather(layout, element, x_steps) else "packed"
+    return LaidOut(layout, x_steps, y_steps, way)
 
 
-def _places(layout: Layout, element: Element, steps: tuple[int, ...]) -> NDArray[np.int32] | None:
-    """Where each position's value is in a channel of the input; None where it has several, or is too far."""
-    gather = layout.gather
+def _can_gather(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:
+    """Whether each position reads one value, whose place in a channel is a number of 32 bits."""
     if element.storage != element.compute or layout.planes > 1 or layout.reach or layout.flat > _MOST_PLACES:
-        return None
-    if any(len(taps) > 1 for taps in gather.taps_by_phase):
-        return None
-    offsets, real = layout.row_sources(steps[2], steps[3])
-    columns = gather.axes[2].sources(0, layout.pitch)
-    places = offsets[0][:, None] + columns * steps[4]
-    there = real[0][:, None] & (columns >= 0)
-    if not there.any() or np.abs(places[there]).max() >= -NOWHERE:
-        return None
-    found = np.where(there, places, NOWHERE).ravel()[: layout.flat]
-    # The last step may begin at the last position.
+        return False
+    if any(len(taps) > 1 for taps in layout.gather.taps_by_phase):
+        return False
+    rows, columns = _row_places(layout, steps)
+    return max(np.abs(each[each != NOWHERE]).max(initial=0) for each in (rows, columns)) < -NOWHERE // 2
+
+
+def places_of(layout: Layout, steps: tuple[int, ...]) -> NDArray[np.int32]:
+    """Where each position's value is in a channel of the input; NOWHERE for a zero, and behind the last one,
+    as the last step may begin there.
+    """
+    rows, columns = _row_places(layout, steps)
+    there = (rows != NOWHERE)[:, None] & (columns != NOWHERE)
+    found = np.where(there, rows[:, None] + columns, NOWHERE).ravel()[: layout.flat]
     return np.pad(found, (0, STEP_POSITIONS), constant_values=NOWHERE).astype(np.int32)
+
+
+def _row_places(layout: Layout, steps: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets of each row, and of each column in a row; NOWHERE for zeros."""
+    offsets, real = layout.row_sources(steps[2], steps[3])
+    columns = layout.gather.axes[2].sources(0, layout.pitch)
+    return np.where(real[0], offsets[0], NOWHERE), np.where(columns >= 0, columns * steps[4], NOWHERE)

@@ -16,6 +16,8 @@ _BESIDE_BYTES, _BESIDE_SHARE = 48 << 10, 0.75
 # too often. One core, 256 -> 64 at 56x56: windows of a whole band (2.4 MB) took 717 us, of 0.2 to 0.8 MB 595
 # to 620.
 _WINDOW_BYTES, _WINDOW_POSITIONS = 800_000, 128
+# Units of a window, whatever channels there are.
+_MOST_BYTES = 12 << 20
 # Steps beside a step's 24 products fill the time that these take; more of them are done after.
 _MOST_BESIDE = 4
 
@@ -50,7 +52,7 @@ def windows_of(
         return Windows(band_tiles, 0)
     beside = splits_beside(target, position_bytes, weight_bytes)
     small, large = window_positions(position_bytes), max(_WINDOW_POSITIONS, _WINDOW_BYTES // position_bytes)
-    most = small if beside else large
+    most = min(small if beside else large, max(length, _MOST_BYTES // position_bytes))
     windows = -(-band_tiles * length // most)
     whole = -(-STEP_POSITIONS // length)
     tiles = min(band_tiles, -(-band_tiles // windows // whole) * whole)
