@@ -6,8 +6,7 @@ products of the window before.
 A step is two channels at 64 positions: four lines of the input each, where it is read as it lies, split in
 whole vectors into words that are units as they are. With strides, padding or channels side by side a table
 says where a position's value is, and vectors are gathered. Channels that are taps (schedule/fold.py) are read
-from planes, packed once for a band. Nothing is turned: positions are columns of the
-second factor.
+from planes, packed once for a band. Nothing is turned: positions are columns of the second factor.
 
 The tile unit works beside the vector units, and a product takes it 16 cycles: steps between products take no
 time of their own, as long as an instruction of each is near enough. One core, 3136 positions, in us:
