@@ -78,7 +78,7 @@ class _Split(TileNest):
 
 
 class _SplitBeside(_Split):
-    """Of one tap: while a window's tiles are multiplied, the next one is split into the other of two places."""
+    """Of one tap: while a window's tiles are multiplied the next is split, into the other of two places."""
 
     def emit_windows(self, x: Value, first: Int, stop: Int, key: Int, emit: EmitWindow) -> None:
         e, p = self.e, self.p
