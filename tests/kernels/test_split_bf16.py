@@ -132,7 +132,11 @@ def wide_cases(draw: st.DrawFn) -> Case:
 
 @settings(max_examples=60)
 @example(case=BESIDE, dtype="float32", layout="plain")
-@given(case=wide_cases(), dtype=st.sampled_from(["float32", "bfloat16"]), layout=st.sampled_from(LAYOUTS))
+@given(
+    case=wide_cases(),
+    dtype=st.sampled_from(["float32", "bfloat16", "float16"]),
+    layout=st.sampled_from(LAYOUTS),
+)
 def test_layers_of_every_kind(case: Case, dtype: str, layout: str) -> None:
     spec = case.spec(numpy_dtype(dtype))
     x, weight, bias = case.arrays(dtype, 0, layout)
@@ -153,6 +157,18 @@ def test_bfloat16_arrays_are_parts_as_they_are(name: str, unit: TileUnit) -> Non
     expected = exact(spec, x, weight, bias)
     # Products are exact; what is left is one rounding to bfloat16.
     np.testing.assert_allclose(y.astype(np.float64), expected, rtol=2**-8, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["batch", "stride 2", "groups", "transposed, stride 2", "volume", "first layer"]
+)
+def test_float16_arrays_are_two_parts(name: str, unit: TileUnit) -> None:
+    spec, x, weight, bias = make(name, np.float16)
+    assert "3 products" in plan_of(spec).describe()
+    y = plan.output(spec, x, weight, bias, out=poisoned(spec))
+    expected = exact(spec, x, weight, bias)
+    # One rounding to float16, and what three products leave of sums of up to 300 products.
+    np.testing.assert_allclose(y.astype(np.float64), expected, rtol=2**-11 + 1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["batch", "stride 2", "transposed, stride 2", "groups", "dilated", "beside"])

@@ -1,7 +1,7 @@
 """The split bf16 family (kernels/split_bf16.py): fp32's accuracy from the tile unit's bf16 products.
 
 At `highest` a value is three bf16 parts, at `high` two, at `medium` one; bfloat16 arrays are one part as they
-are.
+are, float16 ones two.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ NAME = "split bf16"
 
 # Parts of a float32 that keep the promise of each precision (docs/performance.md has the errors).
 _PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
+# Parts of half types, at every precision: bfloat16 numbers are one, the 11 bits of float16 are two exactly,
+# whose three products lose 2^-18 where outputs are rounded to 2^-11.
+_HALF_PARTS = {"bfloat16": 1, "float16": 2}
 # Fewer channels leave more than half of each product of tiles to zeros: their taps are folded into channels.
 _FEWEST_CHANNELS = TILE_ROWS
 # Fewer output channels leave as much.
@@ -63,8 +66,9 @@ def _why_unfit(request: OutputRequest) -> str | None:
     """The reason why a request is not for any tile unit, or None."""
     if request.plain:
         return "the input or the weights hold values whose parts are not exact"
-    if request.spec.dtype.name not in ("float32", "bfloat16"):
-        return f"{request.spec.dtype.name} is neither float32 nor bfloat16"
+    name = request.spec.dtype.name
+    if name != "float32" and name not in _HALF_PARTS:
+        return f"{name} is neither float32 nor {' nor '.join(_HALF_PARTS)}"
     channels = request.spec.in_channels // request.spec.groups
     if channels < _FEWEST_CHANNELS and not _folds(request):
         return f"{channels} input channels a group fill less than half of a tile: {_FEWEST_CHANNELS} do"
@@ -200,4 +204,4 @@ def _lay_out(request: OutputRequest, target: Target, axes: int) -> LaidOut:
 
 
 def _work(request: OutputRequest) -> TileWork:
-    return bf16_work(1 if request.spec.dtype.name == "bfloat16" else _PARTS[request.precision])
+    return bf16_work(_HALF_PARTS.get(request.spec.dtype.name, _PARTS[request.precision]))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.ir.element import Element
+from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract_tiles import NOWHERE
 from convforge.plan.tables import reads_in_place, way_out
 from convforge.plan.tile_unit_cost import TileWork, tile_unit_cycles
@@ -52,7 +52,7 @@ def lay_out(
     """
     maps, slices = layout_of(gather), images_as_slices(gather)
     row, alone = maps_as_rows(gather), maps
-    if row and way_out(maps, y_steps) == "flat" and reads_in_place(maps, element, x_steps):
+    if row and way_out(maps, y_steps) == "flat" and _lies_in_place(maps, x_steps):
         alone = layout_of(row)
         x_steps, y_steps = ((*s[:2], 0, 0, s[4]) for s in (x_steps, y_steps))
     apart = _found(alone, element, x_steps, y_steps)
@@ -67,10 +67,15 @@ def lay_out(
 
 
 def _found(layout: Layout, element: Element, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> LaidOut:
-    if reads_in_place(layout, element, x_steps):
+    if _lies_in_place(layout, x_steps):
         return LaidOut(layout, x_steps, y_steps, "in place")
     way: WayIn = "gathered" if _can_gather(layout, element, x_steps) else "packed"
     return LaidOut(layout, x_steps, y_steps, way)
+
+
+def _lies_in_place(layout: Layout, steps: tuple[int, ...]) -> bool:
+    """Whether the input is the planes: of half types too, as steps widen what they read."""
+    return reads_in_place(layout, ELEMENTS["float32"], steps)
 
 
 def _can_gather(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:
