@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -113,12 +114,17 @@ def test_choices_of_a_tuner_have_the_same_bits(unit: TileUnit) -> None:
 
 @pytest.mark.parametrize("beside", [0, 1, 4])
 @pytest.mark.parametrize("tiles", [1, 2, 3, 5, 9, 16, 17])
-@pytest.mark.parametrize("name", ["windows", "beside", "one tap by a table", "phases of one tap"])
-def test_windows_do_not_change_a_bit(name: str, tiles: int, beside: int, unit: TileUnit) -> None:
+@pytest.mark.parametrize(
+    ("name", "band_tiles"),
+    [("windows", 17), ("beside", 59), ("one tap by a table", 16), ("phases of one tap", 14)],
+)
+def test_windows_do_not_change_a_bit(
+    name: str, band_tiles: int, tiles: int, beside: int, unit: TileUnit
+) -> None:
     spec, x, weight, bias = make(name)
     request = replace(plan_request(spec), has_bias=True)
     own = split_bf16.plan(request, unit.target, 1).schedule
-    assert 1 < own.window_tiles < own.band_tiles
+    assert 1 < own.window_tiles < own.band_tiles == band_tiles
     changed = replace(own, window_tiles=tiles, tile_group=min(own.tile_group, tiles), beside=beside)
     made = split_bf16.plan(request, unit.target, 1, changed)
     packed, added, y = made.weights.pack(weight, 1), made.weights.pack_bias(bias), poisoned(spec)
@@ -135,6 +141,23 @@ def test_nothing_outside_the_arrays_is_touched(name: str, at_end: bool, unit: Ti
     out = guarded.array(poisoned(spec), at_end=at_end)
     plan.output(spec, x, weight, bias, out=out)
     assert error(out, spec, x, weight, bias) < LIMITS["highest"]
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("name", ["beside", "pointwise", "phases of one tap", "batch", "one tap by a table"])
+def test_half_types_touch_nothing_outside_and_have_the_same_bits_however_they_lie(
+    name: str, dtype: Any, at_end: bool, unit: TileUnit
+) -> None:
+    """Read in place where they lie side by side, else packed."""
+    spec, *arrays = make(name, dtype)
+    guarded = Guarded()
+    x, weight, bias = (guarded.array(array, at_end=at_end) for array in arrays)
+    out = guarded.array(poisoned(spec), at_end=at_end)
+    plan.output(spec, x, weight, bias, out=out)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(arrays[0], 1, -1)), -1, 1)
+    np.testing.assert_array_equal(plan.output(spec, last, weight, bias), out)
+    assert error(out, spec, x, weight, bias) < 2**-8
 
 
 @pytest.mark.parametrize("name", ["batch", "transposed, stride 2", "pointwise"])

@@ -22,6 +22,15 @@ from convforge.kernels.contract import COLUMN_FIELDS, COLUMN_STEPS, MARGIN_FIELD
 from convforge.kernels.parameters import Parameters
 
 
+def find_window(e: Emitter, p: Parameters, first: Int) -> tuple[Int, Int, Int]:
+    """(row, column, position) with which planes begin that have position `first` of the flat run: a row begins
+    with its first column, but where there is but one.
+    """
+    one_row = e.differ(p.one_row, 0)
+    row, column = e.select(one_row, 0, e.div(first, p.pitch)), e.select(one_row, first, 0)
+    return row, column, e.add(e.mul(row, p.pitch), column)
+
+
 def emit_pack(
     e: Emitter,
     v: Vectors,

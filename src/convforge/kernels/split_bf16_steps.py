@@ -35,7 +35,7 @@ from convforge.kernels.contract_split import (
 )
 from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
-from convforge.kernels.pack import emit_pack
+from convforge.kernels.pack import emit_pack, find_window
 from convforge.kernels.parameters import Parameters
 from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS
 
@@ -81,10 +81,9 @@ class Steps:
         if kernel.way_in != "planes":
             return
         assert kernel.columns_in is not None
-        f, p = self._planes, self._p
-        one_row = e.differ(f.one_row, 0)
-        first_row, first_column = e.select(one_row, 0, e.div(first, p.pitch)), e.select(one_row, first, 0)
-        self._set("planes", e.add(e.mul(first_row, p.pitch), first_column))
+        f = self._planes
+        first_row, first_column, base = find_window(e, f, first)
+        self._set("planes", base)
         rows = e.minimum(f.plane_rows, e.sub(f.total_rows, first_row))
         written = e.add(e.mul(e.sub(rows, 1), f.pitch), f.row_length)
         with (

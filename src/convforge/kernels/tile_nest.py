@@ -44,6 +44,7 @@ from convforge.ir.vector import Vectors
 from convforge.kernels.contract import PHASE_FIELDS
 from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_BYTES, UNIT_WORDS, TileKernel
 from convforge.kernels.epilogue import emit_write_rows, find_position
+from convforge.kernels.pack import find_window
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
 from convforge.kernels.tile_room import StoreSquare, find_room
@@ -52,7 +53,7 @@ from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 _WEIGHT_TILE_BYTES = TILE_ROWS * UNIT_BYTES
 
-# Given a window's units, as if the flat run began with them, and its positions.
+# Given a window's units, from where `place` counts, and its positions: from, and up to.
 EmitWindow = Callable[[Value, Int, Int], None]
 
 
@@ -87,7 +88,7 @@ class TileNest:
             emit(self._emit_packed(x, some.index, key), some.index, end)
 
     def place(self, position: Int) -> Int:
-        """Words of units from the first position's of the window to those of a position."""
+        """Words from where a window's units are given to those of a position: from the flat run's first."""
         return self.e.mul(position, UNIT_WORDS)
 
     def beside(self) -> list[Callable[[], None]]:
@@ -103,7 +104,7 @@ class TileNest:
         raise NotImplementedError
 
     def emit_product(self, sums: int, a: int, b: int) -> None:
-        """Multiply two tiles, of inputs and of weights."""
+        """Multiply two tiles: of inputs and of weights, or upright the other way round."""
         raise NotImplementedError
 
     def finished(self, sums: Value, channel: Int) -> Value:  # noqa: ARG002 - for those who need it
@@ -151,13 +152,10 @@ class TileNest:
         flat run, though the window may begin behind it.
         """
         e, p, scratch = self.e, self.p, self.scratch
-        one_row = e.differ(p.one_row, 0)
-        first_row = e.select(one_row, 0, e.div(first, p.pitch))
-        first_column = e.select(one_row, first, 0)
+        first_row, first_column, base = find_window(e, p, first)
         with e.when(e.b.or_(e.differ(p.repacks, 0), e.differ(e.load("i64", scratch), key))):
             e.store(e.i64(key), "i64", scratch)
             self.emit_values(x, first_row, first_column)
-        base = e.add(e.mul(first_row, p.pitch), first_column)
         return e.at(e.at(scratch, "i8", p.units), "i32", e.mul(e.sub(0, base), UNIT_WORDS))
 
     def _emit_window(

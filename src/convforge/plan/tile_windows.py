@@ -1,4 +1,4 @@
-"""Windows of a band whose input a tile unit's kernel reads as it lies: what is split together, and when."""
+"""Windows of a band whose input a tile unit's kernel reads step by step: what is split together, and when."""
 
 from __future__ import annotations
 
