@@ -23,8 +23,8 @@ from convforge.kernels.parameters import Parameters
 
 
 def find_window(e: Emitter, p: Parameters, first: Int) -> tuple[Int, Int, Int]:
-    """(row, column, position) with which planes begin that have position `first` of the flat run: a row begins
-    with its first column, but where there is but one.
+    """(row, column, position) with which planes begin that have position `first` of the flat run: rows are
+    whole, but where there is only one.
     """
     one_row = e.differ(p.one_row, 0)
     row, column = e.select(one_row, 0, e.div(first, p.pitch)), e.select(one_row, first, 0)

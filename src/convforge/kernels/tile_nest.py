@@ -43,12 +43,10 @@ from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import PHASE_FIELDS
 from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_BYTES, UNIT_WORDS, TileKernel
-from convforge.kernels.epilogue import emit_write_rows, find_position
 from convforge.kernels.pack import find_window
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
-from convforge.kernels.tile_room import StoreSquare, find_room
-from convforge.kernels.turn import emit_turned
+from convforge.kernels.tile_leave import TileLeave
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 _WEIGHT_TILE_BYTES = TILE_ROWS * UNIT_BYTES
@@ -71,6 +69,10 @@ class TileNest:
         self.x, self.weights, self.bias, self.y = (e.load_pointer(call, i) for i in range(1, 5))
         self.tiles = Tiles(e)
         self.v, self.out = self.vectors()
+        self._leave = TileLeave(
+            self.e, self.p, kernel, self.v, self.out,
+            are_outputs=self.leaves_turned, finished=self.finished, emit_finish=self.emit_finish,
+        )  # fmt: skip
 
     def vectors(self) -> tuple[Vectors, Vectors]:
         """Vectors of the sums, and of the outputs."""
@@ -215,7 +217,7 @@ class TileNest:
                                 self._emit_copy(mine, summed, size)
                             with finish:
                                 to = e.at(y, self.out.element.storage, e.mul(channel, p.y_channel))
-                                self._emit_finished(phases, summed, leaving, to, tile.index, channel)
+                                self._leave.emit(phases, summed, leaving, to, tile.index, channel)
 
     def _emit_fetch(self, y: Value, channel: Int, flat: Int) -> None:
         """Have the lines fetched that a tile will be written to, of so many channels as the plan says."""
@@ -298,123 +300,3 @@ class TileNest:
     def _emit_copy(self, to: Value, source: Value, size: int) -> None:
         with self.e.loop(0, size, step=self.v.lanes, name="keep") as i:
             self.v.store(self.v.load(source, i.index), to, i.index)
-
-    def _emit_finished(
-        self, phases: list[Phase], summed: Value, leaving: Value, y: Value, flat: Int, channel: Int
-    ) -> None:
-        """Turn finished sums, and write them: 16 positions at once to the output where it has them in one
-        row, or in two, else by way of scratch.
-        """
-        e, kernel, p = self.e, self.kernel, self.p
-        if self._leaves_by_squares:
-            every = e.no_less(e.sub(p.out_channels, channel), kernel.mr)
-            with e.loop(0, kernel.length, step=TILE_NUMBERS, name="j") as j:
-                self._emit_leave_square(
-                    phases, summed, leaving, y, e.add(flat, j.index), j.index, channel, every
-                )
-            return
-        size = kernel.mr * kernel.length
-        with e.loop(0, len(phases), name="phase") as phase, e.loop(0, kernel.length, step=TILE_NUMBERS) as j:
-            at = e.mul(phase.index, size)
-            held = self._held(e.at(leaving, "i32", e.add(at, j.index)), kernel.length)
-            self._emit_square(1, e.at(summed, "i32", at), j.index, channel, held)
-        self.emit_finish(leaving, channel, phases)
-        self._emit_leave(phases[0], leaving, y, flat, channel, kernel.length)
-
-    @property
-    def _leaves_by_squares(self) -> bool:
-        """Whether 16 positions at once can go where they belong: of all phases, if these are woven."""
-        kernel = self.kernel
-        ways = ("flat", "unit", "pair") if kernel.upright else ("flat", "unit")
-        return self.leaves_turned and kernel.way_out in ways
-
-    def _emit_leave_square(
-        self,
-        phases: list[Phase],
-        summed: Value,
-        leaving: Value,
-        y: Value,
-        flat: Int,
-        first: Int,
-        channel: Int,
-        every: Value,
-    ) -> None:
-        """16 positions, from `first` on in the tile and from `flat` on in the run. every: whether there are
-        all channels of a tile.
-        """
-        e, many = self.e, len(phases)
-        room = find_room(e, self.p, self.kernel, phases, flat)
-
-        def emit_rest() -> None:
-            self._emit_square(many, summed, first, channel, self._held(leaving, TILE_NUMBERS))
-            self._emit_leave(phases[0], leaving, y, flat, channel, TILE_NUMBERS)
-
-        with e.b.if_else(e.b.and_(room.is_whole, every)) as (whole, part):
-            with whole:
-                self._emit_square(many, summed, first, channel, room.whole(self.out, y))
-            with part:
-                if room.is_cut is None:
-                    emit_rest()
-                else:
-                    with e.b.if_else(e.b.and_(room.is_cut, every)) as (cut, rest):
-                        with cut:
-                            self._emit_square(many, summed, first, channel, room.cut(self.out, y))
-                        with rest:
-                            emit_rest()
-
-    def _held(self, leaving: Value, length: int) -> StoreSquare:
-        """Stores 16 positions in scratch: [phase][mr][length]."""
-
-        def store(values: list[Value], channel: Int, column: int) -> None:
-            for i, value in enumerate(values):
-                row = self.e.add(channel, i * self.kernel.mr)
-                self.v.store(value, leaving, self.e.add(self.e.mul(row, length), column))
-
-        return store
-
-    def _emit_square(self, phases: int, summed: Value, first: Int, channel: Int, store: StoreSquare) -> None:
-        """16 finished sums of every channel of a tile, of so many phases, from position `first` on."""
-        e, v, mr, length = self.e, self.v, self.kernel.mr, self.kernel.length
-        if self.kernel.upright:
-            with e.loop(0, mr, name="i") as i:
-                at, number = e.add(e.mul(i.index, length), first), e.add(channel, i.index)
-                for j in range(0, TILE_NUMBERS, v.lanes):
-                    sums = [v.load(summed, e.add(at, phase * mr * length + j)) for phase in range(phases)]
-                    store([self.finished(each, number) for each in sums], i.index, j)
-            return
-        assert phases == 1
-        source = e.at(summed, "i32", e.mul(first, mr))
-        with e.loop(0, mr, step=TILE_ROWS, name="i") as i:
-
-            def leave(sums: Value, row: int, column: int) -> None:
-                number = e.add(i.index, row)
-                store([self.finished(sums, e.add(channel, number))], number, column)
-
-            emit_turned(v, e.at(source, "i32", i.index), mr, leave)
-
-    def _emit_leave(
-        self, phase: Phase, leaving: Value, y: Value, flat: Int, channel: Int, length: int
-    ) -> None:
-        """Write a tile, or two woven, to the output; an output without gaps is one long row."""
-        e, p, kernel = self.e, self.p, self.kernel
-        whole = kernel.way_out == "flat"
-        pitch, slice_rows = (p.flat, 1) if whole else (p.pitch, p.slice_rows)
-        emit_write_rows(
-            e,
-            self.out,
-            tile=leaving,
-            tile_size=kernel.mr * length,
-            length=length,
-            position=find_position(e, flat, pitch, slice_rows),
-            rows=e.minimum(e.sub(p.out_channels, channel), kernel.mr),
-            target=y,
-            channel=p.y_channel,
-            pitch=pitch,
-            slice_rows=slice_rows,
-            size=(1, 1, p.flat) if whole else phase.size,
-            row_stride=p.y_row,
-            slice_stride=p.y_slice,
-            step=p.y_step,
-            out_width=p.out_width,
-            way="unit" if whole else kernel.way_out,
-        )
