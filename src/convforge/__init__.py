@@ -403,6 +403,7 @@ _SUBMODULES = (
     "draw",
     "errors",
     "explain",
+    "memory",
     "plan",
     "problem",
     "reference",

@@ -112,16 +112,20 @@ def test_1x1_is_a_matrix_product(batch: int, inputs: int, outputs: int, side: in
     case=cases(transposed=False, modes=("zeros",)), seed=seeds, dtype=st.sampled_from(("int32", "float32"))
 )
 def test_shift_equivariance(case: Case, seed: int, dtype: str) -> None:
-    """Shifting the input by a stride shifts the output by one element."""
+    """Shifting the input by a stride shifts the output by one element; another size may be summed in another
+    order.
+    """
     case = replace(case, padding=((0, 0),) * case.rank)
     spans = [d * (k - 1) + 1 for d, k in zip(case.dilation, case.weight_shape[2:], strict=True)]
     size = [max(n, span) + s for n, span, s in zip(case.input_shape[2:], spans, case.stride, strict=True)]
     case = replace(case, input_shape=(*case.input_shape[:2], *size))
     x, weight, _ = case.arrays(dtype, seed)
     shifted = x[(..., *(slice(s, None) for s in case.stride))]
-    y = apply(case, x, weight)[(..., *(slice(1, None) for _ in case.stride))]
     moved = apply(replace(case, input_shape=shifted.shape), shifted, weight)
-    np.testing.assert_array_equal(moved, y[tuple(slice(n) for n in moved.shape)])
+    behind = tuple(slice(1, n + 1) for n in moved.shape[2:])
+    error = np.abs(moved - apply(case, x, weight)[(..., *behind)])
+    magnitude = apply(case, np.abs(x), np.abs(weight))[(..., *behind)]
+    assert (error <= tolerance(dtype, 250) * np.abs(magnitude)).all()
 
 
 @given(seed=seeds, dtype=st.sampled_from(("float32", "float16", "bfloat16")))

@@ -17,11 +17,12 @@ from convforge.autograd.arrays import stand_in_of
 from convforge.autograd.grad_mode import mode
 from convforge.autograd.tensor import Tensor, from_data, recording
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvMemoryError, ConvShapeError, ConvTypeError
+from convforge.memory import references
 from convforge.plan import WeightStore
 from convforge.problem import ConvSpec, Precision, get_float32_matmul_precision, normalize_conv
 from convforge.problem.arguments import listed
 
-from .ready import Ready, WeightWatch, ready, references
+from .ready import Ready, WeightWatch, ready
 
 Array = npt.NDArray[Any]
 Key = tuple[Any, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from convforge import plan, reference
 from convforge.autograd.tensor import KNOWN_ADDRESS, from_data
+from convforge.memory import references
 from convforge.plan.fallback import executable_memory_refused
 from convforge.problem import ConvSpec, Precision
 
@@ -162,16 +162,6 @@ class _Own:
             and box[1] == self.handed_out
             and bias == self.bias
         )
-
-
-def _no_references(array: Array) -> int:
-    del array
-    return 0
-
-
-# How many refer to an object, the call itself included; 0 where that is not known for certain.
-_counts = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
-references: Callable[[Array], int] = sys.getrefcount if _counts else _no_references
 
 
 def _references_alone() -> int:
