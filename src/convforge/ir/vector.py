@@ -219,6 +219,14 @@ class Vectors(Lanes):
             result.add_incoming(value, block)
         return self.widen(result)
 
+    def load_expanded(self, pointer: Value, offset: Int, mask: Value) -> Value:
+        """Load neighbours in storage into the lanes where the mask is set, zero elsewhere, and widen."""
+        kind = self.stored_type
+        name = f"llvm.masked.expandload.v{self.lanes}{_suffix(self.element.storage)}"
+        function = self.e.module.declare(name, kind, [POINTER, self._mask_type(), kind])
+        at = self.e.at(pointer, self.element.storage, offset)
+        return self.widen(self.e.b.call(function, [at, mask, zeros(kind)]))
+
     def load_gathered(self, pointer: Value, offsets: Value, mask: Value) -> Value:
         """Load storage at these offsets (32 bits each) where the mask is set, zero elsewhere, and widen."""
         kind = self.stored_type

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Columns, Emitted, Side
@@ -56,6 +56,34 @@ GRAD_WEIGHT_POINTWISE_PARAMETERS = (
     *("v_batch", "v_channel", "v_slice", "v_row", "v_column", "v_joined", "v_panel"),
     *("w_out", "y_part", "sums", "sums_tile"),
 )
+# A period is a number of images, each of `run` positions, in `bands` boxes of twice `words` positions. chunk:
+# words of one chain of sums. a_side, b_side: the addresses of records of GRAD_WEIGHT_TILES_SIDE for
+# grad-output and x. column_table: how many bytes each column tile, a channel tile's tap, begins behind the
+# first word of x; taps: of a channel tile. position_table: which of the taps is at each position of the
+# kernel, or -1. sums_row: bytes from a channel tile's sums to the next's. box_bytes: from the words of a box
+# to those of the next.
+GRAD_WEIGHT_TILES_PARAMETERS = (
+    *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
+    *("parts", "steps", "part_steps", "batch", "images", "run", "bands", "words", "chunk"),
+    *("a_side", "b_side", "column_table", "taps", "positions", "position_table", "w_out", "y_part"),
+    *("shapes", "box_bytes", "sums_at", "sums_row"),
+)
+# Of an array: elements from an image, a channel, a box to the next; planes: residues modulo the stride.
+# table: which positions of the run hold what, `entries` vectors of a plane. words: of a plane, of a box. at: where
+# the words lie in scratch; tile, plane, part: bytes from a tile of channels, a plane, a part to the next.
+GRAD_WEIGHT_TILES_SIDE = (
+    *("array_batch", "array_channel", "ahead", "planes", "table", "entries", "words"),
+    *("at", "tile", "plane", "part"),
+)
+# How far the split of a box of an array has come, in scratch: steps done, and all; elements from the array to
+# the box's first image; the table's vector of its first position; vectors that are there; where its words
+# lie. Two vectors of what was seen of magnitudes follow on the next line.
+GRAD_WEIGHT_PROGRESS = ("step", "steps", "origin", "first", "limit", "to")
+GRAD_WEIGHT_PROGRESS_BYTES = 256
+# How vectors of positions are loaded by a table: neighbours, some masked off; neighbours that gaps part (an
+# entry is an offset and a mask, in the lower 16 bits); from anywhere (an entry is a vector of int32 offsets).
+RunWay = Literal["masked", "expanded", "gathered"]
+RUN_MASK_BITS = 16
 # A run of taps that lie side by side in a packed row: how far its first reads in a panel, how many there are,
 # which position of the kernel the first is, and the outputs first … stop - 1 of each axis that it reaches.
 OUTER_RUN_FIELDS = (
@@ -134,6 +162,31 @@ class GradWeightPointwiseKernel(Emitted):
     def name(self) -> str:
         """A short name: grad-weight pointwise 8x3 float32."""
         return f"grad-weight pointwise {self.rows}x{self.nv} {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightTilesKernel(Emitted):
+    """What the machine code of the grad-weight kernel on a tile unit depends on.
+
+    parts: of each number (contract_split.py). rows: tiles of grad-output channels that are multiplied at
+    once; columns: tiles of a tap of input channels. a_way, b_way: how positions of grad-output and of x are
+    loaded.
+    """
+
+    file: ClassVar[str] = "grad_weight_tiles"
+    element: Element
+    lanes: int
+    parts: int
+    rows: int
+    columns: int
+    a_way: RunWay
+    b_way: RunWay
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight tiles 2x2, 3 parts float32."""
+        plural = "s" if self.parts > 1 else ""
+        return f"grad-weight tiles {self.rows}x{self.columns}, {self.parts} part{plural} {self.element.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,13 @@ def steps_of(layout: Layout, box: Sizes, parts: int) -> Steps:
     """The boxes of a layer, for at most `parts` parts."""
     d, h, w = box_counts(layout, box)
     steps = -(-layout.gather.batch // box[0]) * d * h * w
+    return Steps((d, h, w), steps, *parts_of(steps, parts))
+
+
+def parts_of(steps: int, parts: int) -> tuple[int, int]:
+    """(steps of a part, parts), for at most `parts` of them."""
     part_steps = -(-steps // parts)
-    return Steps((d, h, w), steps, part_steps, -(-steps // part_steps))
+    return part_steps, -(-steps // part_steps)
 
 
 def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -> tuple[int, float]:
@@ -109,11 +114,17 @@ def deal(layout: Layout, box: Sizes, blocks: int, weights: int, cycles: float) -
     tasks leave threads without work: judged at eight, for bits may not depend on how many there are.
     """
     outputs = layout.gather.batch * prod(axis.columns for axis in layout.gather.axes)
-    steps = steps_of(layout, box, 1).steps
+    return deal_steps(steps_of(layout, box, 1).steps, outputs, blocks, weights, cycles)
+
+
+def deal_steps(
+    steps: int, outputs: int, blocks: int, weights: int, cycles: float, part_cycles: float = _PART_CYCLES
+) -> tuple[int, float]:
+    """The same for so many steps, of so many outputs. part_cycles: for each weight of each part."""
 
     def dealt(parts: int) -> float:
         tasks = blocks * parts
-        adding = _PART_CYCLES * parts * weights / outputs if parts > 1 else 0.0
+        adding = part_cycles * parts * weights / outputs if parts > 1 else 0.0
         return cycles * (-(-tasks // JUDGED_THREADS) * JUDGED_THREADS / tasks) + adding
 
     choices = sorted({1, 2, 3, 4, 8, max(1, -(-_TASKS // blocks))})

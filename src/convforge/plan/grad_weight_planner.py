@@ -15,6 +15,7 @@ from convforge.plan import (
     grad_weight_outer,
     grad_weight_plan,
     grad_weight_pointwise,
+    grad_weight_tiles,
     grad_weight_winograd,
 )
 from convforge.plan.request import Array, GradWeightRequest
@@ -55,6 +56,7 @@ class GradWeightFamily(Protocol):
 FAMILIES: tuple[GradWeightFamily, ...] = (
     grad_weight_depthwise,
     grad_weight_groups,
+    grad_weight_tiles,
     grad_weight_pointwise,
     grad_weight_winograd,
     grad_weight_outer,

@@ -39,7 +39,7 @@ from convforge.target import Target
 NAME = "split bf16"
 
 # Parts of a float32 that keep the promise of each precision (docs/performance.md has the errors).
-_PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
+PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
 # Parts of half types, at every precision: bfloat16 numbers are one, the 11 bits of float16 are two exactly,
 # whose three products lose 2^-18 where outputs are rounded to 2^-11.
 _HALF_PARTS = {"bfloat16": 1, "float16": 2}
@@ -204,4 +204,4 @@ def _lay_out(request: OutputRequest, target: Target, axes: int) -> LaidOut:
 
 
 def _work(request: OutputRequest) -> TileWork:
-    return bf16_work(_HALF_PARTS.get(request.spec.dtype.name, _PARTS[request.precision]))
+    return bf16_work(_HALF_PARTS.get(request.spec.dtype.name, PARTS[request.precision]))

@@ -96,7 +96,7 @@ def shape_cycles(
     """Cycles of one image and one group in tiles of (rows, columns), for so many outputs, packing aside."""
     rows, columns = shape
     gather = layout.gather
-    step = _block_cycles(work, shape)
+    step = block_cycles(work, shape)
     blocks, _ = channel_blocks(gather.in_channels, work.ways)
     chains = -(-blocks // chain_length(layout, work))
     leaving = _TURNED_CYCLES if way_in == "packed" else _WRITTEN_CYCLES
@@ -106,7 +106,7 @@ def shape_cycles(
     return tiles * sum(blocks * len(taps) * step + finish for taps in gather.taps_by_phase)
 
 
-def _block_cycles(work: TileWork, shape: tuple[int, int]) -> float:
+def block_cycles(work: TileWork, shape: tuple[int, int]) -> float:
     """Cycles of a step: a tap and a block of channels."""
     rows, columns = shape
     products = len(work.products) * max(rows * columns * _PRODUCT_CYCLES, _LATENCY_CYCLES)
@@ -211,7 +211,7 @@ def tile_unit_schedule(
         threads,
         Tile(mr, length // lanes),
         packed=True,
-        step_cycles=_block_cycles(work, (rows, columns)) / (work.ways * depth),
+        step_cycles=block_cycles(work, (rows, columns)) / (work.ways * depth),
         vector_cycles=work.pack_cycles,
         packed_bytes=_BAND_SHARE * plane_bytes / gather.in_channels if plane_bytes else unit_bytes,
     )

@@ -1,0 +1,205 @@
+"""How a box of an array becomes words of bf16 parts for grad_weight_tiles.py: by steps of 16 words of 16
+channels, which are woven into the products of the box before, as split_bf16_steps.py has it.
+
+    rows        [tile of channels][plane][part][16 words][channel][word]    as they are
+    columns     [tile of channels][plane][part][word][channel]              squares, which are turned
+
+Which positions of the run hold what is told by a table, a vector at a time. What the steps have come to is
+kept in scratch, so that any loop may do the next ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convforge.ir.emitter import Emitter, Int, Value
+from convforge.ir.text import Type, vector
+from convforge.ir.vector import Vectors
+from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words
+from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_grad_weight import (
+    GRAD_WEIGHT_PROGRESS,
+    GRAD_WEIGHT_PROGRESS_BYTES,
+    RUN_MASK_BITS,
+    RunWay,
+)
+from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
+from convforge.kernels.flag import emit_flag
+from convforge.kernels.parameters import Parameters
+from convforge.kernels.turn import SIDE, emit_turned, storing
+
+_SQUARE = SIDE * UNIT_WORDS
+
+Piece = Callable[[], None]
+Load = Callable[[Value], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Positions of a period: elements from an array to its first image, the number of the first vector of
+    positions, and of those behind the last image's.
+    """
+
+    origin: Callable[[Int], Int]
+    first: Int
+    limit: Int
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of a task: its record of GRAD_WEIGHT_TILES_SIDE and number, how its positions are loaded, its
+    first channel, how many there are and their tiles, and the magnitudes whose parts are exact.
+    """
+
+    p: Parameters
+    number: int
+    way: RunWay
+    first: Value
+    channels: Int
+    tiles: Int
+    limits: tuple[float, float]
+    is_turned: bool
+
+
+class Steps:
+    """Splits boxes of one array. words: from a position of a word to the other."""
+
+    def __init__(self, e: Emitter, v: Vectors, parts: int, array: Array, words: Int, scratch: Value) -> None:
+        self.e, self.v, self.parts, self.array, self.p = e, v, range(parts), array, array.p
+        self._words, self._scratch = words, scratch
+        at = HEADER_BYTES + array.number * GRAD_WEIGHT_PROGRESS_BYTES
+        self._progress = e.at(scratch, "i8", at)
+        self._seen = e.at(scratch, "i8", at + UNIT_BYTES)
+        self._squares = e.at(scratch, "i8", HEADER_BYTES + 2 * GRAD_WEIGHT_PROGRESS_BYTES)
+        self._seeing: list[Value] = []
+
+    @property
+    def _blocks(self) -> Int:
+        """Of 16 words, of a plane."""
+        return self.e.div(self.p.words, SIDE)
+
+    def start(self) -> None:
+        """Begin a task: nothing seen."""
+        for i in range(2):
+            self.v.clear_bits(self._seen, i * self.v.lanes)
+
+    def begin(self, box: Box, to: Int) -> None:
+        """The next steps are those of a box, to the place so many bytes on."""
+        values = {
+            "step": 0,
+            "steps": self.e.mul(self.array.tiles, self.p.planes, self._blocks),
+            "origin": box.origin(self.p.array_batch),
+            "first": box.first,
+            "limit": box.limit,
+            "to": to,
+        }
+        for name in GRAD_WEIGHT_PROGRESS:
+            self._set(name, values[name])
+
+    def stop(self) -> None:
+        """There are no steps to do."""
+        self._set("steps", 0)
+
+    def left(self) -> Value:
+        """Whether there are steps to do."""
+        return self.e.less(self._get("step"), self._get("steps"))
+
+    def finish(self) -> None:
+        """Do those that are left."""
+        with self.e.loop(self._get("step"), self._get("steps"), name="split") as step:
+            for emit in self._emit_step(step.index):
+                emit()
+
+    def pieces(self) -> list[Piece]:
+        """What emits the next step, piece by piece; beyond the last one it is done again."""
+        e = self.e
+        step = self._get("step")
+        self._set("step", e.add(step, 1))
+        return self._emit_step(e.minimum(step, e.sub(self._get("steps"), 1)))
+
+    def end(self) -> None:
+        """Set the flag where what was split would not be exact."""
+        v = self.v
+        seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
+        emit_flag(self.e, self._scratch, emit_outside(v, seen, self.array.limits))
+
+    def _emit_step(self, step: Int) -> list[Piece]:
+        e, v, p, is_turned = self.e, self.v, self.p, self.array.is_turned
+        rest, block = e.div(step, self._blocks), e.rem(step, self._blocks)
+        tile, plane = e.div(rest, p.planes), e.rem(rest, p.planes)
+        loads = self._loading(plane, block)
+        at = e.add(e.mul(tile, p.tile), e.mul(plane, p.plane), e.mul(block, SIDE * UNIT_BYTES))
+        to = e.at(self._scratch, "i8", e.add(p.at, self._get("to"), at))
+        target = [e.at(to, "i8", e.mul(p.part, part)) for part in self.parts]
+        square = [e.at(self._squares, "i32", part * _SQUARE) for part in self.parts]
+        last = e.sub(self.array.channels, 1)
+        source = e.at(self.array.first, "f32", self._get("origin"))
+
+        def begin() -> None:
+            self._seeing = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
+
+        def split(c: int) -> None:
+            # Channels beyond the last one are it, and their sums are not written.
+            number = e.minimum(e.add(e.mul(tile, SIDE), c), last)
+            channel = e.at(source, "f32", e.mul(number, p.array_channel))
+            for i, pair in enumerate(loads):
+                low, high = (load(channel) for load in pair)
+                self._seeing = emit_seen(v, emit_seen(v, self._seeing, low), high)
+                for word, into in zip(
+                    emit_words(v, low, high, len(self.parts)), square if is_turned else target
+                ):
+                    v.store_bits(word, into, c * UNIT_WORDS + i * v.lanes)
+
+        def turn(part: int) -> None:
+            emit_turned(v, square[part], SIDE, storing(v, target[part], UNIT_WORDS))
+
+        def end() -> None:
+            for i, value in enumerate(self._seeing):
+                v.store_bits(value, self._seen, i * v.lanes)
+
+        turns = [lambda part=part: turn(part) for part in (self.parts if is_turned else ())]
+        return [begin, *(lambda c=c: split(c) for c in range(SIDE)), *turns, end]
+
+    def _loading(self, plane: Int, block: Int) -> list[tuple[Load, Load]]:
+        """What loads both positions of the words of a block, vector by vector."""
+        e, v, p = self.e, self.v, self.p
+        size = v.lanes * 4 if self.array.way == "gathered" else 8
+        table = e.at(p.pointer("table"), "i8", e.mul(plane, p.entries, size))
+        vectors = SIDE // v.lanes
+        first, ahead = e.add(self._get("first"), e.mul(block, vectors)), e.div(self._words, v.lanes)
+        found: list[tuple[Load, Load]] = []
+        for i in range(vectors):
+            entry = e.add(first, i)
+            found.append((self._load_of(table, entry), self._load_of(table, e.add(entry, ahead))))
+        return found
+
+    def _load_of(self, table: Value, entry: Int) -> Load:
+        """What loads the vector of positions of this number, given a channel's first element."""
+        e, v = self.e, self.v
+        is_there = e.less(entry, self._get("limit"))
+        if self.array.way == "gathered":
+            places = v.load_bits(table, e.mul(entry, v.lanes))
+            none = v.bits_constant(NOWHERE)
+            places = e.b.select(is_there, places, none)
+            mask = e.b.icmp_signed("!=", places, none)
+            return lambda channel: v.load_gathered(channel, places, mask)
+        known = e.i64(e.select(is_there, e.load("i64", table, entry), 0))
+        mask = e.b.bitcast(e.b.trunc(known, Type(f"i{v.lanes}")), vector(Type("i1"), v.lanes))
+        offset = e.b.ashr(known, e.i64(RUN_MASK_BITS))
+        load = v.load_stored if self.array.way == "masked" else v.load_expanded
+
+        def load_and_fetch(channel: Value) -> Value:
+            # The next box's meanwhile: no prefetcher follows as many pages as channels.
+            e.prefetch(channel, "f32", e.add(offset, self.p.ahead))
+            return load(channel, offset, mask)
+
+        return load_and_fetch
+
+    def _get(self, name: str) -> Value:
+        """What GRAD_WEIGHT_PROGRESS tells."""
+        return self.e.load("i64", self._progress, GRAD_WEIGHT_PROGRESS.index(name))
+
+    def _set(self, name: str, value: Int) -> None:
+        """Change what GRAD_WEIGHT_PROGRESS tells."""
+        self.e.store(self.e.i64(value), "i64", self._progress, GRAD_WEIGHT_PROGRESS.index(name))
