@@ -69,8 +69,9 @@ GRAD_WEIGHT_TILES_PARAMETERS = (
     *("shapes", "box_bytes", "sums_at", "sums_row"),
 )
 # Of an array: elements from an image, a channel, a box to the next; planes: residues modulo the stride.
-# table: which positions of the run hold what, `entries` vectors of a plane. words: of a plane, of a box. at: where
-# the words lie in scratch; tile, plane, part: bytes from a tile of channels, a plane, a part to the next.
+# table: which positions of the run hold what, `entries` vectors of a plane. words: of a plane, of a box. at:
+# where the words lie in scratch; tile, plane, part: bytes from a tile of channels, a plane, a part to the
+# next.
 GRAD_WEIGHT_TILES_SIDE = (
     *("array_batch", "array_channel", "ahead", "planes", "table", "entries", "words"),
     *("at", "tile", "plane", "part"),

@@ -50,8 +50,8 @@ NAME = "tiles"
 # Fewer channels of either array leave more than half of each tile to zeros.
 _FEWEST_CHANNELS = TILE_ROWS // 2
 _TILE_BYTES = TILE_ROWS * UNIT_BYTES
-# Words of a box, tried; of one of several images, at most; of a chunk, whose rows of A stay in the first-level
-# cache: of 32 to 96 tried 64 was fastest on five layers.
+# Words of a box, tried; of one of several images, at most; of a chunk, whose rows of A stay in the
+# first-level cache: of 32 to 96 tried 64 was the fastest on five layers.
 _WORDS, _JOINED, _CHUNK = (768, 512, 384, 256, 192, 128, 96, 64, 32, 16), 512, 64
 # Shares of the second-level cache for a task's sums, and for the words of two boxes.
 _SUMS_SHARE, _BOX_SHARE = 0.35, 0.5
