@@ -222,6 +222,22 @@ def test_values_whose_parts_are_not_exact_are_served_by_another_family(
     np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-3, atol=scale)
 
 
+def test_arrays_that_reach_far_are_copied(unit: TileUnit, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, x, gradient = make("maps")
+    expected, _ = gradient_of(spec, x, gradient, unit)
+    # As if 32 bits were fewer: the arrays are, and views of others that are twice as wide are not.
+    monkeypatch.setattr(grad_weight_tiles, "_REACH", max(x.size, gradient.size) + 1)
+    wide = [np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan, np.float32)[..., ::2] for a in (x, gradient)]
+    for view, array in zip(wide, (x, gradient), strict=True):
+        view[...] = array
+    plan_ = grad_weight_tiles.plan(request_of(spec, *wide), unit.target, 2)
+    assert plan_._arrays.copies_x
+    assert plan_._arrays.copies_g
+    found = np.full(spec.weight_shape, 77, np.float32)
+    assert plan_(*wide, found)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_values_beside_the_outputs_are_not_read(unit: TileUnit) -> None:
     """At stride 2 a kernel of one tap leaves out three of four inputs: what they hold is of no account."""
     spec, x, gradient = make("one tap, stride 2")
@@ -251,6 +267,9 @@ def test_why_it_cannot_serve(unit: TileUnit) -> None:
     assert "float64 is not float32" in reason((16, 16, 3, 3), "float64")
     assert "3 channels a group" in reason((16, 3, 3, 3))
     assert "4 channels a group" in reason((8, 16, 3, 3), groups=2)
+    large, _ = normalize_conv((16, 16, 3000, 3000), (16, 16, 3, 3), None, rank=2, dtype=np.float32)
+    request = GradWeightRequest(large, (0,) * 4, (0,) * 4)
+    assert "2304000000 elements" in (grad_weight_tiles.why_illegal(request, unit.target) or "")
     spec, _ = normalize_conv((1, 16, 9, 9), (16, 16, 3, 3), None, rank=2, dtype=np.float32)
     plain = GradWeightRequest(spec, (0,) * 4, (0,) * 4, plain=True)
     assert "parts are not exact" in (grad_weight_tiles.why_illegal(plain, unit.target) or "")

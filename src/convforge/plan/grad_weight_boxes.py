@@ -47,22 +47,28 @@ def flattened(spec: ConvSpec) -> ConvSpec:
 class GradWeightArrays:
     """The arrays of a request as these families see them: pointwise ones flattened, odd ones copied.
 
-    unit_columns: whether columns of grad-output must lie side by side. x_steps, g_steps: element strides of
-    five axes.
+    unit_columns: whether columns of grad-output must lie side by side. reach: elements from an array's first
+    within which its last must lie. x_steps, g_steps: element strides of five axes.
     """
 
-    def __init__(self, request: GradWeightRequest, *, unit_columns: bool = False) -> None:
+    def __init__(
+        self, request: GradWeightRequest, *, unit_columns: bool = False, reach: int | None = None
+    ) -> None:
         spec, x_strides, g_strides = request.spec, request.x_strides, request.g_strides
         assert not spec.transposed
         flat = flattened(spec)
         x_shape, g_shape = spec.input_shape, spec.output_shape
         self.spec = spec
         step = _run_step(g_shape, g_strides)
-        self.copies_g = step is None or (unit_columns and step != spec.dtype.itemsize)
+        far_x, far_g = (
+            reach is not None and _span(shape, strides) >= reach * spec.dtype.itemsize
+            for shape, strides in ((x_shape, x_strides), (g_shape, g_strides))
+        )
+        self.copies_g = step is None or far_g or (unit_columns and step != spec.dtype.itemsize)
         if self.copies_g:
             g_strides = _contiguous(g_shape, spec.dtype.itemsize)
         g_strides = _flattened_strides(g_shape, g_strides, flat.rank)
-        self.copies_x = flat is not spec and _run_step(x_shape, x_strides) is None
+        self.copies_x = far_x or (flat is not spec and _run_step(x_shape, x_strides) is None)
         if self.copies_x:
             x_strides = _contiguous(x_shape, spec.dtype.itemsize)
         if flat is not spec:
@@ -215,6 +221,11 @@ def run_parts(
         total = np.add.reduce(to, axis=0, dtype=to.dtype)
         grad_weight[...] = total.astype(grad_weight.dtype, copy=False)
     return served
+
+
+def _span(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """Bytes from the first element to the farthest, either way."""
+    return sum((size - 1) * abs(stride) for size, stride in zip(shape, strides))
 
 
 def _run_step(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:

@@ -53,6 +53,8 @@ _TILE_BYTES = TILE_ROWS * UNIT_BYTES
 # Words of a box, tried; of one of several images, at most; of a chunk, whose rows of A stay in the
 # first-level cache: of 32 to 96 tried 64 was the fastest on five layers.
 _WORDS, _JOINED, _CHUNK = (768, 512, 384, 256, 192, 128, 96, 64, 32, 16), 512, 64
+# Elements that offsets of 32 bits reach.
+_REACH = 1 << 31
 # Shares of the second-level cache for a task's sums, and for the words of two boxes.
 _SUMS_SHARE, _BOX_SHARE = 0.35, 0.5
 # Cycles as other families count them: of the tile unit's own (tile_unit_cost.py) where work is done beside;
@@ -94,6 +96,9 @@ def _why_unfit(request: GradWeightRequest) -> str | None:
         return f"{spec.dtype.name} is not float32"
     if not gather_of(spec).taps_by_phase[0]:
         return "no tap reaches the input"
+    elements = max(prod(spec.input_shape), prod(spec.output_shape))
+    if elements >= _REACH:
+        return f"an array of {elements} elements: offsets of 32 bits reach {_REACH}"
     fewest = min(spec.in_channels, spec.out_channels) // spec.groups
     if fewest < _FEWEST_CHANNELS:
         return f"{fewest} channels a group fill less than half of a tile: {_FEWEST_CHANNELS} do"
@@ -272,7 +277,7 @@ class GradWeightTilesPlan:
 
     def __init__(self, request: GradWeightRequest, target: Target, threads: int) -> None:
         self.spec, self.threads = request.spec, threads
-        self._arrays = arrays = GradWeightArrays(request)
+        self._arrays = arrays = GradWeightArrays(request, reach=_REACH)
         self.blocking = blocking = _best(request, target)
         self._number_parts = PARTS[request.precision]
         layout, lanes = arrays.layout, target.vector_bytes // 4
