@@ -15,7 +15,7 @@ from convforge.plan import grad_weight_planner, grad_weight_tiles
 from convforge.plan.grad_weight_boxes import flattened
 from convforge.plan.request import GradWeightRequest
 from convforge.problem import ConvSpec, Precision, normalize_conv
-from support.convolutions import LAYOUTS, Case, cases, with_layout
+from support.convolutions import LAYOUTS, Case, cases, numpy_dtype, with_layout
 from support.families import costing
 from support.guarded import Guarded, GuardedScratch
 from support.tile_unit import FEATURES, TileUnit, tile_unit
@@ -96,6 +96,20 @@ def test_against_the_oracle(name: str, precision: Precision, unit: TileUnit) -> 
     assert error(found, spec, x, gradient) < LIMITS[precision]
     assert before is None or unit.products > before, "tiles were multiplied"
     assert not unit.configured, "every task releases its tiles"
+
+
+@pytest.mark.parametrize("hidden", [(), ("avx512vbmi2",), ("avx512f",)])
+@pytest.mark.parametrize(("dtype", "limit"), [("bfloat16", 3e-3), ("float16", 4e-4)])
+@pytest.mark.parametrize("name", ["maps", "pointwise", "narrow maps", "stride 2", "signal"])
+def test_half_types(name: str, dtype: str, limit: float, hidden: tuple[str, ...]) -> None:
+    """bfloat16 as it is, float16 as two parts; rounded once."""
+    with tile_unit(*hidden) as unit:
+        spec, x, gradient = make(name)
+        kind = numpy_dtype(dtype)
+        spec, x, gradient = replace(spec, dtype=kind), x.astype(kind), gradient.astype(kind)
+        found = np.full(spec.weight_shape, 77, kind)
+        assert grad_weight_tiles.plan(request_of(spec, x, gradient), unit.target, 2)(x, gradient, found)
+        assert error(found.astype(np.float32), spec, x, gradient) < limit
 
 
 @pytest.mark.parametrize("hidden", [("avx512f",), ("avx512f", "fma"), ("avx512f", "fma", "avx")])
@@ -264,7 +278,7 @@ def test_why_it_cannot_serve(unit: TileUnit) -> None:
         return grad_weight_tiles.why_illegal(request, unit.target) or ""
 
     assert reason((16, 16, 3, 3)) == ""
-    assert "float64 is not float32" in reason((16, 16, 3, 3), "float64")
+    assert "float64 is neither float32 nor a half type" in reason((16, 16, 3, 3), "float64")
     assert "3 channels a group" in reason((16, 3, 3, 3))
     assert "4 channels a group" in reason((8, 16, 3, 3), groups=2)
     large, _ = normalize_conv((16, 16, 3000, 3000), (16, 16, 3, 3), None, rank=2, dtype=np.float32)

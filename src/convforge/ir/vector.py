@@ -10,6 +10,7 @@ from convforge.ir.emitter import TYPES, Emitter, Int
 from convforge.ir.lanes import Lanes
 from convforge.ir.text import (
     I1,
+    I16,
     I32,
     POINTER,
     VOID,
@@ -221,11 +222,13 @@ class Vectors(Lanes):
 
     def load_expanded(self, pointer: Value, offset: Int, mask: Value) -> Value:
         """Load neighbours in storage into the lanes where the mask is set, zero elsewhere, and widen."""
-        kind = self.stored_type
-        name = f"llvm.masked.expandload.v{self.lanes}{_suffix(self.element.storage)}"
+        # Half types as integers: LLVM expands no others of 16 bits in one instruction.
+        is_half = self.element.storage in ("f16", "bf16")
+        kind, suffix = (vector(I16, self.lanes), "i16") if is_half else (self.stored_type, "f32")
+        name = f"llvm.masked.expandload.v{self.lanes}{suffix}"
         function = self.e.module.declare(name, kind, [POINTER, self._mask_type(), kind])
-        at = self.e.at(pointer, self.element.storage, offset)
-        return self.widen(self.e.b.call(function, [at, mask, zeros(kind)]))
+        found = self.e.b.call(function, [self.e.at(pointer, self.element.storage, offset), mask, zeros(kind)])
+        return self.widen(self.e.b.bitcast(found, self.stored_type) if is_half else found)
 
     def load_gathered(self, pointer: Value, offsets: Value, mask: Value) -> Value:
         """Load storage at these offsets (32 bits each) where the mask is set, zero elsewhere, and widen."""

@@ -126,6 +126,7 @@ class Steps:
 
     def _emit_step(self, step: Int) -> list[Piece]:
         e, v, p, is_turned = self.e, self.v, self.p, self.array.is_turned
+        storage = v.element.storage
         rest, block = e.div(step, self._blocks), e.rem(step, self._blocks)
         tile, plane = e.div(rest, p.planes), e.rem(rest, p.planes)
         loads = self._loading(plane, block)
@@ -134,7 +135,7 @@ class Steps:
         target = [e.at(to, "i8", e.mul(p.part, part)) for part in self.parts]
         square = [e.at(self._squares, "i32", part * _SQUARE) for part in self.parts]
         last = e.sub(self.array.channels, 1)
-        source = e.at(self.array.first, "f32", self._get("origin"))
+        source = e.at(self.array.first, storage, self._get("origin"))
 
         def begin() -> None:
             self._seeing = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
@@ -142,7 +143,7 @@ class Steps:
         def split(c: int) -> None:
             # Channels beyond the last one are it, and their sums are not written.
             number = e.minimum(e.add(e.mul(tile, SIDE), c), last)
-            channel = e.at(source, "f32", e.mul(number, p.array_channel))
+            channel = e.at(source, storage, e.mul(number, p.array_channel))
             for i, pair in enumerate(loads):
                 low, high = (load(channel) for load in pair)
                 self._seeing = emit_seen(v, emit_seen(v, self._seeing, low), high)
@@ -191,7 +192,7 @@ class Steps:
 
         def load_and_fetch(channel: Value) -> Value:
             # The next box's meanwhile: no prefetcher follows as many pages as channels.
-            e.prefetch(channel, "f32", e.add(offset, self.p.ahead))
+            e.prefetch(channel, v.element.storage, e.add(offset, self.p.ahead))
             return load(channel, offset, mask)
 
         return load_and_fetch

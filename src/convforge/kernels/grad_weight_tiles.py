@@ -120,7 +120,7 @@ class _GradWeightTiles:
         """Of a task: grad-output's, or x's."""
         e = self.e
         p = Parameters(e, self.p.pointer(side), GRAD_WEIGHT_TILES_SIDE)
-        at = e.at(array, "f32", e.mul(e.add(group, first), p.array_channel))
+        at = e.at(array, self.kernel.element.storage, e.mul(e.add(group, first), p.array_channel))
         if side == "a_side":
             return Array(p, 0, way, at, channels, tiles, INPUT_RANGE, is_turned=False)
         return Array(p, 1, way, at, channels, tiles, WEIGHT_RANGE, is_turned=True)

@@ -22,6 +22,7 @@ from convforge.kernels.contract_grad_weight import (
 )
 from convforge.kernels.contract_split import square_bytes
 from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, product_shapes
+from convforge.plan import split_bf16
 from convforge.plan.amx import why_no_unit, why_unusable
 from convforge.plan.boxes import block_counts
 from convforge.plan.grad_weight_boxes import (
@@ -35,7 +36,6 @@ from convforge.plan.grad_weight_boxes import (
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
-from convforge.plan.split_bf16 import PARTS
 from convforge.plan.tile_unit_cost import bf16_work, block_cycles
 from convforge.problem import ConvSpec
 from convforge.problem.gather import Gather, gather_of
@@ -92,8 +92,8 @@ def _why_unfit(request: GradWeightRequest) -> str | None:
     spec = request.spec
     if request.plain:
         return "the arrays hold values whose parts are not exact"
-    if spec.dtype.name != "float32":
-        return f"{spec.dtype.name} is not float32"
+    if split_bf16.parts_of(spec.dtype.name, request.precision) is None:
+        return f"{spec.dtype.name} is neither float32 nor a half type"
     if not gather_of(spec).taps_by_phase[0]:
         return "no tap reaches the input"
     elements = max(prod(spec.input_shape), prod(spec.output_shape))
@@ -110,9 +110,15 @@ def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     return _best(request, target).cycles * request.spec.groups
 
 
+def _parts(request: GradWeightRequest) -> int:
+    parts = split_bf16.parts_of(request.spec.dtype.name, request.precision)
+    assert parts is not None, "a request that is not legal"
+    return parts
+
+
 def _best(request: GradWeightRequest, target: Target) -> Blocking:
     # Neither strides nor anything but these have a say, for bits may not depend on them.
-    return _best_of(flattened(request.spec), PARTS[request.precision], target)
+    return _best_of(flattened(request.spec), _parts(request), target)
 
 
 @lru_cache(maxsize=256)
@@ -279,7 +285,7 @@ class GradWeightTilesPlan:
         self.spec, self.threads = request.spec, threads
         self._arrays = arrays = GradWeightArrays(request, reach=_REACH)
         self.blocking = blocking = _best(request, target)
-        self._number_parts = PARTS[request.precision]
+        self._number_parts = _parts(request)
         layout, lanes = arrays.layout, target.vector_bytes // 4
         words, images = blocking.words, blocking.images
         run = _run(layout, images)

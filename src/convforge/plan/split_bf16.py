@@ -39,7 +39,7 @@ from convforge.target import Target
 NAME = "split bf16"
 
 # Parts of a float32 that keep the promise of each precision (docs/performance.md has the errors).
-PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
+_PARTS: dict[Precision, int] = {"highest": 3, "high": 2, "medium": 1}
 # Parts of half types, at every precision: bfloat16 numbers are one, the 11 bits of float16 are two exactly,
 # whose three products lose 2^-18 where outputs are rounded to 2^-11.
 _HALF_PARTS = {"bfloat16": 1, "float16": 2}
@@ -55,6 +55,11 @@ _PLANE_CYCLES, _PLANE_ROW_CYCLES = 2.0, 15.0
 # For a byte of an output beyond the cache that is near, where sums are short: C3D's first layer, 51 MB, took
 # 1.1 to 1.2 times as long as the direct kernel's.
 _FAR_OUT_CYCLES = 0.2
+
+
+def parts_of(dtype: str, precision: Precision) -> int | None:
+    """Numbers that each value of a type is split into; None for types that are not."""
+    return _PARTS[precision] if dtype == "float32" else _HALF_PARTS.get(dtype)
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -204,4 +209,6 @@ def _lay_out(request: OutputRequest, target: Target, axes: int) -> LaidOut:
 
 
 def _work(request: OutputRequest) -> TileWork:
-    return bf16_work(_HALF_PARTS.get(request.spec.dtype.name, PARTS[request.precision]))
+    parts = parts_of(request.spec.dtype.name, request.precision)
+    assert parts is not None
+    return bf16_work(parts)

@@ -14,6 +14,7 @@ _LINUX_NAMES = {
     "bmi1": "bmi",
     "avx512_vnni": "avx512vnni",
     "avx512_bf16": "avx512bf16",
+    "avx512_vbmi2": "avx512vbmi2",
     "amx_tile": "amx-tile",
     "amx_bf16": "amx-bf16",
     "amx_int8": "amx-int8",

@@ -29,6 +29,7 @@ X86_FEATURES = (
     "avx512cd",
     "avx512vnni",
     "avx512bf16",
+    "avx512vbmi2",
     "amx-tile",
     "amx-bf16",
     "amx-int8",
@@ -48,6 +49,7 @@ _NEEDS = {
     "avx512cd": ("avx512f",),
     "avx512vnni": ("avx512f",),
     "avx512bf16": ("avx512bw",),
+    "avx512vbmi2": ("avx512bw",),
     "amx-bf16": ("amx-tile",),
     "amx-int8": ("amx-tile",),
 }
