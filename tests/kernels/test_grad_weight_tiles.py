@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 from convforge import plan, reference, runtime
 from convforge.plan import grad_weight_planner, grad_weight_tiles
 from convforge.plan.grad_weight_boxes import flattened
+from convforge.plan.grad_weight_tiles_blocks import blockings
 from convforge.plan.request import GradWeightRequest
 from convforge.problem import ConvSpec, Precision, normalize_conv
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype, with_layout
@@ -147,7 +148,7 @@ def test_positions_at_the_edges_of_words(width: int, unit: TileUnit) -> None:
 @pytest.mark.parametrize("name", ["maps", "narrow maps", "stride 2", "many channels", "signal", "volume"])
 def test_however_it_is_blocked(name: str, unit: TileUnit, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, x, gradient = make(name)
-    every = list(grad_weight_tiles._blockings(flattened(spec), 3, unit.target))
+    every = list(blockings(flattened(spec), 3, unit.target))
     for i in RNG.permutation(len(every))[:8]:
         monkeypatch.setattr(grad_weight_tiles, "_best", lambda *_, i=i: every[i])
         found, served = gradient_of(spec, x, gradient, unit)
@@ -284,6 +285,9 @@ def test_why_it_cannot_serve(unit: TileUnit) -> None:
     large, _ = normalize_conv((16, 16, 3000, 3000), (16, 16, 3, 3), None, rank=2, dtype=np.float32)
     request = GradWeightRequest(large, (0,) * 4, (0,) * 4)
     assert "2304000000 elements" in (grad_weight_tiles.why_illegal(request, unit.target) or "")
+    far, _ = normalize_conv((1, 16, 700, 700), (16, 16, 3, 3), None, dilation=300, rank=2, dtype=np.float32)
+    request = GradWeightRequest(far, (0,) * 4, (0,) * 4)
+    assert "bytes of scratch are above" in (grad_weight_tiles.why_illegal(request, unit.target) or "")
     spec, _ = normalize_conv((1, 16, 9, 9), (16, 16, 3, 3), None, rank=2, dtype=np.float32)
     plain = GradWeightRequest(spec, (0,) * 4, (0,) * 4, plain=True)
     assert "parts are not exact" in (grad_weight_tiles.why_illegal(plain, unit.target) or "")

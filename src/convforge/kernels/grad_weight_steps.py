@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
-from convforge.ir.text import Type, vector
+from convforge.ir.text import I1, Type, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words
 from convforge.kernels.contract import HEADER_BYTES
@@ -186,7 +186,7 @@ class Steps:
             mask = e.b.icmp_signed("!=", places, none)
             return lambda channel: v.load_gathered(channel, places, mask)
         known = e.i64(e.select(is_there, e.load("i64", table, entry), 0))
-        mask = e.b.bitcast(e.b.trunc(known, Type(f"i{v.lanes}")), vector(Type("i1"), v.lanes))
+        mask = e.b.bitcast(e.b.trunc(known, Type(f"i{v.lanes}")), vector(I1, v.lanes))
         offset = e.b.ashr(known, e.i64(RUN_MASK_BITS))
         load = v.load_stored if self.array.way == "masked" else v.load_expanded
 

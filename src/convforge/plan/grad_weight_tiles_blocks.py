@@ -1,0 +1,148 @@
+"""Chooses the blocks of a weight gradient on a tile unit (kernels/grad_weight_tiles.py), without a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
+
+from convforge.kernels.contract_tiles import UNIT_BYTES
+from convforge.plan.boxes import block_counts
+from convforge.plan.grad_weight_boxes import deal_steps
+from convforge.plan.run_positions import rounded
+from convforge.plan.tile_unit_cost import bf16_work, block_cycles
+from convforge.problem import ConvSpec
+from convforge.problem.gather import gather_of
+from convforge.schedule import Layout, layout_of
+from convforge.schedule.tile_unit import TILE_ROWS, images_as_slices, tile_shapes
+from convforge.target import Target
+
+_TILE_BYTES = TILE_ROWS * UNIT_BYTES
+# Words of a box, tried; of one of several images, at most; of a chunk, whose rows of A stay in the
+# first-level cache: of 32 to 96 tried 64 was the fastest on five layers.
+_WORDS, _JOINED, CHUNK = (768, 512, 384, 256, 192, 128, 96, 64, 32, 16), 512, 64
+# Shares of the second-level cache for a task's sums, and for the words of two boxes.
+_SUMS_SHARE, _BOX_SHARE = 0.35, 0.5
+# Cycles as other families count them: of the tile unit's own (tile_unit_cost.py) where work is done beside;
+# for a position of a channel to be split, and for one of x, which is turned too; for each tile of sums of a
+# chunk, loaded and stored; for each weight of a part, written, and added up where there are several. Fitted
+# to 120 blockings of 14 layers, 11 % off.
+_STEP_SHARE, _ROW_CYCLES, _COLUMN_CYCLES, _SUM_CYCLES = 0.69, 0.87, 0.84, 51.0
+_WEIGHT_CYCLES, _PART_CYCLES = 4.2, 7.2
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """Blocking of a layer: see GradWeightTilesKernel; blocks count channels, cycles are for a group.
+
+    images: of a period (GRAD_WEIGHT_TILES_PARAMETERS).
+    """
+
+    rows: int
+    columns: int
+    channel_block: int
+    out_block: int
+    words: int
+    images: int
+    parts: int
+    cycles: float
+
+
+@lru_cache(maxsize=256)
+def best_blocking(spec: ConvSpec, parts: int, target: Target) -> Blocking:
+    """The cheapest for arrays whose values are split into so many parts."""
+    return min(blockings(spec, parts, target), key=lambda blocking: blocking.cycles)
+
+
+def blockings(spec: ConvSpec, parts: int, target: Target) -> Iterator[Blocking]:
+    """Those that fit the caches: each box with each cut of both arrays' channels, in its best tiles."""
+    gather = gather_of(spec)
+    layout = layout_of(gather)
+    outputs = gather.batch * prod(axis.columns for axis in gather.axes)
+    weights = gather.in_channels * gather.out_channels * prod(spec.kernel_size)
+    taps = len(gather.taps_by_phase[0])
+    o_tiles, c_tiles = (-(-n // TILE_ROWS) for n in (gather.out_channels, gather.in_channels))
+    steps = {shape: block_cycles(bf16_work(parts), shape) for shape in tile_shapes()}
+    cuts = [
+        (-(-o_tiles // o_blocks), -(-c_tiles // c_blocks))
+        for o_blocks in block_counts(o_tiles)
+        for c_blocks in block_counts(c_tiles)
+    ]
+    for words, images in _boxes(layout):
+        own_words = x_words(layout, words)
+        boxes = -(-gather.batch // images) * bands_of(layout, words, images)
+        for o_many, c_many in cuts:
+            smallest = (o_many, c_many) == (1, 1)
+            size = 2 * parts * (part_bytes(words) * o_many + layout.planes * part_bytes(own_words) * c_many)
+            if size > _BOX_SHARE * target.l2_bytes and (not smallest or words > TILE_ROWS):
+                continue
+            if o_many * c_many * taps * _TILE_BYTES > _SUMS_SHARE * target.l2_bytes and not smallest:
+                continue
+            o_count, c_count = -(-o_tiles // o_many), -(-c_tiles // c_many)
+            rows = o_tiles * c_count * words * _ROW_CYCLES
+            columns = c_tiles * o_count * own_words * layout.planes * _COLUMN_CYCLES
+            split = 2 * TILE_ROWS * (rows + columns) * parts / 3
+
+            def multiplied(
+                shape: tuple[int, int], words: int = words, o: int = o_many, c: int = c_many
+            ) -> float:
+                tiles = -(-o // shape[0]) * -(-c * taps // shape[1])
+                sums = -(-words // CHUNK) * prod(shape) * _SUM_CYCLES
+                return tiles * (words / TILE_ROWS * _STEP_SHARE * steps[shape] + sums)
+
+            shape = min(steps, key=multiplied)
+            box = o_count * c_count * multiplied(shape) + split
+            cycles = (boxes * box + _WEIGHT_CYCLES * weights) / outputs
+            blocks = o_count * c_count * gather.groups
+            dealt, cycles = deal_steps(boxes, outputs, blocks, weights, cycles, _PART_CYCLES)
+            yield Blocking(
+                *shape, c_many * TILE_ROWS, o_many * TILE_ROWS, words, images, dealt, cycles * outputs
+            )
+
+
+def _boxes(layout: Layout) -> Iterator[tuple[int, int]]:
+    """(words of a box, images of a period), which is one image in boxes or some images in one."""
+    run = run_of(layout, 1)
+    for boxes in {-(-run // (2 * words)) for words in _WORDS}:
+        yield rounded(-(-run // (2 * boxes))), 1
+    run = run_of(layout, 2)
+    for images in range(2, min(layout.gather.batch, 2 * _JOINED // run) + 1):
+        if images * run % (2 * TILE_ROWS) == 0:
+            yield images * run // 2, images
+
+
+def run_of(layout: Layout, images: int) -> int:
+    """Positions from an image of a period to the next: where there are several, zeros at the end of one are
+    those at the beginning of the next.
+    """
+    if images == 1:
+        return rounded(layout.flat)
+    joined = images_as_slices(replace(layout.gather, batch=2))
+    if joined is None:
+        return rounded(layout.flat + layout.reach)
+    both = layout_of(joined)
+    return rounded(both.slice_rows * both.pitch)
+
+
+def fewest_bytes(layout: Layout, parts: int) -> int:
+    """Scratch of the smallest blocks: words of two boxes, and sums of all taps."""
+    words = part_bytes(TILE_ROWS) + layout.planes * part_bytes(x_words(layout, TILE_ROWS))
+    return 2 * parts * words + len(layout.gather.taps_by_phase[0]) * _TILE_BYTES
+
+
+def bands_of(layout: Layout, words: int, images: int) -> int:
+    """Boxes of a period."""
+    return -(-run_of(layout, images) * images // (2 * words))
+
+
+def x_words(layout: Layout, words: int) -> int:
+    """Words of a plane of x that the taps of so many read."""
+    return rounded(words + layout.reach)
+
+
+def part_bytes(words: int) -> int:
+    """Bytes of a part of so many words of a tile of channels. A line more: those an exact power of two apart
+    would fall on the same lines of the cache.
+    """
+    return words * UNIT_BYTES + UNIT_BYTES
