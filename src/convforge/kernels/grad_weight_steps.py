@@ -21,15 +21,20 @@ from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_PROGRESS,
     GRAD_WEIGHT_PROGRESS_BYTES,
+    GRAD_WEIGHT_TILES_SIDE,
     RUN_MASK_BITS,
-    RunWay,
+    GradWeightTilesKernel,
 )
+from convforge.kernels.contract_split import INPUT_RANGE, WEIGHT_RANGE
 from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.turn import SIDE, emit_turned, storing
 
 _SQUARE = SIDE * UNIT_WORDS
+
+# Numbers of the arrays.
+GRAD_OUTPUT, X = 0, 1
 
 Piece = Callable[[], None]
 Load = Callable[[Value], Value]
@@ -48,25 +53,27 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array of a task: its record of GRAD_WEIGHT_TILES_SIDE and number, how its positions are loaded, its
-    first channel, how many there are and their tiles, and the magnitudes whose parts are exact.
+    """An array of a task: its number and record of GRAD_WEIGHT_TILES_SIDE, its first channel, how many there
+    are and their tiles.
     """
 
-    p: Parameters
     number: int
-    way: RunWay
+    record: Value
     first: Value
     channels: Int
     tiles: Int
-    limits: tuple[float, float]
-    is_turned: bool
 
 
 class Steps:
     """Splits boxes of one array. words: from a position of a word to the other."""
 
-    def __init__(self, e: Emitter, v: Vectors, parts: int, array: Array, words: Int, scratch: Value) -> None:
-        self.e, self.v, self.parts, self.array, self.p = e, v, range(parts), array, array.p
+    def __init__(
+        self, e: Emitter, v: Vectors, kernel: GradWeightTilesKernel, array: Array, words: Int, scratch: Value
+    ) -> None:
+        self.e, self.v, self.parts, self.array = e, v, range(kernel.parts), array
+        self.p = Parameters(e, array.record, GRAD_WEIGHT_TILES_SIDE)
+        self._is_turned = array.number == X
+        self._way = kernel.b_way if self._is_turned else kernel.a_way
         self._words, self._scratch = words, scratch
         at = HEADER_BYTES + array.number * GRAD_WEIGHT_PROGRESS_BYTES
         self._progress = e.at(scratch, "i8", at)
@@ -122,10 +129,11 @@ class Steps:
         """Set the flag where what was split would not be exact."""
         v = self.v
         seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
-        emit_flag(self.e, self._scratch, emit_outside(v, seen, self.array.limits))
+        limits = WEIGHT_RANGE if self._is_turned else INPUT_RANGE
+        emit_flag(self.e, self._scratch, emit_outside(v, seen, limits))
 
     def _emit_step(self, step: Int) -> list[Piece]:
-        e, v, p, is_turned = self.e, self.v, self.p, self.array.is_turned
+        e, v, p, is_turned = self.e, self.v, self.p, self._is_turned
         storage = v.element.storage
         rest, block = e.div(step, self._blocks), e.rem(step, self._blocks)
         tile, plane = e.div(rest, p.planes), e.rem(rest, p.planes)
@@ -165,7 +173,7 @@ class Steps:
     def _loading(self, plane: Int, block: Int) -> list[tuple[Load, Load]]:
         """What loads both positions of the words of a block, vector by vector."""
         e, v, p = self.e, self.v, self.p
-        size = v.lanes * 4 if self.array.way == "gathered" else 8
+        size = v.lanes * 4 if self._way == "gathered" else 8
         table = e.at(p.pointer("table"), "i8", e.mul(plane, p.entries, size))
         vectors = SIDE // v.lanes
         first, ahead = e.add(self._get("first"), e.mul(block, vectors)), e.div(self._words, v.lanes)
@@ -179,7 +187,7 @@ class Steps:
         """What loads the vector of positions of this number, given a channel's first element."""
         e, v = self.e, self.v
         is_there = e.less(entry, self._get("limit"))
-        if self.array.way == "gathered":
+        if self._way == "gathered":
             places = v.load_bits(table, e.mul(entry, v.lanes))
             none = v.bits_constant(NOWHERE)
             places = e.b.select(is_there, places, none)
@@ -188,7 +196,7 @@ class Steps:
         known = e.i64(e.select(is_there, e.load("i64", table, entry), 0))
         mask = e.b.bitcast(e.b.trunc(known, Type(f"i{v.lanes}")), vector(I1, v.lanes))
         offset = e.b.ashr(known, e.i64(RUN_MASK_BITS))
-        load = v.load_stored if self.array.way == "masked" else v.load_expanded
+        load = v.load_stored if self._way == "masked" else v.load_expanded
 
         def load_and_fetch(channel: Value) -> Value:
             # The next box's meanwhile: no prefetcher follows as many pages as channels.

@@ -31,7 +31,8 @@ Scratch: header, progress (grad_weight_steps.py), squares of words, words of bot
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from convforge.ir.amx import Tiles
 from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
@@ -40,11 +41,10 @@ from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_TILES_PARAMETERS,
     GRAD_WEIGHT_TILES_SIDE,
     GradWeightTilesKernel,
-    RunWay,
 )
-from convforge.kernels.contract_split import INPUT_RANGE, PRODUCTS, WEIGHT_RANGE
+from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS
-from convforge.kernels.grad_weight_steps import Array, Box, Piece, Steps
+from convforge.kernels.grad_weight_steps import GRAD_OUTPUT, Array, Box, Piece, Steps, X
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.turn import SIDE
 
@@ -52,182 +52,216 @@ _TILE_BYTES = SIDE * UNIT_BYTES
 _TILE_WORDS = SIDE * UNIT_WORDS
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A task being emitted: its arrays, and where its parameters and scratch lie."""
+
+    e: Emitter
+    kernel: GradWeightTilesKernel
+    record: Value
+    scratch: Value
+    arrays: tuple[Array, Array]
+
+    @property
+    def p(self) -> Parameters:
+        """Its parameters."""
+        return Parameters(self.e, self.record, GRAD_WEIGHT_TILES_PARAMETERS)
+
+    @property
+    def v(self) -> Vectors:
+        """Vectors of the arrays, as they are computed with."""
+        return Vectors(self.e, self.kernel.element, self.kernel.lanes, fused=False)
+
+    def steps(self) -> list[Steps]:
+        """What splits each array."""
+        return [
+            Steps(self.e, self.v, self.kernel, array, self.p.words, self.scratch) for array in self.arrays
+        ]
+
+    def part(self, name: str, values: Sequence[Int]) -> tuple[_Task, list[Value]]:
+        """The same task in a function of its own, called here with more values: `Emitter.part`."""
+        own = [self.record, self.scratch]
+        for array in self.arrays:
+            own += [array.record, array.first, self.e.i64(array.channels), self.e.i64(array.tiles)]
+        e, (record, scratch, *given) = self.e.part(name, [*own, *values])
+        a, b = (Array(number, *given[4 * number : 4 * number + 4]) for number in (GRAD_OUTPUT, X))
+        return _Task(e, self.kernel, record, scratch, (a, b)), given[8:]
+
+
 def emit_grad_weight_tiles(kernel: GradWeightTilesKernel, module: Module) -> None:
     """Emit the task; x of the call is the input, bias grad-output, y the parts."""
-    _GradWeightTiles(kernel, module.function("task", "pip")).emit()
+    e = module.function("task", "pip")
+    call, index, scratch = e.arguments
+    record = e.load_pointer(call, 0)
+    p = Parameters(e, record, GRAD_WEIGHT_TILES_PARAMETERS)
+    x, gradient, y = (e.load_pointer(call, i) for i in (1, 3, 4))
+    part, rest = e.rem(index, p.parts), e.div(index, p.parts)
+    c_block, rest = e.rem(rest, p.channel_blocks), e.div(rest, p.channel_blocks)
+    o_block, group = e.rem(rest, p.out_blocks), e.div(rest, p.out_blocks)
+    first_c, first_o = e.mul(c_block, p.channel_block), e.mul(o_block, p.out_block)
+    channels = e.minimum(p.channel_block, e.sub(p.channels, first_c))
+    outs = e.minimum(p.out_block, e.sub(p.out_channels, first_o))
+    at = e.mul(group, p.out_channels)
+    a = _array(e, kernel, GRAD_OUTPUT, p.pointer("a_side"), gradient, e.add(at, first_o), outs, kernel.rows)
+    b = _array(e, kernel, X, p.pointer("b_side"), x, e.add(e.mul(group, p.channels), first_c), channels, 1)
+    task = _Task(e, kernel, record, scratch, (a, b))
+    _emit_boxes(task, part)
+    at = e.add(e.mul(part, p.y_part), e.mul(e.add(at, first_o), p.w_out), e.mul(first_c, p.positions))
+    _emit_write(task, e.at(y, "f32", at))
+    e.done()
 
 
-class _GradWeightTiles:
-    """The loop nest, its kernel's choices at hand."""
+def _array(
+    e: Emitter, kernel: GradWeightTilesKernel, number: int, record: Value, array: Value, first: Int,
+    channels: Int, together: int,
+) -> Array:  # fmt: skip
+    """An array from its channel `first` on; its tiles up to as many as are multiplied together."""
+    p = Parameters(e, record, GRAD_WEIGHT_TILES_SIDE)
+    tiles = e.mul(e.div(e.add(channels, together * SIDE - 1), together * SIDE), together)
+    source = e.at(array, kernel.element.storage, e.mul(first, p.array_channel))
+    return Array(number, record, source, channels, tiles)
 
-    def __init__(self, kernel: GradWeightTilesKernel, e: Emitter) -> None:
-        self.kernel, self.e = kernel, e
-        call, self.index, self.scratch = e.arguments
-        self.p = p = Parameters(e, e.load_pointer(call, 0), GRAD_WEIGHT_TILES_PARAMETERS)
-        self.x, self.gradient, self.y = (e.load_pointer(call, i) for i in (1, 3, 4))
-        self.v = Vectors(e, kernel.element, kernel.lanes, fused=False)
-        self.tiles, self.products = Tiles(e), PRODUCTS[kernel.parts]
-        self.sums = e.at(self.scratch, "i8", p.sums_at)
 
-    def emit(self) -> None:
-        """Emit `task(call, index, scratch)`."""
-        e, p, v, kernel = self.e, self.p, self.v, self.kernel
-        part, rest = e.rem(self.index, p.parts), e.div(self.index, p.parts)
-        c_block, rest = e.rem(rest, p.channel_blocks), e.div(rest, p.channel_blocks)
-        o_block, group = e.rem(rest, p.out_blocks), e.div(rest, p.out_blocks)
-        first_c, first_o = e.mul(c_block, p.channel_block), e.mul(o_block, p.out_block)
-        channels = e.minimum(p.channel_block, e.sub(p.channels, first_c))
-        outs = e.minimum(p.out_block, e.sub(p.out_channels, first_o))
-        o_tiles, c_tiles = self._tiles_of(outs, kernel.rows), self._tiles_of(channels, 1)
+def _emit_boxes(task: _Task, part: Int) -> None:
+    """The sums of a part of the boxes."""
+    e, p, v, steps = task.e, task.p, task.v, task.steps()
+    tiles, sums = Tiles(e), e.at(task.scratch, "i8", p.sums_at)
+    with e.loop(0, e.mul(task.arrays[0].tiles, e.div(p.sums_row, 4)), step=v.lanes, name="clear") as i:
+        v.store(v.zero(), sums, i.index)
+    tiles.configure(p.pointer("shapes"))
+    first = e.mul(part, p.part_steps)
+    stop = e.minimum(e.add(first, p.part_steps), p.steps)
+    for each in steps:
+        each.start()
+        each.begin(_box(task, first)[0], 0)
+    with e.loop(first, stop, carried=[e.i64(0)], name="step") as step:
+        (here,) = step.carried
+        there, ahead = e.sub(p.box_bytes, here), e.add(step.index, 1)
+        words = _box(task, step.index)[1]
+        for number, name in ((GRAD_OUTPUT, "finish_grad_output"), (X, "finish_x")):
+            own, _ = task.part(name, [])
+            own.steps()[number].finish()
+            own.e.done()
+        for each in steps:
+            each.begin(_box(task, e.minimum(ahead, e.sub(stop, 1)))[0], there)
+        with e.when(e.equal(ahead, stop)):
+            for each in steps:
+                each.stop()
+        _emit_products(task, here, words)
+        step.next = [e.i64(there)]
+    tiles.release()
+    for each in steps:
+        each.end()
 
-        arrays = (
-            self._array(
-                "a_side", kernel.a_way, self.gradient, e.mul(group, p.out_channels), first_o, outs, o_tiles
-            ),
-            self._array("b_side", kernel.b_way, self.x, e.mul(group, p.channels), first_c, channels, c_tiles),
-        )
-        both = [Steps(e, v, kernel.parts, array, p.words, self.scratch) for array in arrays]
-        with e.loop(0, e.mul(o_tiles, e.div(p.sums_row, 4)), step=v.lanes, name="clear") as i:
-            v.store(v.zero(), self.sums, i.index)
-        self.tiles.configure(p.pointer("shapes"))
-        first = e.mul(part, p.part_steps)
-        stop = e.minimum(e.add(first, p.part_steps), p.steps)
-        for each in both:
-            each.start()
-            each.begin(self._box(first)[0], 0)
-        with e.loop(first, stop, carried=[e.i64(0)], name="step") as step:
-            (here,) = step.carried
-            there, ahead = e.sub(p.box_bytes, here), e.add(step.index, 1)
-            words = self._box(step.index)[1]
-            for each in both:
-                each.finish()
-                each.begin(self._box(e.minimum(ahead, e.sub(stop, 1)))[0], there)
-            with e.when(e.equal(ahead, stop)):
-                for each in both:
-                    each.stop()
-            self._emit_products(both, here, o_tiles, e.mul(c_tiles, p.taps), words)
-            step.next = [e.i64(there)]
-        self.tiles.release()
-        for each in both:
-            each.end()
-        at = e.add(e.mul(part, p.y_part), e.mul(e.add(e.mul(group, p.out_channels), first_o), p.w_out))
-        self._emit_write(outs, channels, e.at(self.y, "f32", e.add(at, e.mul(first_c, p.positions))))
-        e.done()
 
-    def _array(
-        self, side: str, way: RunWay, array: Value, group: Int, first: Int, channels: Int, tiles: Int
-    ) -> Array:
-        """Of a task: grad-output's, or x's."""
-        e = self.e
-        p = Parameters(e, self.p.pointer(side), GRAD_WEIGHT_TILES_SIDE)
-        at = e.at(array, self.kernel.element.storage, e.mul(e.add(group, first), p.array_channel))
-        if side == "a_side":
-            return Array(p, 0, way, at, channels, tiles, INPUT_RANGE, is_turned=False)
-        return Array(p, 1, way, at, channels, tiles, WEIGHT_RANGE, is_turned=True)
+def _box(task: _Task, step: Int) -> tuple[Box, Int]:
+    """The box of a step, and its words."""
+    e, p, lanes = task.e, task.p, task.kernel.lanes
+    period, band = e.div(step, p.bands), e.rem(step, p.bands)
+    image = e.mul(period, p.images)
+    images = e.minimum(p.images, e.sub(p.batch, image))
+    begins, ends = e.mul(band, p.words, 2), e.mul(images, p.run)
+    # What lies behind the last image of a whole period is in the table.
+    limit = e.select(e.less(images, p.images), e.div(ends, lanes), 1 << 40)
+    words = e.minimum(p.words, e.sub(ends, begins))
+    return Box(lambda batch: e.mul(image, batch), e.div(begins, lanes), limit), words
 
-    def _box(self, step: Int) -> tuple[Box, Int]:
-        """The box of a step, and its words."""
-        e, p, lanes = self.e, self.p, self.kernel.lanes
-        period, band = e.div(step, p.bands), e.rem(step, p.bands)
-        image = e.mul(period, p.images)
-        images = e.minimum(p.images, e.sub(p.batch, image))
-        begins, ends = e.mul(band, p.words, 2), e.mul(images, p.run)
-        # What lies behind the last image of a whole period is in the table.
-        limit = e.select(e.less(images, p.images), e.div(ends, lanes), 1 << 40)
-        words = e.minimum(p.words, e.sub(ends, begins))
-        return Box(lambda batch: e.mul(image, batch), e.div(begins, lanes), limit), words
 
-    def _tiles_of(self, channels: Int, together: int) -> Int:
-        """Tiles of so many channels, up to as many as are multiplied together."""
-        many = together * SIDE
-        return self.e.mul(self.e.div(self.e.add(channels, many - 1), many), together)
+def _emit_products(task: _Task, here: Value, words: Int) -> None:
+    """All sums of a box that is split."""
+    e, p, kernel, steps = task.e, task.p, task.kernel, task.steps()
+    of_a, of_b = (e.at(task.scratch, "i8", e.add(each.p.at, here)) for each in steps)
+    with (
+        e.loop(0, words, step=p.chunk, name="chunk") as chunk,
+        e.loop(0, task.arrays[0].tiles, step=kernel.rows, name="m") as m,
+        e.loop(0, e.mul(task.arrays[1].tiles, p.taps), step=kernel.columns, name="column") as column,
+    ):
+        stop = e.minimum(e.add(chunk.index, p.chunk), words)
+        a = [e.at(of_a, "i8", e.mul(e.add(m.index, i), steps[0].p.tile)) for i in range(kernel.rows)]
+        table = e.at(p.pointer("column_table"), "i64", column.index)
+        b = [e.at(of_b, "i8", e.load("i64", table, j)) for j in range(kernel.columns)]
+        at = e.add(p.sums_at, e.mul(m.index, p.sums_row), e.mul(column.index, _TILE_BYTES))
+        _emit_sums(task, a, b, chunk.index, stop, e.at(task.scratch, "i8", at))
 
-    def _emit_products(self, both: list[Steps], here: Value, rows: Int, columns: Int, words: Int) -> None:
-        """All sums of a box that is split."""
-        e, p, kernel = self.e, self.p, self.kernel
-        of_a, of_b = (e.at(self.scratch, "i8", e.add(each.p.at, here)) for each in both)
-        with (
-            e.loop(0, words, step=p.chunk, name="chunk") as chunk,
-            e.loop(0, rows, step=kernel.rows, name="m") as m,
-            e.loop(0, columns, step=kernel.columns, name="column") as column,
+
+def _emit_sums(task: _Task, a: list[Value], b: list[Value], first: Int, stop: Int, sums: Value) -> None:
+    """rows x columns tiles of sums, over the words first … stop - 1."""
+    e, p, tiles, kernel = task.e, task.p, Tiles(task.e), task.kernel
+    held = [
+        (i * kernel.columns + j, e.at(sums, "i8", e.add(e.mul(p.sums_row, i), j * _TILE_BYTES)))
+        for i in range(kernel.rows)
+        for j in range(kernel.columns)
+    ]
+    for tile, at in held:
+        tiles.load(tile, at, UNIT_BYTES)
+
+    def emit_steps(name: str, number: int | None) -> None:
+        """Beside them the steps of an array."""
+        own, (begin, end, *pointers) = task.part(name, [first, stop, *a, *b])
+        steps = own.steps()
+        with own.e.loop(begin, end, step=SIDE, name="k") as k:
+            beside = [] if number is None else steps[number].pieces()
+            _emit_step(own, pointers, [each.p.part for each in steps], k.index, beside)
+        own.e.done()
+
+    of_a, of_b = (each.left() for each in task.steps())
+    with e.b.if_else(of_a) as (beside_a, others):
+        with beside_a:
+            emit_steps("beside_grad_output", GRAD_OUTPUT)
+        with others, e.b.if_else(of_b) as (beside_b, alone):
+            with beside_b:
+                emit_steps("beside_x", X)
+            with alone:
+                emit_steps("alone", None)
+    for tile, at in held:
+        tiles.store(tile, at, UNIT_BYTES)
+
+
+def _emit_step(task: _Task, pointers: list[Value], part: list[Int], word: Int, beside: list[Piece]) -> None:
+    """The products of 16 words, and other work spread over them. pointers: of the rows' tiles, then of the
+    columns'; part: bytes of a part of each array.
+    """
+    e, tiles, kernel = task.e, Tiles(task.e), task.kernel
+    sums = kernel.rows * kernel.columns
+    of_a, of_b = range(sums, sums + kernel.rows), range(sums + kernel.rows, sums + len(pointers))
+    products = PRODUCTS[kernel.parts]
+    done, emitted = 0, 0
+    loaded: tuple[int | None, int | None] = None, None
+    for part_a, part_b in products:
+        for number, before, numbers, apart in (
+            (part_a, loaded[0], of_a, part[0]),
+            (part_b, loaded[1], of_b, part[1]),
         ):
-            stop = e.minimum(e.add(chunk.index, p.chunk), words)
-            a = [e.at(of_a, "i8", e.mul(e.add(m.index, i), both[0].p.tile)) for i in range(kernel.rows)]
-            table = e.at(p.pointer("column_table"), "i64", column.index)
-            b = [e.at(of_b, "i8", e.load("i64", table, j)) for j in range(kernel.columns)]
-            at = e.add(e.mul(m.index, p.sums_row), e.mul(column.index, _TILE_BYTES))
-            self._emit_sums(both, a, b, chunk.index, stop, e.at(self.sums, "i8", at))
+            if number != before:
+                at = e.add(e.mul(word, UNIT_BYTES), e.mul(apart, number))
+                for tile in numbers:
+                    tiles.load(tile, e.at(pointers[tile - sums], "i8", at), UNIT_BYTES)
+        loaded = part_a, part_b
+        for i, a in enumerate(of_a):
+            for j, b in enumerate(of_b):
+                tiles.multiply_bf16(i * kernel.columns + j, a, b)
+                done += 1
+                while emitted < len(beside) * done // (sums * len(products)):
+                    beside[emitted]()
+                    emitted += 1
 
-    def _emit_sums(
-        self, both: list[Steps], a: list[Value], b: list[Value], first: Int, stop: Int, sums: Value
-    ) -> None:
-        """rows x columns tiles of sums, over the words first … stop - 1."""
-        e, p, tiles, kernel = self.e, self.p, self.tiles, self.kernel
-        held = [
-            (i * kernel.columns + j, e.at(sums, "i8", e.add(e.mul(p.sums_row, i), j * _TILE_BYTES)))
-            for i in range(kernel.rows)
-            for j in range(kernel.columns)
-        ]
-        for tile, at in held:
-            tiles.load(tile, at, UNIT_BYTES)
 
-        def emit_steps(beside: Callable[[], list[Piece]]) -> None:
-            with e.loop(first, stop, step=SIDE, name="k") as k:
-                self._emit_step(a, b, [each.p.part for each in both], k.index, beside())
-
-        with e.b.if_else(both[0].left()) as (of_rows, others):
-            with of_rows:
-                emit_steps(both[0].pieces)
-            with others, e.b.if_else(both[1].left()) as (of_columns, alone):
-                with of_columns:
-                    emit_steps(both[1].pieces)
-                with alone:
-                    emit_steps(list)
-        for tile, at in held:
-            tiles.store(tile, at, UNIT_BYTES)
-
-    def _emit_step(
-        self, a: list[Value], b: list[Value], part: list[Int], word: Int, beside: list[Piece]
-    ) -> None:
-        """The products of 16 words, and other work spread over them. part: bytes of a part of each array."""
-        e, tiles, kernel = self.e, self.tiles, self.kernel
-        of_a = [kernel.rows * kernel.columns + i for i in range(kernel.rows)]
-        of_b = [kernel.rows * kernel.columns + kernel.rows + j for j in range(kernel.columns)]
-        products, done, emitted = kernel.rows * kernel.columns * len(self.products), 0, 0
-        loaded: tuple[int | None, int | None] = None, None
-        for part_a, part_b in self.products:
-            for number, before, numbers, arrays, apart in (
-                (part_a, loaded[0], of_a, a, part[0]),
-                (part_b, loaded[1], of_b, b, part[1]),
-            ):
-                if number != before:
-                    at = e.add(e.mul(word, UNIT_BYTES), e.mul(apart, number))
-                    for tile, array in zip(numbers, arrays):
-                        tiles.load(tile, e.at(array, "i8", at), UNIT_BYTES)
-            loaded = part_a, part_b
-            for i in range(kernel.rows):
-                for j in range(kernel.columns):
-                    tiles.multiply_bf16(i * kernel.columns + j, of_a[i], of_b[j])
-                    done += 1
-                    while emitted < len(beside) * done // products:
-                        beside[emitted]()
-                        emitted += 1
-
-    def _emit_write(self, outs: Int, channels: Int, target: Value) -> None:
-        """sums[tile of m][tile of c][tap][m][c] -> target[m][c][position], zeros where there is no tap."""
-        e, p = self.e, self.p
-        table = p.pointer("position_table")
-        with e.loop(0, outs, name="w_row") as m, e.loop(0, channels, name="w_channel") as c:
-            at = e.add(
-                e.mul(e.div(m.index, SIDE), e.div(p.sums_row, 4)),
-                e.mul(e.div(c.index, SIDE), p.taps, _TILE_WORDS),
-                e.mul(e.rem(m.index, SIDE), SIDE),
-                e.rem(c.index, SIDE),
-            )
-            line = e.at(self.sums, "f32", at)
-            to = e.at(target, "f32", e.add(e.mul(m.index, p.w_out), e.mul(c.index, p.positions)))
-            with e.loop(0, p.positions, name="w_position") as position:
-                tap = e.load("i64", table, position.index)
-                is_there = e.no_less(tap, 0)
-                value = e.load("f32", line, e.mul(e.select(is_there, tap, 0), _TILE_WORDS))
-                e.store(e.b.select(is_there, value, TYPES["f32"](0.0)), "f32", to, position.index)
+def _emit_write(task: _Task, target: Value) -> None:
+    """sums[tile of m][tile of c][tap][m][c] -> target[m][c][position], zeros where there is no tap."""
+    e, p = task.e, task.p
+    table, sums = p.pointer("position_table"), e.at(task.scratch, "i8", p.sums_at)
+    outs, channels = (array.channels for array in task.arrays)
+    with e.loop(0, outs, name="w_row") as m, e.loop(0, channels, name="w_channel") as c:
+        at = e.add(
+            e.mul(e.div(m.index, SIDE), e.div(p.sums_row, 4)),
+            e.mul(e.div(c.index, SIDE), p.taps, _TILE_WORDS),
+            e.mul(e.rem(m.index, SIDE), SIDE),
+            e.rem(c.index, SIDE),
+        )
+        line = e.at(sums, "f32", at)
+        to = e.at(target, "f32", e.add(e.mul(m.index, p.w_out), e.mul(c.index, p.positions)))
+        with e.loop(0, p.positions, name="w_position") as position:
+            tap = e.load("i64", table, position.index)
+            is_there = e.no_less(tap, 0)
+            value = e.load("f32", line, e.mul(e.select(is_there, tap, 0), _TILE_WORDS))
+            e.store(e.b.select(is_there, value, TYPES["f32"](0.0)), "f32", to, position.index)

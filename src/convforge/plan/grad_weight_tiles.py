@@ -53,6 +53,8 @@ _FEWEST_CHANNELS = TILE_ROWS // 2
 _TILE_BYTES = TILE_ROWS * UNIT_BYTES
 # Taps that reach far need that many words of x at once: beyond this many bytes another family is used.
 _SCRATCH_LIMIT = 12 << 20
+# Of an image, and of all residues of x: a table says what each holds.
+_MOST_POSITIONS = 1 << 20
 # Elements that offsets of 32 bits reach.
 _REACH = 1 << 31
 
@@ -74,9 +76,13 @@ def _why_unfit(request: GradWeightRequest) -> str | None:
     elements = max(prod(spec.input_shape), prod(spec.output_shape))
     if elements >= _REACH:
         return f"an array of {elements} elements: offsets of 32 bits reach {_REACH}"
-    size = fewest_bytes(layout_of(gather_of(flattened(spec))), _parts(request))
+    layout = layout_of(gather_of(flattened(spec)))
+    size = fewest_bytes(layout, _parts(request))
     if size > _SCRATCH_LIMIT:
         return f"{size} bytes of scratch are above {_SCRATCH_LIMIT}"
+    positions = layout.planes * (layout.flat + layout.reach)
+    if positions > _MOST_POSITIONS:
+        return f"a table of {positions} positions: those of {_MOST_POSITIONS} are made in a tenth of a second"
     fewest = min(spec.in_channels, spec.out_channels) // spec.groups
     if fewest < _FEWEST_CHANNELS:
         return f"{fewest} channels a group fill less than half of a tile: {_FEWEST_CHANNELS} do"
