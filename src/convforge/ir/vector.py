@@ -224,7 +224,8 @@ class Vectors(Lanes):
         """Load neighbours in storage into the lanes where the mask is set, zero elsewhere, and widen."""
         # Half types as integers: LLVM expands no others of 16 bits in one instruction.
         is_half = self.element.storage in ("f16", "bf16")
-        kind, suffix = (vector(I16, self.lanes), "i16") if is_half else (self.stored_type, "f32")
+        suffix = "i16" if is_half else _suffix(self.element.storage)
+        kind = vector(I16, self.lanes) if is_half else self.stored_type
         name = f"llvm.masked.expandload.v{self.lanes}{suffix}"
         function = self.e.module.declare(name, kind, [POINTER, self._mask_type(), kind])
         found = self.e.b.call(function, [self.e.at(pointer, self.element.storage, offset), mask, zeros(kind)])

@@ -42,11 +42,11 @@ Load = Callable[[Value], Value]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Positions of a period: elements from an array to its first image, the number of the first vector of
-    positions, and of those behind the last image's.
+    """Positions of a period: its first image, the number of the first vector of positions, and of those
+    behind the last image's.
     """
 
-    origin: Callable[[Int], Int]
+    image: Int
     first: Int
     limit: Int
 
@@ -96,7 +96,7 @@ class Steps:
         values = {
             "step": 0,
             "steps": self.e.mul(self.array.tiles, self.p.planes, self._blocks),
-            "origin": box.origin(self.p.array_batch),
+            "origin": self.e.mul(box.image, self.p.array_batch),
             "first": box.first,
             "limit": box.limit,
             "to": to,

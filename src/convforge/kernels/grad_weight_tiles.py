@@ -164,7 +164,7 @@ def _box(task: _Task, step: Int) -> tuple[Box, Int]:
     # What lies behind the last image of a whole period is in the table.
     limit = e.select(e.less(images, p.images), e.div(ends, lanes), 1 << 40)
     words = e.minimum(p.words, e.sub(ends, begins))
-    return Box(lambda batch: e.mul(image, batch), e.div(begins, lanes), limit), words
+    return Box(image, e.div(begins, lanes), limit), words
 
 
 def _emit_products(task: _Task, here: Value, words: Int) -> None:

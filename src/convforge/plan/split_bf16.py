@@ -72,7 +72,7 @@ def _why_unfit(request: OutputRequest) -> str | None:
     if request.plain:
         return "the input or the weights hold values whose parts are not exact"
     name = request.spec.dtype.name
-    if name != "float32" and name not in _HALF_PARTS:
+    if parts_of(name, request.precision) is None:
         return f"{name} is neither float32 nor {' nor '.join(_HALF_PARTS)}"
     channels = request.spec.in_channels // request.spec.groups
     if channels < _FEWEST_CHANNELS and not _folds(request):
