@@ -70,8 +70,9 @@ def test_search_finds_a_word_in_pages_opened_as_files(site: Path, start: str, wo
         from playwright.sync_api import TimeoutError as NothingFound
 
         field, links = opened.locator("input[name=query]"), opened.locator(".md-search-result__link")
-        # What is typed before the theme listens is lost: a busy machine types it again. The theme reads the field
-        # when a key goes up, and `fill` presses none: without one, only a focus that came late enough was a search.
+        # What is typed before the theme listens is lost: a busy machine types it again. The theme reads the
+        # field when a key goes up, and `fill` presses none: without one, only a focus that came late enough
+        # was a search.
         for _ in range(6):
             field.fill(word)
             field.press("End")

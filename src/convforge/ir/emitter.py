@@ -210,10 +210,12 @@ class Emitter:
         """Store a pointer into an array of pointers."""
         self.b.store(value, self.at(pointer, "i64", offset), align=8)
 
-    def prefetch(self, pointer: Value, kind: str, offset: Int) -> None:
-        """Have the cache line of element `offset` fetched; where there is no memory, nothing happens."""
+    def prefetch(self, pointer: Value, kind: str, offset: Int, level: int = 1) -> None:
+        """Have the cache line of element `offset` fetched into this level; where there is no memory, nothing
+        happens.
+        """
         fetch = self.module.declare("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
-        self.b.call(fetch, [self.at(pointer, kind, offset), I32(0), I32(3), I32(1)])
+        self.b.call(fetch, [self.at(pointer, kind, offset), I32(0), I32(4 - level), I32(1)])
 
     def forget_loads(self) -> None:
         """Have the compiler load again what it loaded before, not keep it and spill it. No code."""

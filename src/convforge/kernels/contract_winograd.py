@@ -41,8 +41,11 @@ WINOGRAD_PARAMETERS = (
 # Of an array that is transformed with vectors along channels (winograd_box.py). distances: how far from a
 # tile's first position in a panel each of its inputs lies. row, residue: elements from the values of a tile,
 # of a residue of the input of that tile, to the next's. tiles: of a box at most. *_at: bytes into scratch.
+# block, part: for a tile unit, words from the values of a block of channels, of a part of it, to the next's;
+# kept_at: where those of one vector of channels wait for the other one's.
 WINOGRAD_SIDE_PARAMETERS = (
     *(*PACKED_BOX, *SCATTER, "distances", "panel_at", "values_at", "lines_at", "row", "residue", "tiles"),
+    *("block", "part", "kept_at"),
 )
 # Boxes of windows, of tasks of task_tiles tiles of output channels, out_group of them summed together, for
 # each of `phases` in turn. phase_table: a record of WINOGRAD_PHASE_FIELDS for each. block_table: where in
@@ -50,11 +53,13 @@ WINOGRAD_SIDE_PARAMETERS = (
 # point, of each output channel. y_*: strides of a phase's outputs; joined: whether its rows follow each
 # other and a box has whole ones. sums_point, sums_tile: elements from the sums of a point, of a tile of
 # channels, to the next's. window_distances: of the inputs whose magnitudes are looked at together.
+# in_blocks, shapes: for a tile unit, blocks of channels, and the address of the tiles' shapes.
 WINOGRAD_CHANNELS_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "out_group", "boxes"),
     *("phases", "phase_table", "block_table", "blocks", "point_rows", "weights_step", *BOX, "x_side"),
     *("y_batch", "y_channel", "y_slice", "y_row", "y_column", "joined", "sums_point", "sums_tile"),
     *("window_distances", "magnitudes_at", "windows_at", "sums_at", "leaving_at", "lines_at"),
+    *("in_blocks", "shapes"),
 )
 # offset: of a phase's first output, in elements. begin: the window of that output; count: outputs.
 WINOGRAD_PHASE_FIELDS = (*("offset", "begin_d", "begin_h", "begin_w", "count_d", "count_h", "count_w"),)
@@ -64,10 +69,11 @@ WINOGRAD_BLOCK_FIELDS = ("values", "weights", "count")
 NO_TAP = -(1 << 62)
 # offsets: the element offset in the weight array of each tap of each phase and residue, or NO_TAP.
 # out_tiles: of one phase. lines: where one channel's taps lie in scratch. tile_step: elements from the packed
-# weights of a tile of output channels to the next one's.
+# weights of a tile of output channels to the next one's. point_rows: channels of a point, of all residues,
+# and those that it has room for beside.
 WINOGRAD_WEIGHT_PARAMETERS = (
     *("groups", "phases", "residues", "channels", "out_channels", "out_tiles"),
-    *("w_group", "w_out", "w_channel", "offsets", "lines", "tile_step"),
+    *("w_group", "w_out", "w_channel", "offsets", "lines", "tile_step", "point_rows"),
 )
 
 
@@ -106,12 +112,16 @@ class WinogradKernel(Emitted):
 
 @dataclass(frozen=True, slots=True)
 class WinogradWeightPacker(Emitted):
-    """What the machine code that transforms and packs weights depends on (winograd_weights.py)."""
+    """What the machine code that transforms and packs weights depends on (winograd_weights.py).
+
+    woven: whether of each 32 channels the first 16 alternate with the others, as words of a tile unit do.
+    """
 
     file: ClassVar[str] = "winograd_weights"
     element: Element
     mr: int
     tiling: Tiling
+    woven: bool = False
 
     @property
     def name(self) -> str:
@@ -126,7 +136,9 @@ class WinogradChannelsKernel(Emitted):
     rows: tiles of a register tile, nv: its vectors of output channels. spacing: the dilation. steps: residues
     of the input along each axis. windows: inputs along each axis that an output reads at least, of all
     residues. point: elements from the values of a point to the next's. side, scatters: how the input is
-    packed. way: whether columns or channels of the output lie side by side.
+    packed. way: whether columns or channels of the output lie side by side. parts: bf16 numbers that a value
+    is split into for products on a tile unit, 0 for multiply-adds; fetched: lines of the weights to come that
+    are fetched beside each of its products.
     """
 
     file: ClassVar[str] = "winograd_channels"
@@ -145,6 +157,8 @@ class WinogradChannelsKernel(Emitted):
     way: Literal["unit", "channels", "strided"]
     has_bias: bool
     activation: Activation
+    parts: int = 0
+    fetched: int = 0
 
     @property
     def mr(self) -> int:
@@ -168,4 +182,6 @@ class WinogradChannelsKernel(Emitted):
     @property
     def name(self) -> str:
         """A short name: winograd F(2x2, 3x3) along channels 6x2 float32."""
+        if self.parts:
+            return f"winograd {self.tiling.name} by {self.parts} bf16 parts {self.element.name}"
         return f"winograd {self.tiling.name} along channels {self.rows}x{self.nv} {self.element.name}"

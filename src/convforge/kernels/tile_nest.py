@@ -42,14 +42,13 @@ from convforge.ir.amx import Tiles
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import PHASE_FIELDS
-from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_BYTES, UNIT_WORDS, TileKernel
+from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_WORDS, TileKernel
 from convforge.kernels.pack import find_window
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
 from convforge.kernels.tile_leave import TileLeave
+from convforge.kernels.tile_step import TileStep
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
-
-_WEIGHT_TILE_BYTES = TILE_ROWS * UNIT_BYTES
 
 # Given a window's units, from where `place` counts, and its positions: from, and up to.
 EmitWindow = Callable[[Value, Int, Int], None]
@@ -247,7 +246,9 @@ class TileNest:
                 w = e.at(weights, "i8", e.load("i64", selected.rows, step.index))
                 distance = e.mul(e.load("i64", selected.distances, step.index), UNIT_WORDS)
                 x = [e.at(each, "i32", distance) for each in pixels]
-                self._emit_products(w, x, self.beside() if beside else [])
+                shape = TileStep(rows, columns, self.kernel.products, upright=upright)
+                part = e.mul(self.p.part, UNIT_WORDS)
+                shape.emit(e, tiles, self.emit_product, w, x, part, self.beside() if beside else [])
 
         some = self.works_beside()
         if some is None:
@@ -264,32 +265,6 @@ class TileNest:
                 turned = j * TILE_NUMBERS * mr + i * TILE_ROWS
                 at, row = (i * TILE_ROWS * length + j * TILE_NUMBERS, length) if upright else (turned, mr)
                 tiles.store(i * columns + j, e.at(to, "i32", at), 4 * row)
-
-    def _emit_products(self, weights: Value, pixels: list[Value], beside: list[Callable[[], None]]) -> None:
-        """Those of a step, and pieces of other work spread over them."""
-        e, tiles, rows, columns = self.e, self.tiles, self.kernel.rows, self.kernel.columns
-        of_rows = [rows * columns + i for i in range(rows)]
-        of_columns = [rows * columns + rows + j for j in range(columns)]
-        products, done, emitted = rows * columns * len(self.kernel.products), 0, 0
-        loaded: tuple[int | None, int | None] = None, None
-        for of_weights, of_input in self.kernel.products:
-            if loaded[0] != of_weights:
-                for i, tile in enumerate(of_rows):
-                    at = (of_weights * rows + i) * _WEIGHT_TILE_BYTES
-                    tiles.load(tile, e.at(weights, "i8", at), UNIT_BYTES)
-            if loaded[1] != of_input:
-                at = e.mul(self.p.part, of_input, UNIT_WORDS)
-                for pointer, tile in zip(pixels, of_columns):
-                    tiles.load(tile, e.at(pointer, "i32", at), UNIT_BYTES)
-            loaded = of_weights, of_input
-            for i in range(rows):
-                for j in range(columns):
-                    factors = (of_columns[j], of_rows[i])
-                    self.emit_product(i * columns + j, *(factors[::-1] if self.kernel.upright else factors))
-                    done += 1
-                    while emitted < len(beside) * done // products:
-                        beside[emitted]()
-                        emitted += 1
 
     def _emit_add(self, summed: Value, held: Value, size: int) -> None:
         """Add what the chains before this one have summed up."""

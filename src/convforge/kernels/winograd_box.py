@@ -15,6 +15,7 @@ from math import prod
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
+from convforge.kernels.bf16_parts import emit_words
 from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import Side
 from convforge.kernels.contract_winograd import IN_REGISTERS
@@ -29,12 +30,16 @@ Sizes = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What one tile reads of a vector of channels; `held` in registers, or to be loaded one by one."""
+    """What one tile reads of a vector of channels; `held` in registers, or to be loaded one by one.
+
+    beside: gives what it reads of a panel that lies so many elements further on.
+    """
 
     e: Emitter
     sizes: tuple[int, int, int]
     held: Sequence[Value]
     load: Callable[[Int], Value]
+    beside: Callable[[Int], Inputs]
 
     def read(self, place: Int) -> Value:
         """One of them."""
@@ -74,7 +79,10 @@ class WinogradBox:
     p: WINOGRAD_SIDE_PARAMETERS. steps: outputs of a tile along each axis. spacing: from one element that a
     tile reads to the next; so many neighbours are a block of tiles (schedule/winograd.py, tile_gather).
     point: elements from the values of a point to the next's. side, scatters: how it is packed. residues: of
-    the array, one after the other in the panel and in a tile's values (schedule/polyphase.py).
+    the array, one after the other in the panel and in a tile's values (schedule/polyphase.py). parts: bf16
+    numbers that values are split into, for a tile unit; of one residue then:
+
+        V[point][block of 32 channels][part][t][16 words]     word i: channels i and 16 + i
     """
 
     e: Emitter
@@ -88,6 +96,12 @@ class WinogradBox:
     side: Side
     scatters: bool
     residues: int = 1
+    parts: int = 0
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of channels that are packed and transformed together."""
+        return 2 if self.parts else 1
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -140,24 +154,46 @@ class WinogradBox:
         compute = v.element.compute
         panel = e.at(self.scratch, "i8", p.panel_at)
         if self.scatters:
+            every = e.mul(p.panel, self.vectors)
             with e.loop(
-                0, p.panel if fresh is None else e.select(fresh, p.panel, 0), step=lanes, name="zero"
+                0, every if fresh is None else e.select(fresh, every, 0), step=lanes, name="zero"
             ) as i:
                 v.store(v.zero(), panel, i.index)
-        with e.loop(0, channels, step=lanes, name="vector") as first:
-            here = e.at(source, v.element.storage, e.mul(first.index, p.x_channel))
-            count = e.minimum(e.sub(channels, first.index), lanes)
-            if self.scatters:
-                # Behind the panel's last element there is room for vectors, whichever image writes there.
-                emit_scatter_box(e, v, p, box, here, count, panel, e.sub(p.panel, lanes * lanes))
-            else:
-                emit_pack_box(e, v, self.side, lanes, p, box, here, count, panel)
+        with e.loop(0, channels, step=lanes * self.vectors, name="vector") as first:
+            panels = [e.at(panel, compute, e.mul(p.panel, k)) for k in range(self.vectors)]
+            for k, each in enumerate(panels):
+                self._emit_panel(box, source, e.add(first.index, k * lanes), channels, each)
             with e.loop(0, self.residues, name="residue") as residue:
-                plane = e.at(panel, compute, e.mul(residue.index, p.plane))
+                planes = [e.at(each, compute, e.mul(residue.index, p.plane)) for each in panels]
                 if on_panel is not None:
-                    on_panel(plane, residue.index)
+                    for plane in planes:
+                        on_panel(plane, residue.index)
                 at = e.add(first.index, e.mul(residue.index, p.residue))
-                self._emit_transforms(box, plane, e.at(self.values, compute, at), on_tile)
+                if self.parts:
+                    at = e.mul(e.div(first.index, lanes * self.vectors), p.block)
+                self._emit_transforms(box, planes[0], e.at(self.values, compute, at), on_tile)
+
+    def _emit_panel(self, box: Box, source: Value, first: Int, channels: Int, panel: Value) -> None:
+        """Pack a vector of channels, those that there are from the first one on."""
+        e, v, p, lanes = self.e, self.v, self.p, self.v.lanes
+        here = e.at(source, v.element.storage, e.mul(first, p.x_channel))
+        count = e.minimum(e.sub(channels, first), lanes)
+        if self.parts:
+            # Channels that are missing to a whole block: their weights are zeros, which NaN would not mind.
+            with e.loop(0, e.select(e.less(count, lanes), p.panel, 0), step=lanes, name="missing") as i:
+                v.store(v.zero(), panel, i.index)
+            with e.when(e.less(0, count)):
+                self._emit_channels(box, here, count, panel)
+        else:
+            self._emit_channels(box, here, count, panel)
+
+    def _emit_channels(self, box: Box, here: Value, count: Int, panel: Value) -> None:
+        e, v, p, lanes = self.e, self.v, self.p, self.v.lanes
+        if self.scatters:
+            # Behind the panel's last element there is room for vectors, whichever image writes there.
+            emit_scatter_box(e, v, p, box, here, count, panel, e.sub(p.panel, lanes * lanes))
+        else:
+            emit_pack_box(e, v, self.side, lanes, p, box, here, count, panel)
 
     def emit_over_tiles(self, box: Box, panel: Value, visit: Visit, reads: Reads | None = None) -> None:
         """Show what each tile of the box reads of a panel, its number, and where its first output lies."""
@@ -202,7 +238,13 @@ class WinogradBox:
 
         apart = self.spacing[2] * v.lanes
         held = [v.load(row, k * apart) for row in rows for k in range(sizes[2])]
-        return Inputs(e, sizes, held, load)
+
+        def beside(elements: Int) -> Inputs:
+            compute = v.element.compute
+            there = [e.at(row, compute, elements) for row in rows]
+            return self._inputs(reads, e.at(origin, compute, elements), there)
+
+        return Inputs(e, sizes, held, load, beside)
 
     def _emit_transforms(self, box: Box, panel: Value, values: Value, on_tile: Visit | None) -> None:
         e, v, p = self.e, self.v, self.p
@@ -222,6 +264,29 @@ class WinogradBox:
 
             if on_tile is not None:
                 on_tile(inputs, t, first)
-            emit_separable(e, v, self.sizes, passes, read=inputs.read, write=store, scratch=lines)
+            if self.parts:
+                self._emit_words(inputs, passes, lines, to)
+            else:
+                emit_separable(e, v, self.sizes, passes, read=inputs.read, write=store, scratch=lines)
 
         self.emit_over_tiles(box, panel, transform)
+
+    def _emit_words(self, inputs: Inputs, passes: Sequence[Pass], lines: Value, to: Value) -> None:
+        """Two vectors of channels as words of bf16 parts: whole lines of V, and no part to be narrowed."""
+        e, v, p = self.e, self.v, self.p
+        kept = e.at(self.scratch, "i8", p.kept_at)
+
+        def keep(places: list[Int], data: list[Value]) -> None:
+            for place, value in zip(places, data):
+                v.store(value, kept, e.mul(place, v.lanes))
+
+        def weave(places: list[Int], data: list[Value]) -> None:
+            for place, high in zip(places, data):
+                low = v.load(kept, e.mul(place, v.lanes))
+                at = e.at(to, "i32", e.mul(self.point, place))
+                for part, word in enumerate(emit_words(v, low, high, self.parts)):
+                    v.store_bits(word, at, e.mul(p.part, part))
+
+        emit_separable(e, v, self.sizes, passes, read=inputs.read, write=keep, scratch=lines)
+        other = inputs.beside(p.panel)
+        emit_separable(e, v, self.sizes, passes, read=other.read, write=weave, scratch=lines)

@@ -49,6 +49,7 @@ from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
 from convforge.kernels.spread import emit_largest, emit_uneven, emit_unfit, window_counts, window_passes
 from convforge.kernels.winograd_box import Inputs, Reads, WinogradBox
+from convforge.kernels.winograd_tile_products import emit_tile_products
 from convforge.schedule.winograd import transforms
 
 # Bytes of a cache's line.
@@ -87,7 +88,12 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
         at = e.mul(number, p.weights_step)
         own = [e.at(weights, compute, at), phase.index, outs, task.x.tiles(box)]
         inner, given = task.part("products", own)
-        _emit_products(inner, *given)
+        if kernel.parts:
+            own_weights, _, some, every = given
+            at = (inner.x.p, inner.x.values, inner.scratch_at("sums_at"))
+            emit_tile_products(inner.e, kernel, inner.p, *at, own_weights, some, every)
+        else:
+            _emit_products(inner, *given)
         inner.e.done()
         first = e.mul(out.index, kernel.mr)
         channel = e.add(e.mul(group, p.out_channels), first)
@@ -124,6 +130,7 @@ class _Task:
             side=kernel.side,
             scatters=kernel.scatters,
             residues=kernel.residues,
+            parts=kernel.parts,
         )
 
     def part(self, name: str, values: Sequence[Int]) -> tuple[_Task, list[Value]]:

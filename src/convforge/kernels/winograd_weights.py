@@ -23,6 +23,7 @@ from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.contract_winograd import (
     NO_TAP,
     WINOGRAD_WEIGHT_PARAMETERS,
@@ -33,6 +34,15 @@ from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
 from convforge.kernels.spread import emit_uneven
 from convforge.schedule.winograd import transforms
+
+
+def _place(e: Emitter, channel: Int, *, woven: bool) -> Int:
+    """Where a channel's weights lie among those of a point."""
+    if not woven:
+        return channel
+    half = e.rem(e.div(channel, UNIT_WORDS), 2)
+    block = e.mul(e.div(channel, 2 * UNIT_WORDS), 2 * UNIT_WORDS)
+    return e.add(block, e.mul(e.rem(channel, UNIT_WORDS), 2), half)
 
 
 def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
@@ -53,7 +63,7 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
     first = e.mul(tile, kernel.mr)
     every = e.mul(p.residues, taps)
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
-    point = e.mul(p.residues, p.channels, kernel.mr)
+    point = e.mul(p.point_rows, kernel.mr)
     target = e.at(packed, compute, e.mul(index, p.tile_step))
     with e.loop(0, e.mul(every, kernel.mr), name="tap") as tap:
         stored.clear_bits(largest, tap.index)
@@ -76,7 +86,7 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
             here = stored.magnitude(stored.broadcast(value))
             stored.store_bits(stored.larger(here, stored.load_bits(largest, place)), largest, place)
             e.store(value if compute == "f64" else e.b.fpext(value, TYPES["f64"]), "f64", g, tap.index)
-        row = e.add(e.mul(residue.index, p.channels), channel.index)
+        row = e.add(e.mul(residue.index, p.channels), _place(e, channel.index, woven=kernel.woven))
         to = e.at(target, compute, e.add(e.mul(row, kernel.mr), m.index))
 
         def store(places: list[Int], u: list[Value], to: Value = to, real: Value = real) -> None:

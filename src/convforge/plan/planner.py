@@ -24,6 +24,7 @@ from convforge.plan import (
     split_bf16,
     tuned,
     winograd,
+    winograd_tiles,
 )
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.schedule import Order, Schedule
@@ -62,6 +63,7 @@ FAMILIES: tuple[Family, ...] = (
     depthwise_large,
     depthwise_phases,
     winograd,
+    winograd_tiles,
     split_bf16,
     fft,
     channels,

@@ -26,7 +26,7 @@ from convforge.target import Target
 Array = NDArray[Any]
 
 # Two bf16 NaN: a NaN in fp32.
-_NAN = 0x7FC0
+NAN = 0x7FC0
 
 
 class SplitWeights:
@@ -111,7 +111,7 @@ class SplitWeights:
             address_of(packed),
         )
         if not exact:
-            packed[:2] = _NAN
+            packed[:2] = NAN
         return packed
 
     def pack_bias(self, bias: Array) -> Array:

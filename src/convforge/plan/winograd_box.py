@@ -68,9 +68,12 @@ class WinogradArray:
             np.int64,
         )
 
-    def record(self, *, row: int, residue: int = 0, panel_at: int, values_at: int, lines_at: int) -> Record:
-        """What the kernel reads. row, residue: elements from the values of a tile, of a residue of it, to the
-        next's; *_at: in scratch.
+    def record(
+        self, *, row: int, residue: int = 0, block: int = 0, part: int = 0, panel_at: int, values_at: int,
+        lines_at: int, kept_at: int = 0,
+    ) -> Record:  # fmt: skip
+        """What the kernel reads. row, residue, block, part: elements from the values of a tile, of a residue
+        of it, of a block of channels, of a part of it, to the next's; *_at: in scratch.
         """
         layout, box, lanes = self.layout, self.box, self.lanes
         tables = input_tables(layout, (self.strides[2], self.strides[3], self.strides[4]))
@@ -93,6 +96,9 @@ class WinogradArray:
             "lines_at": lines_at,
             "row": row,
             "residue": residue,
+            "block": block,
+            "part": part,
+            "kept_at": kept_at,
             "tiles": self.tiles,
         }
         return Record(fill(WINOGRAD_SIDE_PARAMETERS, values), (tables, records, places, distances))

@@ -5,14 +5,17 @@ Its kernel is kernels/winograd_channels.py; plan/winograd.py takes it where it i
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract_tiles import UNIT_WORDS, product_shapes
 from convforge.kernels.contract_winograd import WINOGRAD_CHANNELS_PARAMETERS, WinogradChannelsKernel
 from convforge.plan.boxes import place_values, side_of
 from convforge.plan.job import Job
@@ -35,7 +38,10 @@ from convforge.schedule.polyphase import polyphase
 from convforge.schedule.winograd import Tiling, is_plain, residues_of_points, rounded_gather, spacings
 from convforge.target import Target
 
+Array = NDArray[Any]
 Int64s = NDArray[np.int64]
+# Of tiles of a tile unit, all of them whole.
+_SHAPES = product_shapes(2, 2, UNIT_WORDS)
 
 
 def why_illegal(request: OutputRequest, target: Target, tiling: Tiling) -> str | None:
@@ -56,6 +62,43 @@ def _way(gather: Gather, y_steps: tuple[int, ...]) -> Literal["unit", "channels"
     return "channels" if y_steps[1] == 1 else "strided"
 
 
+class Weights(Protocol):
+    """What packs the weights of a plan."""
+
+    @property
+    def step(self) -> int:
+        """Elements of fp32 from those of a tile of output channels to the next one's."""
+        ...
+
+    @property
+    def signature(self) -> Hashable:
+        """All that the packed memory depends on beside the values."""
+        ...
+
+    def pack(self, weight: Array, threads: int) -> Array:
+        """Packed weights; NaN in front where they must not be used."""
+        ...
+
+    def pack_bias(self, bias: Array) -> Array:
+        """The bias, with room for the tile that ends beyond it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRoom:
+    """How values lie in scratch: elements from those of a point, tile, residue, block of channels, part of
+    it, to the next's. sum_tiles: tiles that sums have room for; blocks: of channels.
+    """
+
+    point: int
+    row: int
+    residue: int
+    sum_tiles: int
+    block: int = 0
+    part: int = 0
+    blocks: int = 0
+
+
 class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
     """How one convolution is computed for inputs of one shape and one set of strides."""
 
@@ -64,8 +107,8 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         self.threads, self.element = threads, ELEMENTS[spec.dtype.name]
         gather, size = gather_of(spec), self.element.compute_bytes
         lanes = target.vector_bytes // size
-        tile = channels_tile(gather, tiling, target, lanes)
-        self.cut = cut = cut_channels(gather, tiling, tile.nv, target, lanes, size, threads)
+        nv, self.cut = self._cut(gather, tiling, target, lanes)
+        cut = self.cut
         self._poly = poly = polyphase(gather)
         windows = poly.windows
         layout = layout_of(rounded_gather(windows, tiling.outputs))
@@ -75,48 +118,77 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         self._array = array = WinogradArray(
             layout, x_steps, cut.box, lanes, tiling.sizes, tiling.outputs, spacings(windows)
         )
-        self._residue, self._row = residue_elements(gather, lanes)
+        self._room = room = self._make_room(gather, array)
         self.kernel = WinogradChannelsKernel(
             element=self.element,
             lanes=lanes,
             rows=cut.rows,
-            nv=tile.nv,
+            nv=nv,
             fused=target.fused,
             tiling=tiling,
             spacing=spacings(windows),
             steps=poly.steps,
             windows=poly.shortest,
-            point=_point(array.tiles * self._row, lanes),
+            point=room.point,
             side=side_of(x_steps, gather.axes[2].in_size, gather.axes[2].in_step, lanes),
             scatters=array.scatters,
             way=_way(gather, self._y_steps),
             has_bias=request.has_bias,
             activation=request.activation,
+            parts=self.parts,
+            fetched=self._fetched(array.tiles),
         )
         self._job = Job(self.kernel, target)
-        self.weights = WinogradWeights(
-            gather, self.element, target, self.kernel.mr, tiling, spec.transposed, spec.rank
-        )
+        self.weights = self._make_weights(
+            WinogradWeights(
+                gather, self.element, target, self.kernel.mr, tiling, spec.transposed, spec.rank,
+                woven=self.parts > 0,
+            ), gather, target,
+        )  # fmt: skip
         self._fill(gather, cut)
+
+    # What a tile unit has otherwise (plan/winograd_tiles.py).
+    parts = 0
+
+    def _cut(self, gather: Gather, tiling: Tiling, target: Target, lanes: int) -> tuple[int, ChannelsCut]:
+        """Vectors of output channels of a tile, and the cut."""
+        nv = channels_tile(gather, tiling, target, lanes).nv
+        return nv, cut_channels(gather, tiling, nv, target, lanes, self.element.compute_bytes, self.threads)
+
+    def _make_room(self, gather: Gather, array: WinogradArray) -> ValueRoom:
+        """How values lie."""
+        residue, row = residue_elements(gather, array.lanes)
+        tiles = array.tiles + self.cut.rows
+        return ValueRoom(_point(array.tiles * row, array.lanes), row=row, residue=residue, sum_tiles=tiles)
+
+    def _fetched(self, tiles: int) -> int:  # noqa: ARG002 - for the tile unit's
+        return 0
+
+    def _make_weights(self, weights: WinogradWeights, gather: Gather, target: Target) -> Weights:  # noqa: ARG002
+        return weights
 
     def _fill(self, gather: Gather, cut: ChannelsCut) -> None:
         kernel, array, size, lanes = self.kernel, self._array, self.element.compute_bytes, self.kernel.lanes
         points, poly = kernel.tiling.points, self._poly
         out_tiles = -(-gather.out_channels // kernel.mr)
         # Register tiles may end beyond the last Winograd tile.
-        sums_tile = (array.tiles + kernel.rows) * kernel.mr
+        room = self._room
+        sums_tile = room.sum_tiles * kernel.mr
         sums_point = cut.out_group * sums_tile + lanes
+        together = 2 if kernel.parts else 1
         at = [HEADER_BYTES]
         for elements in (
-            array.panel, points * kernel.point, array.panel,
+            array.panel * together, points * kernel.point, array.panel,
             prod(kernel.looked_at) * lanes, points * sums_point,
             (prod(cut.box) + lanes) * lanes, 2 * max(points, prod(kernel.looked_at)) * lanes,
+            points * lanes * (together - 1),
         ):  # fmt: skip
             at.append(aligned(at[-1] + elements * size))
-        panel, values, magnitudes, windows, sums, leaving, lines, self.workspace_bytes = at
+        panel, values, magnitudes, windows, sums, leaving, lines, kept, self.workspace_bytes = at
         side = array.record(
-            row=self._row, residue=self._residue, panel_at=panel, values_at=values, lines_at=lines
-        )
+            row=room.row, residue=room.residue, block=room.block, part=room.part, panel_at=panel,
+            values_at=values, lines_at=lines, kept_at=kept,
+        )  # fmt: skip
         self.tasks = cut.boxes * gather.groups * cut.out_blocks
         d, h, w = gather.axes
         y = self._y_steps
@@ -131,7 +203,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
             ],
             np.int64,
         )
-        table, blocks = block_tables(gather, kernel.tiling, self._residue)
+        table, blocks = block_tables(gather, kernel.tiling, room.residue)
         distances = array.distances(kernel.looked_at, kernel.steps)
         values_of = place_values(array.layout, cut.box) | {
             "groups": gather.groups,
@@ -163,6 +235,8 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
             "sums_at": sums,
             "leaving_at": leaving,
             "lines_at": lines,
+            "in_blocks": room.blocks,
+            "shapes": _SHAPES.ctypes.data,
         }
         self._give(WINOGRAD_CHANNELS_PARAMETERS, values_of)
         self._keep = (side, phases, table, blocks, distances)

@@ -265,7 +265,7 @@ class Cutter:
         for images, counts in self._boxes():
             d, h, w = (n * size for n, size in zip(counts, self._block))
             tiles = images * d * h * w // prod(self.tiling.outputs)
-            rows = _rows(tiles, self.nv, self.target)
+            rows = self.rows(tiles)
             boxes = prod(-(-n // k) for n, k in zip(self._counts, counts))
             boxes *= -(-self.gather.batch // images)
             for out_blocks in blocks:
@@ -274,6 +274,10 @@ class Cutter:
                 for group in sorted({min(task_tiles, n) for n in (*_GROUPS, task_tiles)}):
                     if group == 1 or self._points * tiles * group * self.nv * self.lanes <= self._room:
                         yield ChannelsCut((images, d, h, w), boxes, rows, task_tiles, real_blocks, group)
+
+    def rows(self, tiles: int) -> int:
+        """Winograd tiles of a register tile, for so many of them."""
+        return _rows(tiles, self.nv, self.target)
 
     def _boxes(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         """(images, blocks of tiles along each axis) of boxes: images, slices of one, rows, parts of a row."""

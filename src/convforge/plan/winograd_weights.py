@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, fill
+from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.kernels.contract_winograd import (
     NO_TAP,
     WINOGRAD_WEIGHT_PARAMETERS,
@@ -42,18 +43,24 @@ class WinogradWeights:
         tiling: Tiling,
         transposed: bool,
         rank: int,
+        *,
+        woven: bool = False,
     ) -> None:
         self._gather, self._element, self._mr, self._tiling = gather, element, mr, tiling
         self._transposed, self._rank = transposed, rank
         self._poly = polyphase(gather)
         self._out_tiles = -(-gather.out_channels // mr)
+        # Channels of the words of a tile unit, and those that are missing to whole blocks: zeros.
+        block = 2 * UNIT_WORDS if woven else 1
+        self._rows = -(-gather.in_channels // block) * block * self._poly.residues
+        self._has_gaps = self._rows > gather.in_channels * self._poly.residues
         # Weights of one block of channels and one point are read together, of many tiles: were these a power
         # of two apart, they would fall on the same sets of the cache.
-        self.step = mr * (gather.in_channels * self._poly.residues * tiling.points + channel_block(gather))
+        self.step = mr * (self._rows * tiling.points + (0 if woven else channel_block(gather)))
         self._tiles = gather.groups * len(self._poly.phases) * self._out_tiles
         self._size = self._tiles * self.step
         self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
-        self._job = Job(WinogradWeightPacker(element, mr, tiling), target)
+        self._job = Job(WinogradWeightPacker(element, mr, tiling, woven), target)
 
     @property
     def signature(self) -> Hashable:
@@ -79,6 +86,7 @@ class WinogradWeights:
             "out_channels": gather.out_channels,
             "out_tiles": self._out_tiles,
             "tile_step": self.step,
+            "point_rows": self._rows,
             "w_group": first * per_group,
             "w_out": second if self._transposed else first,
             "w_channel": first if self._transposed else second,
@@ -87,6 +95,8 @@ class WinogradWeights:
         }
         parameters = fill(WINOGRAD_WEIGHT_PARAMETERS, values)
         packed = on_lines((self._size,), self._dtype)
+        if self._has_gaps:
+            packed[:] = 0
         even = self._job.run_watched(
             FLAG_BYTES,
             self._tiles,
