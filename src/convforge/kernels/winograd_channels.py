@@ -26,31 +26,26 @@ their way out, lines of transforms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import astuple
 from functools import partial
 from math import prod
 
-from convforge.ir.emitter import Emitter, Int, Module, Value
-from convforge.ir.vector import Vectors
+from convforge.ir.emitter import Int, Module, Value
 from convforge.kernels.combine import emit_transposed_product
 from convforge.kernels.contract_winograd import (
-    WINOGRAD_BLOCK_FIELDS,
-    WINOGRAD_CHANNELS_PARAMETERS,
     WINOGRAD_PHASE_FIELDS,
-    WINOGRAD_SIDE_PARAMETERS,
     WinogradChannelsKernel,
 )
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.interleave import emit_turn
 from convforge.kernels.pack_box import Box, box_of
-from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
 from convforge.kernels.spread import emit_largest, emit_uneven, emit_unfit, window_counts, window_passes
-from convforge.kernels.winograd_box import Inputs, Reads, WinogradBox
+from convforge.kernels.winograd_box import Inputs, Reads
+from convforge.kernels.winograd_channels_products import emit_products
+from convforge.kernels.winograd_channels_task import ChannelsTask
 from convforge.kernels.winograd_tile_products import emit_tile_products
-from convforge.schedule.winograd import transforms
 
 # Bytes of a cache's line.
 _LINE = 64
@@ -60,7 +55,7 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
     """Emit the task of a kernel: `task(call, index, scratch)`."""
     e = module.function("task", "pip")
     call, index, scratch = e.arguments
-    task = _Task(e, kernel, e.load_pointer(call, 0), scratch)
+    task = ChannelsTask(e, kernel, e.load_pointer(call, 0), scratch)
     p, storage, compute = task.p, kernel.element.storage, kernel.element.compute
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
 
@@ -88,12 +83,7 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
         at = e.mul(number, p.weights_step)
         own = [e.at(weights, compute, at), phase.index, outs, task.x.tiles(box)]
         inner, given = task.part("products", own)
-        if kernel.parts:
-            own_weights, _, some, every = given
-            at = (inner.x.p, inner.x.values, inner.scratch_at("sums_at"))
-            emit_tile_products(inner.e, kernel, inner.p, *at, own_weights, some, every)
-        else:
-            _emit_products(inner, *given)
+        (emit_tile_products if kernel.parts else emit_products)(inner, *given)
         inner.e.done()
         first = e.mul(out.index, kernel.mr)
         channel = e.add(e.mul(group, p.out_channels), first)
@@ -109,42 +99,7 @@ def emit_winograd_channels(kernel: WinogradChannelsKernel, module: Module) -> No
     e.done()
 
 
-class _Task:
-    """What the parts of the loop nest share."""
-
-    def __init__(self, e: Emitter, kernel: WinogradChannelsKernel, record: Value, scratch: Value) -> None:
-        self.e, self.kernel, self.scratch = e, kernel, scratch
-        self.p = p = Parameters(e, record, WINOGRAD_CHANNELS_PARAMETERS)
-        self.v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
-        matrices = [transforms(m, r) for m, r in zip(kernel.tiling.outputs, kernel.tiling.taps)]
-        self.out_matrices = [t.output for t in matrices]
-        self.x = WinogradBox(
-            e=e,
-            v=self.v,
-            p=Parameters(e, p.pointer("x_side"), WINOGRAD_SIDE_PARAMETERS),
-            scratch=scratch,
-            steps=kernel.tiling.outputs,
-            spacing=kernel.spacing,
-            matrices=[t.data for t in matrices],
-            point=kernel.point,
-            side=kernel.side,
-            scatters=kernel.scatters,
-            residues=kernel.residues,
-            parts=kernel.parts,
-        )
-
-    def part(self, name: str, values: Sequence[Int]) -> tuple[_Task, list[Value]]:
-        """The same task in a function of its own, called here with more values: `Emitter.part`."""
-        e, (record, scratch, *given) = self.e.part(name, [self.p.record, self.scratch, *values])
-        return _Task(e, self.kernel, record, scratch), given
-
-    def scratch_at(self, name: str) -> Value:
-        """What lies at the parameter `name` of scratch."""
-        at: Int = getattr(self.p, name)
-        return self.e.at(self.scratch, "i8", at)
-
-
-def _emit_values(task: _Task, box: Box, source: Value) -> None:
+def _emit_values(task: ChannelsTask, box: Box, source: Value) -> None:
     """V of a box, and the largest magnitude, lane by lane, of each input: residues woven as they lie in x."""
     e, v, x, lanes = task.e, task.v, task.x, task.kernel.lanes
     compute, (sd, sh, sw) = v.element.compute, task.kernel.steps
@@ -171,7 +126,7 @@ def _emit_values(task: _Task, box: Box, source: Value) -> None:
     x.emit(box, source, task.p.channels, on_panel=keep_largest)
 
 
-def _emit_check(task: _Task, box: Box) -> None:
+def _emit_check(task: ChannelsTask, box: Box) -> None:
     """Set the flag where a tile's windows are too uneven."""
     e, v, p, x, kernel, lanes = task.e, task.v, task.p, task.x, task.kernel, task.kernel.lanes
     windows = task.scratch_at("windows_at")
@@ -200,67 +155,9 @@ def _emit_check(task: _Task, box: Box) -> None:
     x.emit_over_tiles(box, task.scratch_at("magnitudes_at"), check, reads)
 
 
-def _emit_products(task: _Task, weights: Value, phase: Int, outs: Int, tiles: Int) -> None:
-    """M of `outs` tiles of a phase's output channels and all tiles of the box."""
-    e, p, kernel = task.e, task.p, task.kernel
-    compute, rows, mr = kernel.element.compute, kernel.rows, kernel.mr
-    values, sums, row = task.x.values, task.scratch_at("sums_at"), task.x.p.row
-    table = e.at(p.pointer("block_table"), "i64", e.mul(phase, kernel.tiling.points))
-    with (
-        e.loop(0, kernel.tiling.points, name="point") as point,
-        e.loop(
-            e.load("i64", table, point.index), e.load("i64", table, e.add(point.index, 1)), name="block"
-        ) as block,
-        e.loop(0, outs, name="out_tile") as out,
-        e.loop(0, tiles, step=rows, name="tile") as t,
-    ):
-        record = e.at(p.pointer("blocks"), "i64", e.mul(block.index, len(WINOGRAD_BLOCK_FIELDS)))
-        in_values, in_weights, count = (e.load("i64", record, i) for i in range(len(WINOGRAD_BLOCK_FIELDS)))
-        at = e.add(
-            e.mul(out.index, p.weights_step), e.mul(e.add(e.mul(point.index, p.point_rows), in_weights), mr)
-        )
-        u = e.at(weights, compute, at)
-        x = e.at(values, compute, e.add(e.mul(point.index, kernel.point), in_values))
-        # Rows beyond the last tile are its own again: what lies there might be slow to multiply.
-        lines = [
-            e.at(x, compute, e.mul(e.minimum(e.add(t.index, i), e.sub(tiles, 1)), row)) for i in range(rows)
-        ]
-        at = e.add(e.mul(point.index, p.sums_point), e.mul(out.index, p.sums_tile), e.mul(t.index, mr))
-        # Where the next tile's weights, or the next block's, lie from these.
-        back = e.sub(e.mul(count, mr), e.mul(out.index, p.weights_step))
-        ahead = e.select(e.less(e.add(out.index, 1), outs), p.weights_step, back)
-        fresh = e.equal(block.index, e.load("i64", table, point.index))
-        _emit_product(task, u, lines, count, ahead, e.at(sums, compute, at), fresh)
-
-
-def _emit_product(
-    task: _Task, weights: Value, lines: Sequence[Value], count: Int, ahead: Int, held: Value, fresh: Value
+def _emit_outputs(
+    task: ChannelsTask, box: Box, target: Value, bias: Value, channels: Int, phase: Int
 ) -> None:
-    """The sums of `count` channels, rows x nv vectors in registers; added to those held unless fresh.
-
-    Weights that come from memory are waited for by the first tile of t alone, unless they are fetched while
-    the tiles before are multiplied: 512 channels of 7x7 4.6 -> 4.2 ms, by F(4x4) 3.9 -> 2.8.
-    """
-    e, v, kernel = task.e, task.v, task.kernel
-    compute, mr, nv = kernel.element.compute, kernel.mr, kernel.nv
-    sums = len(lines) * nv
-    with e.loop(0, count, carried=[weights, *[v.zero()] * sums], settled=True, name="c") as c:
-        u, *acc = c.carried
-        c.next = [e.at(u, compute, mr)]
-        for at in range(0, mr, _LINE // kernel.element.compute_bytes):
-            e.prefetch(u, compute, e.add(ahead, at))
-        here = [v.load(u, j * v.lanes) for j in range(nv)]
-        for i, line in enumerate(lines):
-            value = v.load_broadcast(line, c.index)
-            c.next += [v.multiply_add(value, here[j], acc[i * nv + j]) for j in range(nv)]
-    with e.loop(0, e.select(fresh, 0, 1), carried=c.results[1:], name="resume") as resume:
-        before = [v.load(held, i * v.lanes) for i in range(sums)]
-        resume.next = [v.add(b, a) for b, a in zip(before, resume.carried)]
-    for i, value in enumerate(resume.results):
-        v.store(value, held, i * v.lanes)
-
-
-def _emit_outputs(task: _Task, box: Box, target: Value, bias: Value, channels: Int, phase: Int) -> None:
     """A phase's outputs of `channels` output channels from `target` on, a vector of them at a time."""
     e, v, p, kernel = task.e, task.v, task.p, task.kernel
     compute, storage, nv, lanes = kernel.element.compute, kernel.element.storage, kernel.nv, kernel.lanes
@@ -276,7 +173,7 @@ def _emit_outputs(task: _Task, box: Box, target: Value, bias: Value, channels: I
 
 
 def _emit_transforms(
-    task: _Task, box: Box, sums: Value, added: Value | None, real: Value, leaving: Value
+    task: ChannelsTask, box: Box, sums: Value, added: Value | None, real: Value, leaving: Value
 ) -> None:
     """From M to leaving[image][slice][row][column][lanes]."""
     e, v, p, kernel, lanes = task.e, task.v, task.p, task.kernel, task.kernel.lanes
@@ -321,7 +218,9 @@ def _emit_transforms(
         emit_separable(e, v, kernel.tiling.sizes, passes, read=read, write=finish, scratch=lines)
 
 
-def _emit_write(task: _Task, box: Box, leaving: Value, target: Value, channels: Int, phase: Int) -> None:
+def _emit_write(
+    task: ChannelsTask, box: Box, leaving: Value, target: Value, channels: Int, phase: Int
+) -> None:
     """leaving[image][slice][row][column][lanes] to a phase of the output: what is beyond it is left out."""
     e, v, p, lanes = task.e, task.v, task.p, task.kernel.lanes
     compute, storage = v.element.compute, v.element.storage

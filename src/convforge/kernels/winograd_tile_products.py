@@ -17,24 +17,21 @@ boxes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from convforge.ir.amx import Tiles
-from convforge.ir.emitter import Emitter, Int, Value
+from convforge.ir.emitter import Int, Value
 from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import UNIT_WORDS
-from convforge.kernels.contract_winograd import WinogradChannelsKernel
-from convforge.kernels.parameters import Parameters
 from convforge.kernels.tile_step import TileStep
+from convforge.kernels.winograd_channels_task import ChannelsTask
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 
-def emit_tile_products(
-    e: Emitter, kernel: WinogradChannelsKernel, p: Parameters, x: Parameters, values: Value, sums: Value,
-    weights: Value, outs: Int, tiles: Int,
-) -> None:  # fmt: skip
-    """M at `sums` of `outs` tiles of output channels and all tiles of a box, from V at `values`."""
+def emit_tile_products(task: ChannelsTask, weights: Value, phase: Int, outs: Int, tiles: Int) -> None:  # noqa: ARG001
+    """M of `outs` tiles of output channels and all tiles of the box: of the one phase that stride 1 has."""
+    e, p, kernel = task.e, task.p, task.kernel
+    side, sums = task.x.p, task.scratch_at("sums_at")
     rows, columns = kernel.nv, kernel.rows // TILE_NUMBERS
     step_words = kernel.parts * kernel.mr * UNIT_WORDS
     unit, step = Tiles(e), TileStep(rows, columns, PRODUCTS[kernel.parts])
@@ -43,48 +40,40 @@ def emit_tile_products(
         e.loop(0, kernel.tiling.points, name="point") as point,
         e.loop(0, outs, name="out_tile") as out,
     ):
-        u = e.at(
-            weights,
-            "i32",
-            e.add(e.mul(out.index, p.weights_step), e.mul(point.index, p.in_blocks, step_words)),
-        )
-        back = e.sub(e.mul(p.in_blocks, step_words), e.mul(out.index, p.weights_step))
+        point_words = e.mul(p.in_blocks, step_words)
+        u = e.at(weights, "i32", e.add(e.mul(out.index, p.weights_step), e.mul(point.index, point_words)))
+        back = e.sub(point_words, e.mul(out.index, p.weights_step))
         ahead = e.select(e.less(e.add(out.index, 1), outs), p.weights_step, back)
         with e.loop(0, tiles, step=kernel.rows, name="tile") as t:
-            v = e.at(values, "i32", e.add(e.mul(point.index, kernel.point), e.mul(t.index, UNIT_WORDS)))
+            at = e.add(e.mul(point.index, kernel.point), e.mul(t.index, UNIT_WORDS))
+            first = e.at(task.x.values, "i32", at)
             # Each tile of t fetches its share of a block's lines; beyond the last one, the first again.
             lines = len(step.products) * rows * columns * kernel.fetched
             share = e.mul(e.div(t.index, kernel.rows), lines)
             share = e.select(e.less(share, step_words // UNIT_WORDS), share, 0)
             fetched = e.at(u, "i32", e.add(ahead, e.mul(share, UNIT_WORDS)))
-            last = e.no_less(e.add(t.index, kernel.rows), tiles)
-            turn = e.select(last, e.mul(t.index, -UNIT_WORDS), kernel.rows * UNIT_WORDS)
-            turn = e.sub(turn, e.mul(e.sub(p.in_blocks, 1), x.block))
+            # From the last block's values to those of the next tile of t, or the first one again.
+            is_last = e.no_less(e.add(t.index, kernel.rows), tiles)
+            turn = e.select(is_last, e.mul(t.index, -UNIT_WORDS), kernel.rows * UNIT_WORDS)
+            turn = e.sub(turn, e.mul(e.sub(p.in_blocks, 1), side.block))
             for tile in range(rows * columns):
                 unit.zero(tile)
             with e.loop(0, p.in_blocks, name="block") as block:
                 at = e.mul(block.index, step_words)
-                first = e.at(v, "i32", e.mul(block.index, x.block))
-                pixels = [e.at(first, "i32", j * TILE_NUMBERS * UNIT_WORDS) for j in range(columns)]
-                there = e.at(fetched, "i32", at)
+                here = e.at(first, "i32", e.mul(block.index, side.block))
+                pixels = [e.at(here, "i32", j * TILE_NUMBERS * UNIT_WORDS) for j in range(columns)]
                 more = e.less(e.add(block.index, 1), p.in_blocks)
-                next_values = e.at(first, "i32", e.select(more, x.block, turn))
-                parts = [
-                    e.at(next_values, "i32", e.mul(x.part, part)) for part in reversed(range(kernel.parts))
-                ]
-                beside: list[Callable[[], None]] = [
-                    partial(e.prefetch, there, "i32", i * UNIT_WORDS, 2) for i in range(lines)
-                ] + [
-                    partial(e.prefetch, part, "i32", i * UNIT_WORDS)
-                    for part in parts
-                    for i in range(kernel.rows)
-                ]
-                step.emit(e, unit, unit.multiply_bf16, e.at(u, "i32", at), pixels, x.part, beside)
-            at = e.add(
-                e.mul(point.index, p.sums_point), e.mul(out.index, p.sums_tile), e.mul(t.index, kernel.mr)
-            )
+                there = e.at(here, "i32", e.select(more, side.block, turn))
+                weights_there = e.at(fetched, "i32", at)
+                beside = [partial(e.prefetch, weights_there, "i32", i * UNIT_WORDS, 2) for i in range(lines)]
+                for part in reversed(range(kernel.parts)):
+                    line = e.at(there, "i32", e.mul(side.part, part))
+                    beside += [partial(e.prefetch, line, "i32", i * UNIT_WORDS) for i in range(kernel.rows)]
+                step.emit(e, unit, unit.multiply_bf16, e.at(u, "i32", at), pixels, side.part, beside)
+            at = e.add(e.mul(point.index, p.sums_point), e.mul(out.index, p.sums_tile))
+            held = e.at(sums, "f32", e.add(at, e.mul(t.index, kernel.mr)))
             for i in range(rows):
                 for j in range(columns):
-                    place = e.add(at, j * TILE_NUMBERS * kernel.mr + i * TILE_ROWS)
-                    unit.store(i * columns + j, e.at(sums, "f32", place), 4 * kernel.mr)
+                    place = j * TILE_NUMBERS * kernel.mr + i * TILE_ROWS
+                    unit.store(i * columns + j, e.at(held, "f32", place), 4 * kernel.mr)
     unit.release()

@@ -1,5 +1,5 @@
-"""The family of Winograd's algorithm on a tile unit (kernels/winograd_tile_products.py): vectors along channels,
-as in plan/winograd_channels.py, and points multiplied as bf16 parts.
+"""The family of Winograd's algorithm on a tile unit (kernels/winograd_tile_products.py): vectors along
+channels, as in plan/winograd_channels.py, and points multiplied as bf16 parts.
 
 F(2, 3) alone, whose transforms lose next to nothing, at `highest`.
 """
