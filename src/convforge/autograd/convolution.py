@@ -81,9 +81,20 @@ def grad_weight(
 
     x: spec.input_shape, grad_output: spec.output_shape -> spec.weight_shape
     """
-    data = plan.grad_weight(spec, x._data, grad_output._data, precision=precision)
-    inputs = (x, grad_output)
-    return _recorded(spec, precision, data, "ConvolutionBackwardBackward0", _grad_weight_backward, inputs)
+    return _begin_grad_weight(spec, x, grad_output, precision)()
+
+
+def _begin_grad_weight(
+    spec: ConvSpec, x: Tensor, grad_output: Tensor, precision: Precision | None
+) -> Callable[[], Tensor]:
+    """`grad_weight`, whose kernel is compiled while the caller does something else first."""
+    compute = plan.begin_grad_weight(spec, x._data, grad_output._data, precision=precision)
+
+    def finish() -> Tensor:
+        name, inputs = "ConvolutionBackwardBackward0", (x, grad_output)
+        return _recorded(spec, precision, compute(None), name, _grad_weight_backward, inputs)
+
+    return finish
 
 
 def _recorded(
@@ -104,9 +115,10 @@ def _recorded(
 def _output_backward(node: ConvolutionNode, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = node.saved
     spec, precision = node.spec, node.precision
+    of_weight = _begin_grad_weight(spec, conjugate(x), grad, precision) if node.needs(1) else None
     return (
         grad_input(spec, grad, conjugate(weight), precision=precision) if node.needs(0) else None,
-        grad_weight(spec, conjugate(x), grad, precision=precision) if node.needs(1) else None,
+        of_weight() if of_weight is not None else None,
         _grad_bias(grad) if node.needs(2) else None,
     )
 

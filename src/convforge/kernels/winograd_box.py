@@ -178,13 +178,11 @@ class WinogradBox:
         e, v, p, lanes = self.e, self.v, self.p, self.v.lanes
         here = e.at(source, v.element.storage, e.mul(first, p.x_channel))
         count = e.minimum(e.sub(channels, first), lanes)
-        if self.parts:
-            # Channels that are missing to a whole block: their weights are zeros, which NaN would not mind.
-            with e.loop(0, e.select(e.less(count, lanes), p.panel, 0), step=lanes, name="missing") as i:
-                v.store(v.zero(), panel, i.index)
-            with e.when(e.less(0, count)):
-                self._emit_channels(box, here, count, panel)
-        else:
+        if not self.parts:
+            self._emit_channels(box, here, count, panel)
+            return
+        # Beyond the last channel lies what the block before had there: its weights are zeros.
+        with e.when(e.less(0, count)):
             self._emit_channels(box, here, count, panel)
 
     def _emit_channels(self, box: Box, here: Value, count: Int, panel: Value) -> None:

@@ -5,7 +5,7 @@ from convforge.plan.describe import describe, explain, workspace_bytes
 from convforge.plan.explanation import Explanation
 from convforge.plan.fingerprint import fingerprint
 from convforge.plan.prepared import Prepared
-from convforge.plan.products import grad_input, grad_weight, output
+from convforge.plan.products import begin_grad_weight, grad_input, grad_weight, output
 from convforge.plan.store import WeightStore
 from convforge.plan.tuner import Tuned, TuningLog, tuning
 
@@ -15,6 +15,7 @@ __all__ = [
     "Tuned",
     "TuningLog",
     "WeightStore",
+    "begin_grad_weight",
     "clear_plans",
     "describe",
     "explain",
