@@ -156,6 +156,17 @@ def test_cuts_do_not_change_a_bit(name: str, unit: TileUnit, monkeypatch: pytest
         np.testing.assert_array_equal(plan.output(spec, x, weight, bias), expected)
 
 
+def test_signals_of_many_lengths_share_few_kernels(unit: TileUnit) -> None:
+    kernels = set[Any]()
+    for length in range(40, 6000, 149):
+        spec, _ = normalize_conv(
+            (1, 80, length), (384, 80, 3), None, 1, 1, rank=1, dtype=np.dtype(np.float32)
+        )
+        request = OutputRequest(spec, (), (), False, "none", "highest").without_gaps
+        kernels.add(winograd_tiles.plan(request, unit.target, 2).kernel)
+    assert len(kernels) <= 8
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, 1e20, 1e-35, 1e4])
 @pytest.mark.parametrize("where", ["input", "weight", "bias"])
 def test_hard_values_come_out_as_of_a_plain_convolution(value: float, where: str) -> None:

@@ -159,7 +159,9 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         """How values lie."""
         residue, row = residue_elements(gather, array.lanes)
         tiles = array.tiles + self.cut.rows
-        return ValueRoom(_point(array.tiles * row, array.lanes), row=row, residue=residue, sum_tiles=tiles)
+        return ValueRoom(
+            point_elements(array.tiles * row, array.lanes), row=row, residue=residue, sum_tiles=tiles
+        )
 
     def _fetched(self, tiles: int) -> int:  # noqa: ARG002 - for the tile unit's
         return 0
@@ -270,7 +272,7 @@ def block_tables(gather: Gather, tiling: Tiling, residue: int) -> tuple[Int64s, 
     return np.array(starts, np.int64), np.array(records, np.int64)
 
 
-def _point(elements: int, lanes: int) -> int:
+def point_elements(elements: int, lanes: int) -> int:
     """Elements from the values of a point to the next's: one of few sizes, as it is part of the code.
 
     A vector more than a power of two, or the points of a tile would fall on the same sets of the cache.

@@ -16,7 +16,7 @@ from convforge.plan import winograd, winograd_channels
 from convforge.plan.amx import why_no_unit, why_unusable
 from convforge.plan.request import OutputRequest
 from convforge.plan.winograd_box import WinogradArray
-from convforge.plan.winograd_channels import ValueRoom, Weights, WinogradChannelsPlan
+from convforge.plan.winograd_channels import ValueRoom, Weights, WinogradChannelsPlan, point_elements
 from convforge.plan.winograd_channels_cut import ChannelsCut
 from convforge.plan.winograd_tiles_cut import BLOCK_CHANNELS, NV, TilesCutter, in_tiles
 from convforge.plan.winograd_tiles_weights import WinogradTileWeights
@@ -92,11 +92,14 @@ class WinogradTilesPlan(WinogradChannelsPlan):
 
     def _make_room(self, gather: Gather, array: WinogradArray) -> ValueRoom:
         blocks, tiles = -(-gather.in_channels // BLOCK_CHANNELS), in_tiles(array.tiles)
-        # A line more than whole tiles, or parts and points would fall on the same sets of the caches.
+        # A line more than whole tiles, or parts would fall on the same sets of the caches.
         part = (tiles + 1) * UNIT_WORDS
         block = self.parts * part
+        # Part of the code: few sizes for signals, whose lengths vary. Of maps that took 2 to 8 % longer.
+        is_signal = gather.axes[0].out_size == gather.axes[1].out_size == 1
+        point = point_elements(blocks * block, UNIT_WORDS) if is_signal else blocks * block + UNIT_WORDS
         return ValueRoom(
-            blocks * block + UNIT_WORDS, row=UNIT_WORDS, residue=gather.in_channels, sum_tiles=tiles,
+            point, row=UNIT_WORDS, residue=gather.in_channels, sum_tiles=tiles,
             block=block, part=part, blocks=blocks,
         )  # fmt: skip
 
