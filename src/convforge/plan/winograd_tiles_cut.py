@@ -15,10 +15,10 @@ BLOCK_CHANNELS, NV, ROWS = 2 * UNIT_WORDS, 2, 2 * TILE_NUMBERS
 _PARTS = 3
 # Values and sums keep to this share of the second-level cache: weights pass through it too.
 _L2_SHARE = 0.5
-# Fitted on 28 layers of two tables on one core of a Granite Rapids: beside split bf16's costs they choose right
-# on 25, and on the others what takes at most 8 % longer. How much longer products take than steps on their
-# own; transforms of outputs, and of inputs, which split them too, than those of plan/winograd_channels_cut.py;
-# a box.
+# Fitted on 28 layers of two tables on one core of a Granite Rapids: beside split bf16's costs they choose
+# right on 25, and on the others what takes at most 8 % longer. How much longer products take than steps on
+# their own; transforms of outputs, and of inputs, which split them too, than those of
+# plan/winograd_channels_cut.py; a box.
 _PRODUCTS, _OUT, _IN, _TASK_CYCLES = 1.1, 1.04, 2.0, 2800.0
 # Where weights, values and sums are more than this share of the second-level cache: for a byte of weights,
 # which each box then fetches from the last level anew, and of sums, which have values fetched again. 128
