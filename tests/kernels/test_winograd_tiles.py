@@ -18,6 +18,7 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.winograd_tiles_cut import TilesCutter
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of
+from support.convolutions import with_layout
 from support.families import costing
 from support.guarded import Guarded, GuardedScratch
 from support.tile_unit import FEATURES, TileUnit, tile_unit
@@ -121,13 +122,11 @@ def test_sizes_at_the_edges_of_tiles(
 def test_strides_and_threads_do_not_change_a_bit(name: str) -> None:
     spec, x, weight, bias = make(name)
     expected = plan.output(spec, x, weight, bias)
-    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
-    padded = np.full((*x.shape[:-1], x.shape[-1] * 2 + 3), np.nan, np.float32)[..., 1:-2:2]
-    padded[...] = x
+    views = [with_layout(x, layout) for layout in ("plain", "channels_last", "sliced", "reversed")]
     for threads in (1, 2, 3, 7):
         runtime.set_num_threads(threads)
-        out = np.moveaxis(np.full(np.moveaxis(expected, 1, -1).shape, np.nan, np.float32), -1, 1)
-        for each in (x, last, padded):
+        out = with_layout(np.full(expected.shape, np.nan, np.float32), "channels_last")
+        for each in views:
             np.testing.assert_array_equal(plan.output(spec, each, weight, bias), expected)
         np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=out), expected)
 
