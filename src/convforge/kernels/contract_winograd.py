@@ -77,6 +77,11 @@ WINOGRAD_WEIGHT_PARAMETERS = (
 )
 
 
+def vectors_together(parts: int) -> int:
+    """Vectors of input channels that are packed and transformed together: two are a line of words."""
+    return 2 if parts else 1
+
+
 @dataclass(frozen=True, slots=True)
 class WinogradKernel(Emitted):
     """What the machine code of Winograd's algorithm depends on.

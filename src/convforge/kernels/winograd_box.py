@@ -18,7 +18,7 @@ from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_words
 from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import Side
-from convforge.kernels.contract_winograd import IN_REGISTERS
+from convforge.kernels.contract_winograd import IN_REGISTERS, vectors_together
 from convforge.kernels.pack_box import Box, emit_pack_box, emit_scatter_box
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
@@ -101,7 +101,7 @@ class WinogradBox:
     @property
     def vectors(self) -> int:
         """Vectors of channels that are packed and transformed together."""
-        return 2 if self.parts else 1
+        return vectors_together(self.parts)
 
     @property
     def sizes(self) -> tuple[int, int, int]:

@@ -1,4 +1,5 @@
-"""Winograd's algorithm with vectors along output channels: the sums of winograd.py, bit for bit.
+"""Winograd's algorithm with vectors along output channels: the sums of winograd.py, bit for bit;
+or those of products of bf16 parts on a tile unit (winograd_tile_products.py).
 
     M[point][t][k] = sum over c of V[point][t][c] * U[point][c][k]
 

@@ -5,10 +5,9 @@ Its kernel is kernels/winograd_channels.py; plan/winograd.py takes it where it i
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,15 @@ from numpy.typing import NDArray
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_tiles import UNIT_WORDS, product_shapes
-from convforge.kernels.contract_winograd import WINOGRAD_CHANNELS_PARAMETERS, WinogradChannelsKernel
+from convforge.kernels.contract_winograd import (
+    WINOGRAD_CHANNELS_PARAMETERS,
+    WinogradChannelsKernel,
+    vectors_together,
+)
 from convforge.plan.boxes import place_values, side_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
-from convforge.plan.request import OutputRequest
+from convforge.plan.request import OutputRequest, PackedWeights
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.winograd_box import WinogradArray
 from convforge.plan.winograd_channels_cut import (
@@ -38,7 +41,6 @@ from convforge.schedule.polyphase import polyphase
 from convforge.schedule.winograd import Tiling, is_plain, residues_of_points, rounded_gather, spacings
 from convforge.target import Target
 
-Array = NDArray[Any]
 Int64s = NDArray[np.int64]
 # Of tiles of a tile unit, all of them whole.
 _SHAPES = product_shapes(2, 2, UNIT_WORDS)
@@ -62,32 +64,20 @@ def _way(gather: Gather, y_steps: tuple[int, ...]) -> Literal["unit", "channels"
     return "channels" if y_steps[1] == 1 else "strided"
 
 
-class Weights(Protocol):
-    """What packs the weights of a plan."""
+class TileWeights(PackedWeights, Protocol):
+    """Weights of tiles of output channels, one behind the other."""
 
     @property
     def step(self) -> int:
-        """Elements of fp32 from those of a tile of output channels to the next one's."""
-        ...
-
-    @property
-    def signature(self) -> Hashable:
-        """All that the packed memory depends on beside the values."""
-        ...
-
-    def pack(self, weight: Array, threads: int) -> Array:
-        """Packed weights; NaN in front where they must not be used."""
-        ...
-
-    def pack_bias(self, bias: Array) -> Array:
-        """The bias, with room for the tile that ends beyond it."""
+        """Elements of the compute type from those of a tile to the next one's."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRoom:
     """How values lie in scratch: elements from those of a point, tile, residue, block of channels, part of
-    it, to the next's. sum_tiles: tiles that sums have room for; blocks: of channels.
+    it, to the next's. sum_tiles: tiles that sums have room for; blocks: of channels. fetched: lines of
+    weights that are fetched beside a product of tiles.
     """
 
     point: int
@@ -97,6 +87,7 @@ class ValueRoom:
     block: int = 0
     part: int = 0
     blocks: int = 0
+    fetched: int = 0
 
 
 class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
@@ -136,15 +127,10 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             parts=self.parts,
-            fetched=self._fetched(array.tiles),
+            fetched=room.fetched,
         )
         self._job = Job(self.kernel, target)
-        self.weights = self._make_weights(
-            WinogradWeights(
-                gather, self.element, target, self.kernel.mr, tiling, spec.transposed, spec.rank,
-                woven=self.parts > 0,
-            ), gather, target,
-        )  # fmt: skip
+        self.weights = self._make_weights(request, target)
         self._fill(gather, cut)
 
     # What a tile unit has otherwise (plan/winograd_tiles.py).
@@ -163,11 +149,16 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
             point_elements(array.tiles * row, array.lanes), row=row, residue=residue, sum_tiles=tiles
         )
 
-    def _fetched(self, tiles: int) -> int:  # noqa: ARG002 - for the tile unit's
-        return 0
+    def _make_weights(self, request: OutputRequest, target: Target) -> TileWeights:
+        """What transforms and packs weights."""
+        return self._transformed(request, target, woven=False)
 
-    def _make_weights(self, weights: WinogradWeights, gather: Gather, target: Target) -> Weights:  # noqa: ARG002
-        return weights
+    def _transformed(self, request: OutputRequest, target: Target, *, woven: bool) -> WinogradWeights:
+        spec, kernel = request.spec, self.kernel
+        return WinogradWeights(
+            gather_of(spec), self.element, target, kernel.mr, kernel.tiling, spec.transposed, spec.rank,
+            woven=woven,
+        )  # fmt: skip
 
     def _fill(self, gather: Gather, cut: ChannelsCut) -> None:
         kernel, array, size, lanes = self.kernel, self._array, self.element.compute_bytes, self.kernel.lanes
@@ -177,7 +168,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
         room = self._room
         sums_tile = room.sum_tiles * kernel.mr
         sums_point = cut.out_group * sums_tile + lanes
-        together = 2 if kernel.parts else 1
+        together = vectors_together(kernel.parts)
         at = [HEADER_BYTES]
         for elements in (
             array.panel * together, points * kernel.point, array.panel,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from math import prod
 
 from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import UNIT_WORDS
@@ -16,13 +15,12 @@ from convforge.plan import winograd, winograd_channels
 from convforge.plan.amx import why_no_unit, why_unusable
 from convforge.plan.request import OutputRequest
 from convforge.plan.winograd_box import WinogradArray
-from convforge.plan.winograd_channels import ValueRoom, Weights, WinogradChannelsPlan, point_elements
+from convforge.plan.winograd_channels import TileWeights, ValueRoom, WinogradChannelsPlan, point_elements
 from convforge.plan.winograd_channels_cut import ChannelsCut
-from convforge.plan.winograd_tiles_cut import BLOCK_CHANNELS, NV, TilesCutter, in_tiles
+from convforge.plan.winograd_tiles_cut import BLOCK_CHANNELS, NV, ROWS, TilesCutter, in_tiles
 from convforge.plan.winograd_tiles_weights import WinogradTileWeights
-from convforge.plan.winograd_weights import WinogradWeights
 from convforge.problem.gather import Gather, gather_of
-from convforge.schedule.tile_unit import TILE_ROWS
+from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 from convforge.schedule.winograd import Tiling, is_plain
 from convforge.target import Target
 
@@ -44,7 +42,7 @@ def _why_unfit(request: OutputRequest, target: Target) -> str | None:
     if spec.dtype.name != "float32":
         return f"{spec.dtype.name} is not float32"
     if request.precision != "highest":
-        return f"precision {request.precision!r} has fewer products without Winograd's algorithm"
+        return f"only precision 'highest' has kernels here, not {request.precision!r}"
     if target.vector_bytes != 4 * UNIT_WORDS:
         return "vectors are not of 512 bits"
     gather = gather_of(spec)
@@ -98,20 +96,18 @@ class WinogradTilesPlan(WinogradChannelsPlan):
         # Part of the code: few sizes for signals, whose lengths vary. Of maps that took 2 to 8 % longer.
         is_signal = gather.axes[0].out_size == gather.axes[1].out_size == 1
         point = point_elements(blocks * block, UNIT_WORDS) if is_signal else blocks * block + UNIT_WORDS
+        # Each tile of Winograd tiles fetches its share of the lines of a block's weights.
+        products = len(PRODUCTS[self.parts]) * NV * (ROWS // TILE_NUMBERS) * (tiles // ROWS)
         return ValueRoom(
             point, row=UNIT_WORDS, residue=gather.in_channels, sum_tiles=tiles,
             block=block, part=part, blocks=blocks,
+            fetched=-(-self.parts * NV * TILE_ROWS // products),
         )  # fmt: skip
 
-    def _fetched(self, tiles: int) -> int:
-        products = len(PRODUCTS[self.parts]) * NV * (self.cut.rows // TILE_ROWS)
-        lines = self.parts * NV * TILE_ROWS
-        return -(-lines // (products * (in_tiles(tiles) // self.cut.rows)))
-
-    def _make_weights(self, weights: WinogradWeights, gather: Gather, target: Target) -> Weights:
-        tiling, mr = self.kernel.tiling, self.kernel.mr
+    def _make_weights(self, request: OutputRequest, target: Target) -> TileWeights:
+        gather, mr = gather_of(request.spec), self.kernel.mr
         return WinogradTileWeights(
-            weights, target, parts=self.parts, mr=mr, points=prod(tiling.sizes),
-            blocks=-(-gather.in_channels // BLOCK_CHANNELS),
+            self._transformed(request, target, woven=True), target, parts=self.parts, mr=mr,
+            points=self.kernel.tiling.points, blocks=-(-gather.in_channels // BLOCK_CHANNELS),
             tiles=gather.groups * -(-gather.out_channels // mr),
         )  # fmt: skip
