@@ -20,6 +20,10 @@ A task is one image, one group, a band of the flat run and some tiles of output 
                             for product of parts
                         added to those held; at the end turned, what becomes of finished sums, and the way out
 
+Beside products of a step, and where nothing else is done there, the weights of the next are fetched into the
+first level: 2048 -> 512 channels at 7x7, 9 MB of them in three parts, 237 us without, 211 with; 12 layers
+of one tap 6 % in the mean, 256 channels of nine taps at 14x14 7 %.
+
 Each chain is summed from zero. The order of an output's sum follows from its channels and taps alone.
 
 With positions as the columns of B, as sums leave, a tap's rows would begin at any word: the unit takes 48
@@ -37,12 +41,13 @@ Scratch: header, what packing needs, units of all parts, held sums, tiles as the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from convforge.ir.amx import Tiles
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import PHASE_FIELDS
-from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_WORDS, TileKernel
+from convforge.kernels.contract_tiles import TILE_PARAMETERS, UNIT_BYTES, UNIT_WORDS, TileKernel
 from convforge.kernels.pack import find_window
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
@@ -231,6 +236,11 @@ class TileNest:
         at = self.e.mul(block, phase.taps, self.kernel.step_bytes)
         return self.e.at(phase.weights, "i8", self.e.add(self.e.mul(out_tile, phase.tile_weights), at))
 
+    def _fetches(self, weights: Value) -> list[Callable[[], None]]:
+        """Fetch the weights of the step behind these, line by line: a prefetcher stops at each page's end."""
+        size = self.kernel.step_bytes
+        return [partial(self.e.prefetch, weights, "i8", size + at) for at in range(0, size, UNIT_BYTES)]
+
     def _emit_sums(
         self, phase: Phase, number: Int, blocks: Int, weights: Value, pixels: list[Value], to: Value
     ) -> None:
@@ -248,7 +258,8 @@ class TileNest:
                 x = [e.at(each, "i32", distance) for each in pixels]
                 shape = TileStep(rows, columns, self.kernel.products, upright=upright)
                 part = e.mul(self.p.part, UNIT_WORDS)
-                shape.emit(e, tiles, self.emit_product, w, x, part, self.beside() if beside else [])
+                pieces = self.beside() if beside else self._fetches(w)
+                shape.emit(e, tiles, self.emit_product, w, x, part, pieces)
 
         some = self.works_beside()
         if some is None:
