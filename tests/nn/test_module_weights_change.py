@@ -65,23 +65,27 @@ CHANGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_next_call_uses_the_new_weights(change: Callable[..., None], groups: int, kind: str) -> None:
+def test_the_next_call_uses_the_new_weights(
+    change: Callable[..., None], groups: int, kind: str, recorded: bool
+) -> None:
     m = getattr(S.nn, kind)(4, 4, 3, groups=groups, bias=False)
     rng = np.random.default_rng(0)
     x = S.tensor(rng.normal(size=(1, 4, 8, 8)).astype(np.float32))
-    with S.root.no_grad():
+    with S.root.set_grad_enabled(recorded):
         for _ in range(3):
-            before = m(x).numpy().copy()
+            before = m(x).detach().numpy().copy()
     new = rng.normal(size=tuple(m.weight.shape)).astype(np.float32)
     change(m, new)
     fresh = getattr(S.nn, kind)(4, 4, 3, groups=groups, bias=False)
     fresh.load_state_dict({"weight": new})
-    with S.root.no_grad():
+    with S.root.set_grad_enabled(recorded):
         for _ in range(2):
-            np.testing.assert_allclose(m(x).numpy(), fresh(x).numpy(), rtol=1e-4, atol=1e-5)
+            new_outputs = [layer(x).detach().numpy() for layer in (m, fresh)]
+            np.testing.assert_allclose(*new_outputs, rtol=1e-4, atol=1e-5)
     assert np.abs(before - fresh(x).detach().numpy()).max() > 0.1
 
 
@@ -153,13 +157,42 @@ def count_fingerprints(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return taken
 
 
-def test_weights_that_nobody_else_holds_are_not_read_for_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("recorded", [False, True])
+def test_weights_are_packed_once_for_all_calls_until_they_change(
+    recorded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convforge.plan import store
+
+    packed: list[str] = []
+    real = store._pack
+
+    def counted(plan: Any, *arrays: Any) -> Any:
+        packed.append(plan.describe())
+        return real(plan, *arrays)
+
+    monkeypatch.setattr(store, "_pack", counted)
+    m, x = a_large_layer()
+    with S.root.set_grad_enabled(recorded):
+        for _ in range(3):
+            m(x)
+        assert len(packed) == 1
+        m.weight.data.mul_(2)
+        for _ in range(3):
+            m(x)
+        assert len(packed) == 2
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_weights_that_nobody_else_holds_are_not_read_for_changes(
+    recorded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = count_fingerprints(monkeypatch)
     m, x = a_large_layer()
-    with S.root.no_grad():
-        first = [m(x) for _ in range(3)]
-        m.weight.mul_(2)
-        changed = [m(x) for _ in range(2)]
+    with S.root.set_grad_enabled(recorded):
+        first = [m(x).detach() for _ in range(3)]
+        with S.root.no_grad():
+            m.weight.mul_(2)
+        changed = [m(x).detach() for _ in range(2)]
         for y in first[1:] + [y / 2 for y in changed]:
             assert S.root.equal(y, first[0])
     assert len(taken) == 0

@@ -101,12 +101,11 @@ class Convolution:
                 given = self._arguments | {"output_size": output_size}
                 return stand_in.take_over("convolution", self.spec, (x, weight, bias), given)
             known = self._learn(key, xa, wa, ba, output_size, asked)
-        if mode.enabled and recording(x, weight, bias):
-            if out is not None:
-                raise ConvArgumentError(
-                    "out= cannot be recorded for backward: call it under no_grad(), or leave out= away"
-                )
-            return self._recorded(known, x, weight, bias)
+        recorded = mode.enabled and recording(x, weight, bias)
+        if recorded and out is not None:
+            raise ConvArgumentError(
+                "out= cannot be recorded for backward: call it under no_grad(), or leave out= away"
+            )
         watch = self._watch
         if watch is None:
             weight_key = None
@@ -115,6 +114,8 @@ class Convolution:
             weight_key = watch.key(wa, ba, weight._vbox if isinstance(weight, Tensor) else None, holders)
             if weight_key != self._key:
                 self._renew(weight_key)
+        if recorded:
+            return self._recorded(known, x, weight, bias, weight_key)
         try:
             if out is None:
                 y = known.run(xa, wa, ba, weight_key)
@@ -170,12 +171,11 @@ class Convolution:
         for known in list(self._known.values()):
             known.forget()
 
-    def _recorded(self, known: Ready, x: Any, weight: Any, bias: Any) -> Tensor:
+    def _recorded(self, known: Ready, x: Any, weight: Any, bias: Any, weight_key: int | None) -> Tensor:
         x, weight = _tensor(x), _tensor(weight)
         bias = None if bias is None else _tensor(bias)
         try:
-            # Without a key: weights that are being trained change before they could be used again.
-            y = known.run(x._data, weight._data, None if bias is None else bias._data, None)
+            y = known.run(x._data, weight._data, None if bias is None else bias._data, weight_key)
         except MemoryError as error:
             raise _too_large(known.spec) from error
         # Its own precision, not the one in force: that of backward is the one in force then.
