@@ -12,7 +12,7 @@ import pytest
 from convforge import plan, runtime
 from convforge.plan import split_bf16
 from convforge.plan.planner import choices
-from convforge.plan.tile_unit_cost import tile_unit_schedule
+from convforge.plan.tile_unit_schedule import tile_unit_schedule
 from convforge.schedule.tile_unit import tile_shapes
 from support.guarded import Guarded
 from support.split_bf16 import (

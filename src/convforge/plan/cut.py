@@ -32,9 +32,9 @@ _VECTOR_CYCLES = 1.0
 _COPIED_CHANNELS, _COPY_CYCLES = 48, 4.0
 # Bytes in a cycle of weights that do not stay in the second-level cache, and of a band's input that takes
 # more than a share of it.
-_WEIGHT_BYTES, _INPUT_BYTES, _INPUT_SHARE = 40.0, 8.0, 0.6
+WEIGHT_BYTES, _INPUT_BYTES, _INPUT_SHARE = 40.0, 8.0, 0.6
 # The beginning of a task, in cycles; what it is late by when the others are done, as a share of it.
-_TASK_CYCLES, _LATE = 2000.0, 0.02
+TASK_CYCLES, _LATE = 2000.0, 0.02
 # Beyond so many bands only numbers that grow by this are looked at, and no more tasks, for each that threads
 # want, if blocks of channels make them: looking takes 1 ms.
 _ALL_BANDS, _RATIO, _MOST_TASKS = 16, 1.2, 4
@@ -192,7 +192,7 @@ class Cut:
         # The last pieces are smaller: about this many rounds of whole ones.
         whole = (self._tiles / band) * (self._out_tiles / block) * self._times
         rounds = max(-(-round(whole, 3) // threads), whole / threads) + _LATE
-        return self._groups * (rounds * task + packing) + rounds * _TASK_CYCLES
+        return self._groups * (rounds * task + packing) + rounds * TASK_CYCLES
 
     def _weights(self, band: int, block: int) -> float:
         """Cycles to fetch a task's weights: none where all of them stay in the cache, else once if its own
@@ -206,7 +206,7 @@ class Cut:
             largest = block * self._mr * self._most_steps * self._size
             sums = block * self._mr * self._length * self._size
             times = -(-band // tile_group(largest, sums, self._target, band))
-        return times * block * row / _WEIGHT_BYTES
+        return times * block * row / WEIGHT_BYTES
 
     def _packed_vectors(self, band: int) -> tuple[int, float]:
         """(rows, vectors) that are packed for a band."""

@@ -16,7 +16,8 @@ from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import DotRequest
 from convforge.plan.tables import column_kind, way_out
 from convforge.plan.tile_unit import tile_unit_tables
-from convforge.plan.tile_unit_cost import BYTE_WORK, tile_unit_cycles, tile_unit_schedule
+from convforge.plan.tile_unit_cost import BYTE_WORK, tile_unit_cycles
+from convforge.plan.tile_unit_schedule import tile_unit_schedule
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
 from convforge.schedule.tile_unit import TileUnitSchedule

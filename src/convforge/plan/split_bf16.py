@@ -22,13 +22,8 @@ from convforge.plan.split_bf16_layout import LaidOut, lay_out, places_of
 from convforge.plan.split_bf16_weights import SplitWeights
 from convforge.plan.tables import packed_columns, way_out
 from convforge.plan.tile_unit import tile_unit_tables
-from convforge.plan.tile_unit_cost import (
-    TileWork,
-    bf16_work,
-    tile_unit_candidates,
-    tile_unit_cycles,
-    tile_unit_schedule,
-)
+from convforge.plan.tile_unit_cost import TileWork, bf16_work, tile_unit_cycles
+from convforge.plan.tile_unit_schedule import tile_unit_candidates, tile_unit_schedule
 from convforge.problem.gather import gather_of
 from convforge.problem.precision import Precision
 from convforge.schedule import layout_of

@@ -1,4 +1,4 @@
-"""Chooses tiles and blocks for a tile unit, without a clock.
+"""What the output product costs on a tile unit, without a clock.
 
 Cycles are those of the vector unit's multiply-adds, as other families count them: on the processor with AMX
 that was timed (Granite Rapids, one core), the direct family ran at 2.33 of its cycles a nanosecond. Fitted
@@ -8,20 +8,18 @@ of the unit, and a load 8, which products hide.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import PRODUCTS
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.bands import band_of
-from convforge.plan.cut import gather_split, tile_group
-from convforge.plan.tile_windows import Windows, splits_beside, window_positions, windows_of
+from convforge.plan.tile_windows import splits_beside
 from convforge.plan.tiles import tiled_length
-from convforge.schedule import Layout, Tile
+from convforge.schedule import Layout
 from convforge.schedule.tile_unit import (
+    STEP_POSITIONS,
     TILE_NUMBERS,
     TILE_ROWS,
-    TileUnitSchedule,
     WayIn,
     channel_blocks,
     tile_shapes,
@@ -35,13 +33,11 @@ _LATENCY_CYCLES = 65.0
 # For a vector of words of bytes: four channels packed, and turned (counted in instructions).
 _PACK_CYCLES, _PART_CYCLES, _PACK_BYTES_CYCLES = 5.5, 4.0, 16.0
 # The part of that for kernels of one tap, where they split before products, and beside them.
-_STEPS: dict[WayIn, tuple[float, float]] = {
+STEPS_SHARE: dict[WayIn, tuple[float, float]] = {
     "in place": (0.75, 0.25),
     "gathered": (0.9, 0.45),
     "planes": (0.75, 0.5),
 }
-# Planes of a band from which folded channels are read take so much less than a band's units may.
-_BAND_SHARE = 8
 # For a row of the packed input, and of the output.
 _ROW_CYCLES = 4.0
 # For a tile of sums: turned and written, or written alone where positions are columns; and for each chain but
@@ -54,7 +50,6 @@ _CHAIN = 2048
 _UNITS_BYTES = 12 << 20
 # Tile shapes tried, and how many cycles more than the best they may be expected to take.
 _SHAPES, _SLACK = 3, 1.2
-_TILE_GROUPS = (1, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +157,11 @@ def _packing_share(layout: Layout, target: Target, work: TileWork, way_in: WayIn
     blocks, _ = channel_blocks(gather.in_channels, work.ways)
     position_bytes = work.parts * blocks * UNIT_BYTES
     weight_bytes = position_bytes * gather.out_channels * sum(map(len, gather.taps_by_phase))
-    before, beside = _STEPS[way_in]
+    before, beside = STEPS_SHARE[way_in]
     if not splits_beside(target, position_bytes, weight_bytes):
         return before
     # The first window is split before there are products.
-    first = min(1.0, window_positions(position_bytes) / layout.flat)
+    first = min(1.0, STEP_POSITIONS / layout.flat)
     return beside + (before - beside) * first
 
 
@@ -184,93 +179,8 @@ def _times_packed(layout: Layout, target: Target, work: TileWork, shape: tuple[i
     return max(1.0, packed / (layout.total_rows * layout.pitch))
 
 
-def tile_unit_schedule(
-    layout: Layout,
-    target: Target,
-    threads: int,
-    work: TileWork,
-    shape: tuple[int, int] | None = None,
-    *,
-    way_in: WayIn = "packed",
-    plane_bytes: int = 0,
-) -> TileUnitSchedule:
-    """The schedule of an output product; tiles of `shape`, or of the cheapest. plane_bytes: of what is packed
-    for an output of a band.
-    """
-    gather = layout.gather
-    rows, columns = shape or best_shapes(layout, work)[0]
-    mr, length = rows * TILE_ROWS, columns * TILE_NUMBERS
-    lanes = target.vector_bytes // 4
-    blocks, depth = channel_blocks(gather.in_channels, work.ways)
-    # Units of all parts, and the planes of one block in fp32.
-    unit_bytes = work.parts * UNIT_BYTES / (work.ways * depth) + 4 / blocks
-    pieces = gather_split(
-        layout,
-        ELEMENTS["float32"],
-        target,
-        threads,
-        Tile(mr, length // lanes),
-        packed=True,
-        step_cycles=block_cycles(work, (rows, columns)) / (work.ways * depth),
-        vector_cycles=work.pack_cycles,
-        packed_bytes=_BAND_SHARE * plane_bytes / gather.in_channels if plane_bytes else unit_bytes,
-    )
-    tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
-    band_tiles = -(-tiles // min(tiles, pieces.bands))
-    position_bytes = work.parts * blocks * UNIT_BYTES * layout.planes
-    if way_in == "packed":
-        band_tiles = most_tiles(layout, band_tiles, length, lanes, position_bytes)
-    channel_tiles = -(-out_tiles // min(out_tiles, pieces.out_blocks))
-    taps = max((len(taps) for taps in gather.taps_by_phase), default=1)
-    weight_bytes = channel_tiles * mr * work.parts * UNIT_BYTES * blocks * taps
-    windows = Windows(band_tiles, 0)
-    if way_in != "packed":
-        phases = len(gather.taps_by_phase)
-        windows = windows_of(
-            target, band_tiles=band_tiles, length=length, channels=gather.in_channels,
-            position_bytes=position_bytes, weight_bytes=weight_bytes * phases,
-            steps=channel_tiles * blocks * phases,
-            shared=-(-out_tiles // channel_tiles) > threads,
-        )  # fmt: skip
-    group = tile_group(weight_bytes, channel_tiles * mr * length * 4, target, windows.tiles)
-    return TileUnitSchedule(
-        parts=work.parts,
-        rows=rows,
-        columns=columns,
-        blocks=blocks,
-        depth=depth,
-        chain=chain_length(layout, work),
-        band_tiles=band_tiles,
-        window_tiles=windows.tiles,
-        tile_group=group,
-        channel_tiles=channel_tiles,
-        way_in=way_in,
-        beside=windows.beside,
-    )
-
-
 def most_tiles(layout: Layout, tiles: int, length: int, lanes: int, position_bytes: int) -> int:
     """Tiles of a band whose units are not too many, at most so many."""
     while tiles > 1 and band_of(layout, tiles * length, lanes, length).plane * position_bytes > _UNITS_BYTES:
         tiles = max(1, tiles * 3 // 4)
     return tiles
-
-
-def tile_unit_candidates(
-    layout: Layout,
-    target: Target,
-    threads: int,
-    work: TileWork,
-    way_in: WayIn = "packed",
-    plane_bytes: int = 0,
-) -> list[TileUnitSchedule]:
-    """Schedules worth a try, the own choice first; none changes the order of a sum."""
-
-    def make(shape: tuple[int, int] | None = None) -> TileUnitSchedule:
-        return tile_unit_schedule(
-            layout, target, threads, work, shape, way_in=way_in, plane_bytes=plane_bytes
-        )
-
-    own = make()
-    groups = [replace(own, tile_group=min(group, own.window_tiles)) for group in _TILE_GROUPS]
-    return list(dict.fromkeys([own, *map(make, best_shapes(layout, work)), *groups]))
