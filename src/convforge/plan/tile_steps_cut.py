@@ -24,8 +24,9 @@ from convforge.target import Target
 
 # For a vector of the planes from which folded channels are read.
 _PLANE_CYCLES = 2.0
-# Planes of a band keep to this share of the second-level cache.
-_PLANES_SHARE = 1.0
+# Planes of a band keep to this share of the second-level cache. Weights beyond the other have windows and
+# outputs drive them out: 256 -> 512 channels have 0.8 MB.
+_PLANES_SHARE, _NEAR_SHARE = 1.0, 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class StepsCut:
         """Cycles to fetch a task's weights where not all of them stay near: for each window where its own do
         not.
         """
-        near = self.target.l2_bytes // 2
+        near = _NEAR_SHARE * self.target.l2_bytes
         if self.weight_bytes(self._out_tiles) <= near:
             return 0.0
         own = self.weight_bytes(channel_tiles)
@@ -124,7 +125,7 @@ class StepsCut:
     def windows(self, band_tiles: int, channel_tiles: int) -> Windows:
         """Those of a band."""
         return windows_of(
-            self.target, self.way_in, band_tiles=band_tiles, length=self._length,
+            self.target, band_tiles=band_tiles, length=self._length,
             channels=self.layout.gather.in_channels, position_bytes=self._position_bytes,
             weight_bytes=self.weight_bytes(channel_tiles), steps=channel_tiles * self._blocks * self._phases,
             shared=-(-self._out_tiles // channel_tiles) > self.threads,

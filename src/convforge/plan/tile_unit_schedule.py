@@ -14,6 +14,8 @@ from convforge.schedule import Layout, Tile
 from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS, TileUnitSchedule, WayIn, channel_blocks
 from convforge.target import Target
 
+# Planes of a band from which folded channels are read take so much less than a band's units may.
+_BAND_SHARE = 8
 # Tiles that share a fetch of weights, tried.
 _TILE_GROUPS = (1, 4)
 
@@ -34,7 +36,9 @@ def tile_unit_schedule(
     rows, columns = shape or best_shapes(layout, work)[0]
     blocks, depth = channel_blocks(layout.gather.in_channels, work.ways)
     if way_in == "packed":
-        band_tiles, channel_tiles, group = _packed_cut(layout, target, threads, work, (rows, columns))
+        band_tiles, channel_tiles, group = _packed_cut(
+            layout, target, threads, work, (rows, columns), plane_bytes
+        )
         windows = Windows(band_tiles, 0)
     else:
         cut = StepsCut(layout, target, threads, work, (rows, columns), way_in, plane_bytes)
@@ -58,7 +62,7 @@ def tile_unit_schedule(
 
 
 def _packed_cut(
-    layout: Layout, target: Target, threads: int, work: TileWork, shape: tuple[int, int]
+    layout: Layout, target: Target, threads: int, work: TileWork, shape: tuple[int, int], plane_bytes: int
 ) -> tuple[int, int, int]:
     """(tiles of a band, tiles of output channels of a task, tiles that share each fetch of weights) where a
     band is packed before its products.
@@ -68,6 +72,8 @@ def _packed_cut(
     mr, length = rows * TILE_ROWS, columns * TILE_NUMBERS
     lanes = target.vector_bytes // 4
     blocks, depth = channel_blocks(gather.in_channels, work.ways)
+    # Units of all parts, and the planes of one block in fp32.
+    unit_bytes = work.parts * UNIT_BYTES / (work.ways * depth) + 4 / blocks
     pieces = gather_split(
         layout,
         ELEMENTS["float32"],
@@ -77,8 +83,7 @@ def _packed_cut(
         packed=True,
         step_cycles=block_cycles(work, shape) / (work.ways * depth),
         vector_cycles=work.pack_cycles,
-        # Units of all parts, and the planes of one block in fp32.
-        packed_bytes=work.parts * UNIT_BYTES / (work.ways * depth) + 4 / blocks,
+        packed_bytes=_BAND_SHARE * plane_bytes / gather.in_channels if plane_bytes else unit_bytes,
     )
     tiles, out_tiles = -(-layout.flat // length), -(-gather.out_channels // mr)
     band_tiles = -(-tiles // min(tiles, pieces.bands))

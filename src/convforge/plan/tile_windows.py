@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from convforge.schedule.tile_unit import STEP_POSITIONS, WayIn
+from convforge.schedule.tile_unit import STEP_POSITIONS
 from convforge.target import Target
 
 # Where the next window is split beside products, it has the fewest positions that there are, and units of two
@@ -18,11 +18,8 @@ _BESIDE_SHARE = 0.75
 _WINDOW_BYTES, _WINDOW_POSITIONS = 800_000, 128
 # Units of a window, whatever channels there are.
 _MOST_BYTES = 12 << 20
-# Steps beside a step's 24 products fill the time that these take; more of them are done after. Fewer than
-# these leave no steps without, which have their weights fetched ahead: 128 -> 512 at 28x28 167 us with one
-# each, 160 with two. One that gathers takes as long as two.
+# Steps beside a step's 24 products fill the time that these take; more of them are done after.
 _MOST_BESIDE = 4
-_LEAST_BESIDE: dict[WayIn, int] = {"in place": 2, "planes": 2, "gathered": 1}
 
 
 def splits_beside(target: Target, position_bytes: int, weight_bytes: int) -> bool:
@@ -39,7 +36,7 @@ class Windows(NamedTuple):
 
 
 def windows_of(
-    target: Target, way_in: WayIn, *, band_tiles: int, length: int, channels: int, position_bytes: int,
+    target: Target, *, band_tiles: int, length: int, channels: int, position_bytes: int,
     weight_bytes: int, steps: int, shared: bool,
 ) -> Windows:  # fmt: skip
     """Windows of a band. position_bytes: of units. weight_bytes: of all that a task reads. steps: of products
@@ -57,4 +54,4 @@ def windows_of(
     if not beside or tiles == band_tiles:
         return Windows(tiles, 0)
     split = -(-tiles * length // STEP_POSITIONS) * -(-channels // 2)
-    return Windows(tiles, min(_MOST_BESIDE, max(_LEAST_BESIDE[way_in], -(-split // (tiles * steps)))))
+    return Windows(tiles, min(_MOST_BESIDE, -(-split // (tiles * steps))))
