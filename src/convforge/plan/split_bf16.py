@@ -42,9 +42,10 @@ _HALF_PARTS = {"bfloat16": 1, "float16": 2}
 _FEWEST_CHANNELS = TILE_ROWS
 # Fewer output channels leave as much.
 _FEWEST_OUTPUTS = TILE_ROWS // 2
-# Parts of values whose products are so many that channels that are taps are best split step by step: ResNet's
-# first layer on two cores, `highest` 715 -> 553 us, `high` 432 -> 486.
-_STEPS_PARTS = 3
+# Parts of values whose products are so many that channels that are taps are best split step by step, and as
+# many channels, whose units would not stay near: on two cores ResNet's first layer, 147 channels, `highest`
+# 715 -> 553 us, `high` 407 and 408; VGG's, 27, `high` 530 and 631; AlexNet's, 363, `high` 256 -> 205.
+_STEPS_PARTS, _STEPS_CHANNELS = 3, 192
 # For a vector, and a row, of the planes from which folded channels are read.
 _PLANE_CYCLES, _PLANE_ROW_CYCLES = 2.0, 15.0
 # For a byte of an output beyond the cache that is near, where sums are short: C3D's first layer, 51 MB, took
@@ -88,8 +89,13 @@ def _folds(request: OutputRequest) -> list[int]:
 
 
 def _reads_planes(request: OutputRequest, axes: int) -> bool:
-    """Whether folded channels are read step by step: of one tap, where six products give steps their time."""
-    return axes == max(_folds(request), default=0) > 0 and _work(request).parts == _STEPS_PARTS
+    """Whether folded channels are read step by step: of one tap, where products are many for each of them,
+    or they are many.
+    """
+    if not axes == max(_folds(request), default=0) > 0:
+        return False
+    parts, channels = _work(request).parts, folded(gather_of(request.spec), axes).in_channels
+    return parts == _STEPS_PARTS or (parts > 1 and channels >= _STEPS_CHANNELS)
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
