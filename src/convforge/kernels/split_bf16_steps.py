@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convforge.ir.emitter import Emitter, Int, Value
+from convforge.ir.text import I32
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words
 from convforge.kernels.contract import HEADER_BYTES
@@ -135,6 +136,7 @@ class Steps:
         column = e.div(step, self._pairs)
         pair = e.sub(step, e.mul(column, self._pairs))
         first = e.add(self._get("first"), e.mul(column, STEP_POSITIONS))
+        left = e.b.trunc(e.i64(e.minimum(e.sub(p.flat, first), STEP_POSITIONS)), I32)
         # An odd last channel is read twice; the second time it meets weights of zero.
         low = e.mul(pair, 2)
         channels = [self._channel(i) for i in (low, e.minimum(e.add(low, 1), e.sub(p.channels, 1)))]
@@ -144,7 +146,7 @@ class Steps:
         line, step_words = [e.at(units, "i32", e.mul(place, UNIT_WORDS))], e.mul(p.part, UNIT_WORDS)
 
         def emit(j: int) -> None:
-            low, high = self._values(channels, e.add(first, j))
+            low, high = self._values(channels, first, j, left)
             # In memory: kept in registers the compiler looks at many values together, and spills them all.
             seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
             for i, value in enumerate(emit_seen(v, emit_seen(v, seen, low), high)):
@@ -166,13 +168,15 @@ class Steps:
         begins = e.load("i64", self._planes.pointer("sources"), number)
         return e.at(self._packed, self._v.element.compute, e.sub(begins, self._get("planes")))
 
-    def _values(self, channels: list[Value], position: Int) -> list[Value]:
-        """A vector of each channel from a position on, zeros beyond the last."""
+    def _values(self, channels: list[Value], first: Int, ahead: int, left: Value) -> list[Value]:
+        """A vector of each channel, so far ahead of a position of which so many are left, with zeros beyond."""
         e, v, p = self._e, self._v, self._p
+        position = e.add(first, ahead)
         if self._kernel.way_in == "planes":
             return [v.load(channel, position) for channel in channels]
         if self._kernel.way_in == "in place":
-            mask = v.first(e.sub(p.flat, position))
+            number = e.b.add(v.iota(), v.bits_constant(ahead))
+            mask = e.b.icmp_signed("<", number, v.broadcast(left))
             return [v.load_stored(channel, position, mask) for channel in channels]
         places = v.load_bits(p.pointer("places"), position)
         mask = e.b.icmp_signed("!=", places, v.bits_constant(NOWHERE))
