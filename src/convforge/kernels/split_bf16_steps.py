@@ -169,7 +169,7 @@ class Steps:
         return e.at(self._packed, self._v.element.compute, e.sub(begins, self._get("planes")))
 
     def _values(self, channels: list[Value], first: Int, ahead: int, left: Value) -> list[Value]:
-        """A vector of each channel, so far ahead of a position of which so many are left, with zeros beyond."""
+        """A vector of each channel so far ahead of a position; zeros where none of those left is."""
         e, v, p = self._e, self._v, self._p
         position = e.add(first, ahead)
         if self._kernel.way_in == "planes":
