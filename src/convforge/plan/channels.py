@@ -12,7 +12,7 @@ from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.plan.bands import band_of
 from convforge.plan.cut import TASKS_PER_THREAD
-from convforge.plan.heuristic import rows_in_cycles
+from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
@@ -87,11 +87,9 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
     if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
         products *= _FAR_SLOWER
-    far = 0.0
     if target.l3_is_far:
         products *= _MESH_SLOWER
-        weights = gather.groups * gather.in_channels * gather.out_channels * gather.kernel_taps
-        far = target.far_cycles(weights * target.vector_bytes // lanes)
+    far = mesh_cycles(gather, ELEMENTS[request.spec.dtype.name], target)
     return ((total + products) * gather.groups + far) * gather.batch
 
 

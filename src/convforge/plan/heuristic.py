@@ -5,6 +5,7 @@ from __future__ import annotations
 from convforge.ir.element import Element
 from convforge.plan.cut import Split, gather_split, tile_group
 from convforge.plan.tiles import ROW_CYCLES, TileCost, chain_block, gather_tile, tiled_length
+from convforge.problem.gather import Gather
 from convforge.schedule import (
     GatherSchedule,
     GradWeightSchedule,
@@ -110,7 +111,17 @@ def direct_cycles(
     # Those that may leave row by row are costed with their tiles.
     rows_out = 0 if flat_output or rows_leave else layout.out_rows * gather.out_channels
     rows = rows_in_cycles(layout, element, target, in_place=in_place) + ROW_CYCLES * rows_out
-    return (total + rows) * gather.batch * gather.groups
+    return ((total + rows) * gather.groups + mesh_cycles(gather, element, target)) * gather.batch
+
+
+def mesh_cycles(gather: Gather, element: Element, target: Target) -> float:
+    """Cycles for an image's weights to come through a mesh, as far as they do not stay near: all families
+    fetch them once, and 2048 -> 512 channels at 7x7 were left to the direct kernel, 450 us for 360.
+    """
+    if not target.l3_is_far:
+        return 0.0
+    weights = gather.groups * gather.in_channels * gather.out_channels * gather.kernel_taps
+    return target.far_cycles(weights * element.compute_bytes)
 
 
 def rows_in_cycles(layout: Layout, element: Element, target: Target, *, in_place: bool) -> float:
