@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -145,3 +146,73 @@ def test_a_worker_is_seen_asleep_while_the_interpreter_is_busy() -> None:
     finally:
         spin.value = rounds
         sys.setswitchinterval(interval)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems do not tell a thread which cores it may use"
+)
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_worker_on_its_callers_core_moves_to_another(cores: int, same: bool) -> None:
+    """By what stands in for the system's calls: cores 65 and 66 are the process's, threads are on 65, or on
+    both. Nobody moves where threads are more than cores.
+    """
+    whole = 1 << 65 | 1 << 66
+    held: list[int] = []
+    caller, size = threading.get_ident(), 128
+
+    def core_of() -> int:
+        return 65 if same or threading.get_ident() == caller else 66
+
+    def get(whose: int, many: int, mask: int) -> int:
+        assert (whose, many) == (0, size)
+        ctypes.memmove(mask, whole.to_bytes(size, "little"), size)
+        return 0
+
+    def put(whose: int, many: int, mask: int) -> int:
+        assert (whose, many) == (0, size)
+        held.append(int.from_bytes(ctypes.string_at(mask, size), "little"))
+        return 0
+
+    number, address = ctypes.c_int, ctypes.c_void_p
+    of_set = ctypes.CFUNCTYPE(number, number, ctypes.c_size_t, address)
+    calls = [ctypes.CFUNCTYPE(number)(core_of), of_set(get), of_set(put)]
+    runtime.set_num_threads(2)
+    plan.output(SPEC, *arrays(0))
+    pool = threads.pool()
+    at = pool._at
+    fields = [pool._field(offset) for offset in (at.CORE_OF, at.GET_CORES, at.SET_CORES, at.SPREAD)]
+    before = [field.value for field in fields]
+    new = [ctypes.cast(call, address).value or 0 for call in calls]
+    try:
+        for field, value in zip(fields, [*new, cores]):
+            field.value = value
+        x, w = arrays(1)
+        stop = time.monotonic() + 20
+        while not held and time.monotonic() < stop:
+            y = plan.output(SPEC, x, w)
+            if not same or cores < 2:
+                stop = min(stop, time.monotonic() + 0.5)
+    finally:
+        for field, value in zip(fields, before):
+            field.value = value
+    np.testing.assert_allclose(y, reference.output(SPEC, x, w, None), rtol=1e-4, atol=1e-4)
+    if same and cores == 2:
+        assert set(zip(held[::2], held[1::2])) == {(1 << 66, whole)}
+    else:
+        assert held == []
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems do not tell a thread which cores it may use"
+)
+def test_workers_keep_the_cores_that_the_process_may_use() -> None:
+    runtime.set_num_threads(2)
+    for i in range(20):
+        plan.output(SPEC, *arrays(i))
+        time.sleep(0.002)
+    workers = [each for each in threading.enumerate() if each.name.startswith("convforge-")]
+    assert workers
+    for each in workers:
+        assert each.native_id is not None
+        assert os.sched_getaffinity(each.native_id) == os.sched_getaffinity(0)

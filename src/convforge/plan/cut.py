@@ -85,7 +85,7 @@ def gather_split(
         blocks = min(wanted, out_tiles // _copied_tiles(gather, target))
     pairs = (
         (bands, 1 << i)
-        for bands in _counts(tiles, least, tiles if packed else 2 * wanted)
+        for bands in counts(tiles, least, tiles if packed else 2 * wanted)
         for i in range(blocks.bit_length())
         if i == 0 or bands << i <= _MOST_TASKS * wanted
     )
@@ -93,8 +93,8 @@ def gather_split(
     return Split(bands, out_blocks, group_blocks)
 
 
-def _counts(tiles: int, least: int, most: int) -> Iterator[int]:
-    """Numbers of bands worth looking at, from `least` on."""
+def counts(tiles: int, least: int, most: int) -> Iterator[int]:
+    """Numbers of pieces worth looking at, from `least` on."""
     bands = least
     while bands <= max(least, min(most, tiles)):
         yield bands

@@ -11,11 +11,11 @@ are 25 tiles, and 512 output channels in two blocks of 8 tiles take 25 * 8 each,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from convforge.kernels.contract_tiles import UNIT_BYTES
-from convforge.plan.cut import SERIAL_MULTIPLY_ADDS, TASK_CYCLES, TASKS_PER_THREAD, WEIGHT_BYTES
+from convforge.plan.cut import SERIAL_MULTIPLY_ADDS, TASK_CYCLES, TASKS_PER_THREAD, WEIGHT_BYTES, counts
 from convforge.plan.tile_unit_cost import STEPS_SHARE, TileWork, shape_cycles
 from convforge.plan.tile_windows import Windows, windows_of
 from convforge.schedule import Layout
@@ -29,7 +29,7 @@ _PLANE_CYCLES = 2.0
 _PLANES_SHARE, _NEAR_SHARE = 1.0, 0.35
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepsCut:
     """The ways to cut one plan's work. shape: rows and columns of tiles of sums. plane_bytes: of what is
     packed for an output of a band, 0 where nothing is.
@@ -67,6 +67,12 @@ class StepsCut:
     def _phases(self) -> int:
         return len(self.layout.gather.taps_by_phase)
 
+    @cached_property
+    def _tile_cycles(self) -> float:
+        """Of rows x columns tiles of sums, packing aside."""
+        one = shape_cycles(self.layout, self.work, self.shape, self._length, self.way_in)
+        return one / self._out_tiles
+
     def weight_bytes(self, channel_tiles: int) -> int:
         """Of so many tiles of output channels, in all phases."""
         return channel_tiles * self.shape[0] * TILE_ROWS * self._position_bytes * self._phases
@@ -76,18 +82,15 @@ class StepsCut:
         gather = self.layout.gather
         many = self.threads if gather.multiply_adds > SERIAL_MULTIPLY_ADDS else 1
         wanted = -(-many * TASKS_PER_THREAD // (gather.batch * gather.groups)) if many > 1 else 1
-        pairs = [
-            (-(-self._tiles // bands), -(-self._out_tiles // out_blocks))
-            for bands in self._bands(wanted)
-            for out_blocks in range(1, min(wanted, self._out_tiles) + 1)
-            if bands == 1 or out_blocks == 1 or bands * out_blocks <= wanted
-        ]
-        return min(pairs, key=lambda pair: self.cycles(*pair, many))
-
-    def _bands(self, wanted: int) -> Iterator[int]:
         planes = self.plane_bytes * self.layout.flat
         least = max(1, -(-planes // int(_PLANES_SHARE * self.target.l2_bytes)))
-        return iter(range(min(least, self._tiles), min(max(least, wanted), self._tiles) + 1))
+        pairs = {
+            (-(-self._tiles // bands), -(-self._out_tiles // out_blocks)): None
+            for bands in counts(self._tiles, min(least, self._tiles), wanted)
+            for out_blocks in counts(self._out_tiles, 1, wanted)
+            if out_blocks == 1 or bands * out_blocks <= max(wanted, least)
+        }
+        return min(pairs, key=lambda pair: self.cycles(*pair, many))
 
     def cycles(self, band_tiles: int, channel_tiles: int, threads: int) -> float:
         """Of the thread that is done last."""
@@ -100,7 +103,7 @@ class StepsCut:
         share = beside + (before - beside) * first
         split = length * gather.in_channels / lanes * work.pack_cycles * share
         planes = self.plane_bytes * length / self.target.vector_bytes * _PLANE_CYCLES
-        task = channel_tiles * shape_cycles(layout, work, self.shape, length, self.way_in) / self._out_tiles
+        task = band_tiles * channel_tiles * self._tile_cycles
         out_blocks, bands = -(-self._out_tiles // channel_tiles), -(-self._tiles // band_tiles)
         # A thread splits a band of one window once for all its tasks, any other for each.
         times = gather.batch * gather.groups

@@ -23,10 +23,15 @@ from convforge.target import Target
 SPIN_ROUNDS = 3000
 _PAUSE = "llvm.x86.sse2.pause"
 _POOL_NAME = "pool"
-# The system's call that lets another thread have this core: emitted code gets its address.
-_YIELD: Any = (
-    ctypes.windll.kernel32.SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
-)
+
+
+def _call_address(name: str) -> int:
+    """Where a function of the system's library lies, that emitted code calls; 0 where there is none."""
+    library: Any = ctypes.windll.kernel32 if sys.platform == "win32" else ctypes.CDLL(None)
+    try:
+        return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+    except AttributeError:
+        return 0
 
 
 class Pool:
@@ -51,7 +56,13 @@ class Pool:
         """Begin without workers and without a job."""
         self._memory[:] = 0
         self._field(self._at.SPIN).value = SPIN_ROUNDS
-        self._field(self._at.YIELD).value = ctypes.cast(_YIELD, ctypes.c_void_p).value or 0
+        lets_others = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        self._field(self._at.YIELD).value = _call_address(lets_others)
+        self._field(self._at.SPREAD).value = available_cores()
+        calls = [_call_address(f"sched_{name}") for name in ("getcpu", "getaffinity", "setaffinity")]
+        if sys.platform == "linux" and all(calls):
+            for at, address in zip((self._at.CORE_OF, self._at.GET_CORES, self._at.SET_CORES), calls):
+                self._field(at).value = address
         self._bells: list[Any] = []
         self._asleep = (ctypes.c_int64 * self._at.MOST_WORKERS).from_address(self.address + self._at.ASLEEP)
         self._stopping = False
