@@ -103,6 +103,7 @@ def test_a_copied_link_restores_everything_and_back_goes_back(open_page: Any) ->
     page.get_by_test_id("copy-link").click()
     page.get_by_test_id("said").get_by_text("Copied").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
+    settled(page)
     cells, text = page.evaluate(CELLS), layer_text(page)
     other = open_page()
     other.goto("about:blank")
