@@ -19,6 +19,9 @@ from convforge.runtime import threads
 
 SPEC, _ = normalize_conv((2, 24, 40, 40), (32, 24, 3, 3), None, 1, 1, rank=2, dtype=np.dtype(np.float32))
 
+# A worker may still be on its way into what stood in for a call when its test is over.
+KEPT: list[Any] = []
+
 
 def arrays(seed: int) -> tuple[Any, Any]:
     generator = np.random.default_rng(seed)
@@ -159,24 +162,26 @@ def test_a_worker_on_its_callers_core_moves_to_another(cores: int, same: bool) -
     """
     whole = 1 << 65 | 1 << 66
     held: list[int] = []
+    asked: set[tuple[int, int]] = set()
     caller, size = threading.get_ident(), 128
 
     def core_of() -> int:
         return 65 if same or threading.get_ident() == caller else 66
 
     def get(whose: int, many: int, mask: int) -> int:
-        assert (whose, many) == (0, size)
+        asked.add((whose, many))
         ctypes.memmove(mask, whole.to_bytes(size, "little"), size)
         return 0
 
     def put(whose: int, many: int, mask: int) -> int:
-        assert (whose, many) == (0, size)
+        asked.add((whose, many))
         held.append(int.from_bytes(ctypes.string_at(mask, size), "little"))
         return 0
 
     number, address = ctypes.c_int, ctypes.c_void_p
     of_set = ctypes.CFUNCTYPE(number, number, ctypes.c_size_t, address)
     calls = [ctypes.CFUNCTYPE(number)(core_of), of_set(get), of_set(put)]
+    KEPT.extend(calls)
     runtime.set_num_threads(2)
     plan.output(SPEC, *arrays(0))
     pool = threads.pool()
@@ -199,6 +204,7 @@ def test_a_worker_on_its_callers_core_moves_to_another(cores: int, same: bool) -
     np.testing.assert_allclose(y, reference.output(SPEC, x, w, None), rtol=1e-4, atol=1e-4)
     if same and cores == 2:
         assert set(zip(held[::2], held[1::2])) == {(1 << 66, whole)}
+        assert asked == {(0, size)}
     else:
         assert held == []
 

@@ -22,7 +22,7 @@ from convforge.plan.split_bf16_layout import LaidOut, lay_out, places_of
 from convforge.plan.split_bf16_weights import SplitWeights
 from convforge.plan.tables import packed_columns, way_out
 from convforge.plan.tile_unit import tile_unit_tables
-from convforge.plan.tile_unit_cost import TileWork, bf16_work, tile_unit_cycles
+from convforge.plan.tile_unit_cost import PLANE_CYCLES, TileWork, bf16_work, tile_unit_cycles
 from convforge.plan.tile_unit_schedule import tile_unit_candidates, tile_unit_schedule
 from convforge.problem.gather import gather_of
 from convforge.problem.precision import Precision
@@ -46,8 +46,8 @@ _FEWEST_OUTPUTS = TILE_ROWS // 2
 # many channels, whose units would not stay near: on two cores ResNet's first layer, 147 channels, `highest`
 # 715 -> 553 us, `high` 407 and 408; VGG's, 27, `high` 530 and 631; AlexNet's, 363, `high` 256 -> 205.
 _STEPS_PARTS, _STEPS_CHANNELS = 3, 192
-# For a vector, and a row, of the planes from which folded channels are read.
-_PLANE_CYCLES, _PLANE_ROW_CYCLES = 2.0, 15.0
+# For a row of the planes from which folded channels are read.
+_PLANE_ROW_CYCLES = 15.0
 # For a byte of an output beyond the cache that is near, where sums are short: C3D's first layer, 51 MB, took
 # 1.1 to 1.2 times as long as the direct kernel's.
 _FAR_OUT_CYCLES = 0.2
@@ -110,7 +110,7 @@ def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
         return tile_unit_cycles(layout, target, work, usual_way_in(gather))
     rows = layout.total_rows * layout.row_residues * gather.in_channels * gather.batch * gather.groups
     vectors = -(-layout.pitch * 4 // target.vector_bytes) * len(gather.axes[2].residues)
-    packing = rows * (_PLANE_ROW_CYCLES + vectors * _PLANE_CYCLES)
+    packing = rows * (_PLANE_ROW_CYCLES + vectors * PLANE_CYCLES)
     one = prod(request.spec.output_shape) // gather.batch * ELEMENTS[request.spec.dtype.name].storage_bytes
     written = _FAR_OUT_CYCLES * max(0, one - target.near_bytes) * gather.batch
     if _reads_planes(request, axes):

@@ -16,14 +16,12 @@ from functools import cached_property
 
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.cut import SERIAL_MULTIPLY_ADDS, TASK_CYCLES, TASKS_PER_THREAD, WEIGHT_BYTES, counts
-from convforge.plan.tile_unit_cost import STEPS_SHARE, TileWork, shape_cycles
+from convforge.plan.tile_unit_cost import PLANE_CYCLES, STEPS_SHARE, TileWork, shape_cycles
 from convforge.plan.tile_windows import Windows, windows_of
 from convforge.schedule import Layout
 from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS, TILE_ROWS, WayIn, channel_blocks
 from convforge.target import Target
 
-# For a vector of the planes from which folded channels are read.
-_PLANE_CYCLES = 2.0
 # Planes of a band keep to this share of the second-level cache. Weights beyond the other have windows and
 # outputs drive them out: 256 -> 512 channels have 0.8 MB.
 _PLANES_SHARE, _NEAR_SHARE = 1.0, 0.35
@@ -102,7 +100,7 @@ class StepsCut:
         first = min(1.0, STEP_POSITIONS / length) if windows.beside else 1.0
         share = beside + (before - beside) * first
         split = length * gather.in_channels / lanes * work.pack_cycles * share
-        planes = self.plane_bytes * length / self.target.vector_bytes * _PLANE_CYCLES
+        planes = self.plane_bytes * length / self.target.vector_bytes * PLANE_CYCLES
         task = band_tiles * channel_tiles * self._tile_cycles
         out_blocks, bands = -(-self._out_tiles // channel_tiles), -(-self._tiles // band_tiles)
         # A thread splits a band of one window once for all its tasks, any other for each.

@@ -38,6 +38,8 @@ STEPS_SHARE: dict[WayIn, tuple[float, float]] = {
     "gathered": (0.9, 0.45),
     "planes": (0.75, 0.5),
 }
+# For a vector of the planes from which folded channels are read.
+PLANE_CYCLES = 2.0
 # For a row of the packed input, and of the output.
 _ROW_CYCLES = 4.0
 # For a tile of sums: turned and written, or written alone where positions are columns; and for each chain but
