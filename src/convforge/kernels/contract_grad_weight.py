@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Columns, Emitted, Side
 from convforge.kernels.contract_box import PACKED_BOX, SCATTER, STEPS
 from convforge.kernels.contract_depthwise import COPYING, RowCopy
+from convforge.kernels.contract_tiles import RunWay
 from convforge.schedule.winograd import Tiling
 
 GRAD_WEIGHT_PARAMETERS = (
@@ -81,10 +82,6 @@ GRAD_WEIGHT_TILES_SIDE = (
 # lie. Two vectors of what was seen of magnitudes follow on the next line.
 GRAD_WEIGHT_PROGRESS = ("step", "steps", "origin", "first", "limit", "to")
 GRAD_WEIGHT_PROGRESS_BYTES = 256
-# How vectors of positions are loaded by a table: neighbours, some masked off; neighbours that gaps part (an
-# entry is an offset and a mask, in the lower 16 bits); from anywhere (an entry is a vector of int32 offsets).
-RunWay = Literal["masked", "expanded", "gathered"]
-RUN_MASK_BITS = 16
 # A run of taps that lie side by side in a packed row: how far its first reads in a panel, how many there are,
 # which position of the kernel the first is, and the outputs first … stop - 1 of each axis that it reaches.
 OUTER_RUN_FIELDS = (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
 from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS, TileKernel
-from convforge.schedule.tile_unit import TILE_ROWS, WayIn
+from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_ROWS, WayIn
 
 # Which products of a weight's part and an input's part make up the product of both, by the number of parts:
 # those left out are below the last bit that the precision keeps. From one to the next mostly one factor
@@ -87,6 +87,101 @@ class SplitKernel(TileKernel):
         many = len(self.products)
         plural = "s" if many > 1 else ""
         return f"split bf16 {self.rows}x{self.columns}, {many} product{plural} {self.element.name}"
+
+
+class StepsKernel(Protocol):
+    """What the way in by steps (split_bf16_steps.py) asks of a kernel: see SplitKernel."""
+
+    @property
+    def element(self) -> Element:
+        """The dtype."""
+        ...
+
+    @property
+    def parts(self) -> int:
+        """Numbers that each value is split into."""
+        ...
+
+    @property
+    def way_in(self) -> WayIn:
+        """How the input is read."""
+        ...
+
+    @property
+    def columns_in(self) -> Columns | None:
+        """How planes are packed, if they are."""
+        ...
+
+    @property
+    def woven(self) -> int:
+        """Steps beside each step of products."""
+        ...
+
+
+# How taps' products are added up (split_bf16_taps.py): band: outputs of a task; behind: positions after which
+# an output's taps are all there; row_tiles: of products; ring, pitch: positions that are kept of each row of
+# products, a power of two, and numbers from a row to the next; rows: where these lie in scratch.
+TAPS_PARAMETERS = (
+    *("groups", "group_channels", "channels", "blocks", "depth", "part", "out_channels"),
+    *("bands", "band", "behind", "flat", "row_tiles", "ring", "ring_pitch"),
+    *("x_batch", "x_channel", "y_batch", "y_channel", "y_step", "y_row", "y_slice", "out_width"),
+    *("pitch", "slice_rows", "phases", "phase_table", "units", "window_bytes", "rows", "tile"),
+    *("shapes", "fold", "places"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitTapsKernel(Emitted):
+    """What the machine code of products tap by tap depends on: as in SplitKernel, of so many outputs."""
+
+    file: ClassVar[str] = "split_bf16_taps"
+    element: Element
+    lanes: int
+    parts: int
+    rows: int
+    columns: int
+    outputs: int
+    columns_in: Columns | None
+    way_out: WayOut
+    has_bias: bool
+    activation: Activation
+    way_in: WayIn
+    woven: int
+
+    @property
+    def upright(self) -> bool:
+        """Positions are columns of the second factor."""
+        return True
+
+    @property
+    def products(self) -> tuple[tuple[int, int], ...]:
+        """As in PRODUCTS."""
+        return PRODUCTS[self.parts]
+
+    @property
+    def mr(self) -> int:
+        """Output channels that leave together: all."""
+        return self.outputs
+
+    @property
+    def length(self) -> int:
+        """Positions that leave together."""
+        return STEP_POSITIONS
+
+    @property
+    def interleave(self) -> int:
+        """Phases that leave together, since their outputs alternate in memory."""
+        return 2 if self.way_out == "pair" else 1
+
+    @property
+    def step_bytes(self) -> int:
+        """Packed weights of one step: all parts of a tile of rows and a block of channels."""
+        return self.parts * self.rows * TILE_ROWS * UNIT_BYTES
+
+    @property
+    def name(self) -> str:
+        """A short name: split bf16 tap by tap 2x2, 6 products float32."""
+        return f"split bf16 tap by tap {self.rows}x{self.columns}, {len(self.products)} products {self.element.name}"
 
 
 @dataclass(frozen=True, slots=True)

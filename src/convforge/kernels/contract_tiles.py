@@ -43,6 +43,10 @@ TILE_PARAMETERS = (
     ),
 )
 NOWHERE = -(1 << 31)
+# How vectors of positions are loaded by a table: neighbours, some masked off; neighbours that gaps part (an
+# entry is an offset and a mask, in the lower 16 bits); from anywhere (an entry is a vector of int32 offsets).
+RunWay = Literal["masked", "expanded", "gathered"]
+RUN_MASK_BITS = 16
 
 # A unit is a row of a tile: the words of a block of channels at one position of the input, or a word at 16
 # positions; as many of weights. Each lies on one line of the cache: the tile unit loads 16 lines in 8 cycles,

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
-from convforge.ir.text import I1, Type, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words
 from convforge.kernels.contract import HEADER_BYTES
@@ -22,13 +21,13 @@ from convforge.kernels.contract_grad_weight import (
     GRAD_WEIGHT_PROGRESS,
     GRAD_WEIGHT_PROGRESS_BYTES,
     GRAD_WEIGHT_TILES_SIDE,
-    RUN_MASK_BITS,
     GradWeightTilesKernel,
 )
 from convforge.kernels.contract_split import INPUT_RANGE, WEIGHT_RANGE
 from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.run_loading import emit_run_load
 from convforge.kernels.turn import SIDE, emit_turned, storing
 
 _SQUARE = SIDE * UNIT_WORDS
@@ -194,14 +193,12 @@ class Steps:
             mask = e.b.icmp_signed("!=", places, none)
             return lambda channel: v.load_gathered(channel, places, mask)
         known = e.i64(e.select(is_there, e.load("i64", table, entry), 0))
-        mask = e.b.bitcast(e.b.trunc(known, Type(f"i{v.lanes}")), vector(I1, v.lanes))
-        offset = e.b.ashr(known, e.i64(RUN_MASK_BITS))
-        load = v.load_stored if self._way == "masked" else v.load_expanded
+        offset, load = emit_run_load(v, self._way, known)
 
         def load_and_fetch(channel: Value) -> Value:
             # The next box's meanwhile: no prefetcher follows as many pages as channels.
             e.prefetch(channel, v.element.storage, e.add(offset, self.p.ahead))
-            return load(channel, offset, mask)
+            return load(channel)
 
         return load_and_fetch
 

@@ -32,22 +32,26 @@ from convforge.kernels.contract_split import (
     INPUT_RANGE,
     PROGRESS,
     PROGRESS_BYTES,
-    SplitKernel,
+    StepsKernel,
 )
 from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.pack import emit_pack, find_window
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.run_loading import emit_run_load
 from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS
 
 _SQUARES = STEP_POSITIONS // TILE_NUMBERS
+# Where a table tells what vectors hold, lines so many elements on are fetched: no prefetcher follows as many
+# channels. The gradient of C3D's first layer's input 10.8 -> 8.6 ms, of ResNet's 1003 -> 940 us on one core.
+_AHEAD = 2 * STEP_POSITIONS
 
 
 class Steps:
     """Splits the windows of a task. x: a group's first channel."""
 
     def __init__(
-        self, e: Emitter, v: Vectors, p: Parameters, kernel: SplitKernel, x: Value, scratch: Value
+        self, e: Emitter, v: Vectors, p: Parameters, kernel: StepsKernel, x: Value, scratch: Value
     ) -> None:
         self._e, self._v, self._p, self._kernel, self._x = e, v, p, kernel, x
         self._scratch = scratch
@@ -178,6 +182,12 @@ class Steps:
             number = e.b.add(v.iota(), v.bits_constant(ahead))
             mask = e.b.icmp_signed("<", number, v.broadcast(left))
             return [v.load_stored(channel, position, mask) for channel in channels]
+        if self._kernel.way_in in ("masked", "expanded"):
+            entry = e.load("i64", p.pointer("places"), e.div(position, v.lanes))
+            offset, load = emit_run_load(v, self._kernel.way_in, entry)
+            for channel in channels:
+                e.prefetch(channel, v.element.storage, e.add(offset, _AHEAD))
+            return [load(channel) for channel in channels]
         places = v.load_bits(p.pointer("places"), position)
         mask = e.b.icmp_signed("!=", places, v.bits_constant(NOWHERE))
         return [v.load_gathered(channel, places, mask) for channel in channels]

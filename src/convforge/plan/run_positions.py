@@ -1,5 +1,5 @@
 """Which elements of an array lie along a flat run (schedule/layout.py), as a kernel's table of vectors has
-it (kernels/grad_weight_steps.py).
+it (kernels/run_loading.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.kernels.contract_grad_weight import RUN_MASK_BITS, RunWay
-from convforge.kernels.contract_tiles import NOWHERE
+from convforge.kernels.contract_tiles import NOWHERE, RUN_MASK_BITS, RunWay
 from convforge.schedule import Layout
 from convforge.schedule.tile_unit import TILE_ROWS
 

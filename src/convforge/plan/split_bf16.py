@@ -19,7 +19,7 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.split_bf16_fold import FoldedPlanes
 from convforge.plan.split_bf16_layout import LaidOut, lay_out, places_of
-from convforge.plan.split_bf16_weights import SplitWeights
+from convforge.plan.split_bf16_weights import FoldedWeights, SplitWeights
 from convforge.plan.tables import packed_columns, way_out
 from convforge.plan.tile_unit import tile_unit_tables
 from convforge.plan.tile_unit_cost import PLANE_CYCLES, TileWork, bf16_work, tile_unit_cycles
@@ -168,7 +168,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         self._job = Job(self.kernel, target)
         self.weights = SplitWeights(
             layout, element, target, self.schedule, transposed=spec.transposed, upright=self.kernel.upright,
-            unfolded=laid.unfolded.gather if laid.unfolded else None,
+            arranged=FoldedWeights(laid.unfolded.gather, axes) if laid.unfolded else None,
         )  # fmt: skip
         planes = None
         if laid.unfolded:

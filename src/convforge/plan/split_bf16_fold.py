@@ -11,6 +11,7 @@ from convforge.plan.bands import Band, band_of
 from convforge.plan.tables import input_tables, packing_values
 from convforge.schedule import Layout
 from convforge.schedule.fold import fold_reach, fold_rows, fold_sources
+from convforge.schedule.tap_rows import TapRowsSchedule
 from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS, TileUnitSchedule
 
 
@@ -72,3 +73,32 @@ def _band(
     # The last square may be read, and the last row written, beyond the rows.
     size = (count - 1) * layout.pitch + row_length + reach + 2 * TILE_NUMBERS
     return Band(count, row_length, -(-size // TILE_NUMBERS) * TILE_NUMBERS)
+
+
+class TapPlanes:
+    """The same of a layer whose taps are rows (schedule/tap_rows.py): one plane for each channel.
+
+    values, size_bytes: as those of FoldedPlanes.
+    """
+
+    values: NDArray[np.int64]
+
+    def __init__(
+        self, layout: Layout, schedule: TapRowsSchedule, lanes: int, x_steps: tuple[int, ...]
+    ) -> None:
+        band = band_of(layout, schedule.band, lanes, layout.reach_rows * layout.pitch + 3 * STEP_POSITIONS)
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        channels = layout.gather.in_channels
+        sources = np.arange(channels + 1, dtype=np.int64) * band.plane
+        self._keep = (tables, sources)
+        self.values = fill(
+            FOLD_PARAMETERS,
+            {
+                "channels": channels,
+                "x_channel": x_steps[1],
+                **packing_values(layout, band, tables, x_steps[4] * layout.gather.axes[2].in_step),
+                "row_sources": 0,
+                "sources": sources.ctypes.data,
+            },
+        )
+        self.size_bytes = 4 * channels * band.plane

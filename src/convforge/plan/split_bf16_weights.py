@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -20,6 +21,7 @@ from convforge.problem.gather import Gather
 from convforge.runtime import address_of
 from convforge.schedule import Layout
 from convforge.schedule.fold import fold_weight
+from convforge.schedule.tap_rows import TapRowsSchedule, tap_rows_weight
 from convforge.schedule.tile_unit import TileUnitSchedule
 from convforge.target import Target
 
@@ -29,11 +31,36 @@ Array = NDArray[Any]
 NAN = 0x7FC0
 
 
+@dataclass(frozen=True, slots=True)
+class FoldedWeights:
+    """What makes the weights of a layer, of this gather, those of the one folded along its last axes."""
+
+    gather: Gather
+    axes: int
+
+    def __call__(self, weight: Array) -> Array:
+        return fold_weight(weight, self.gather, self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class TapRowsWeights:
+    """What makes the weights of a layer, of this gather, those of a product whose rows are taps."""
+
+    gather: Gather
+    transposed: bool
+
+    def __call__(self, weight: Array) -> Array:
+        return tap_rows_weight(weight, self.gather, transposed=self.transposed)
+
+
+Arranged = FoldedWeights | TapRowsWeights
+
+
 class SplitWeights:
     """Splits and packs the weights of one plan. starts: where those of each phase begin, in bytes.
 
-    unfolded: the gather of the layer as it is, where its taps are folded into channels. upright: for a kernel
-    whose positions are columns.
+    arranged: what makes the weights of the layout's gather of the layer's, where taps are channels. upright:
+    for a kernel whose positions are columns.
     """
 
     def __init__(
@@ -41,14 +68,14 @@ class SplitWeights:
         layout: Layout,
         element: Element,
         target: Target,
-        schedule: TileUnitSchedule,
+        schedule: TileUnitSchedule | TapRowsSchedule,
         *,
         transposed: bool,
-        unfolded: Gather | None,
+        arranged: Arranged | None,
         upright: bool,
     ) -> None:
         self._layout, self._element, self._schedule = layout, element, schedule
-        self._transposed, self._unfolded = transposed, unfolded
+        self._transposed, self._arranged = transposed and arranged is None, arranged
         gather = layout.gather
         lanes = target.vector_bytes // 4
         self._kernel = SplitWeightPacker(element, lanes, schedule.parts, schedule.rows, upright)
@@ -64,14 +91,14 @@ class SplitWeights:
         """All that the packed memory depends on beside the values."""
         gather, schedule = self._layout.gather, self._schedule
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        tiles = (schedule.parts, schedule.rows, schedule.depth, schedule.fold, self._kernel.upright)
-        return (self._element.name, tiles, channels, gather.taps_kept)
+        tiles = (schedule.parts, schedule.rows, schedule.depth, self._kernel.upright)
+        return (self._element.name, tiles, channels, gather.taps_kept, self._arranged)
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
         gather = self._layout.gather
-        if self._unfolded:
-            weight = fold_weight(weight, self._unfolded, self._schedule.fold)
+        if self._arranged:
+            weight = self._arranged(weight)
         steps = [s // weight.itemsize for s in weight.strides]
         first, second = steps[0], steps[1]
         d, h, w = [0] * (5 - len(steps)) + steps[2:]

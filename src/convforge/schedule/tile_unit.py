@@ -24,8 +24,9 @@ TILES, TILE_ROWS, TILE_NUMBERS = 8, 16, 16
 # of each of 32 channels, come slower.
 STEP_POSITIONS = 64
 # How a kernel reads the input: all of a window packed before; or step by step, of one tap: as it lies, by a
-# table of places, or, where taps are channels, from planes (schedule/fold.py).
-WayIn = Literal["packed", "in place", "gathered", "planes"]
+# table of places, from planes where taps are channels (schedule/fold.py); by a table of vectors whose lanes
+# are neighbours, or neighbours with gaps between them (schedule/tap_rows.py).
+WayIn = Literal["packed", "in place", "gathered", "planes", "masked", "expanded"]
 
 
 @dataclass(frozen=True, slots=True)
