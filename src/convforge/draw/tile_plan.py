@@ -28,7 +28,8 @@ from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, GatherSchedule, Layout, layout_of
 from convforge.schedule.fold import folded, folded_whole
 from convforge.schedule.polyphase import polyphase
-from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS, TileUnitSchedule
+from convforge.schedule.tap_rows import TapRowsSchedule
+from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS, TILE_ROWS, TileUnitSchedule
 
 TITLE = Words("The plan's tiles", "执行计划如何分块")
 _TILES = Words(
@@ -136,6 +137,9 @@ def tiles_of(explanation: Explanation) -> Tiles:
         length = schedule.columns * TILE_NUMBERS
         tile_of = _flat_tiles(explanation, layout, length)
         return Tiles(tile_of, length, schedule.rows * TILE_ROWS, schedule.band_tiles, schedule.channel_tiles)
+    if isinstance(schedule, TapRowsSchedule):
+        tile_of = _flat_tiles(explanation, layout_of(gather), STEP_POSITIONS)
+        return Tiles(tile_of, STEP_POSITIONS, gather.out_channels, schedule.band // STEP_POSITIONS, 1)
     if isinstance(schedule, ChannelsSchedule):
         tile_of = _listed_tiles(explanation, gather, schedule.pixels)
         count = len(set(tile_of.values()))
@@ -146,7 +150,7 @@ def tiles_of(explanation: Explanation) -> Tiles:
         return Tiles(tile_of, outputs, 1, 0, 0)
     raise ConvValueError(
         f"family (={explanation.family or 'none'}) tells of no tiles, its kernel is {explanation.kernel!r}: "
-        "tiles are drawn of direct, split bf16, channels and winograd"
+        "tiles are drawn of direct, split bf16, split bf16 taps, channels and winograd"
     )
 
 

@@ -49,6 +49,13 @@ SPLIT_WEIGHT_PARAMETERS = (
 )
 
 
+def _tiles_name(kernel: SplitKernel | SplitTapsKernel) -> str:
+    """2x2, 6 products float32."""
+    many = len(kernel.products)
+    plural = "s" if many > 1 else ""
+    return f"{kernel.rows}x{kernel.columns}, {many} product{plural} {kernel.element.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class SplitKernel(TileKernel):
     """What the machine code of products of bf16 parts depends on: rows x columns tiles of sums.
@@ -84,9 +91,7 @@ class SplitKernel(TileKernel):
     @property
     def name(self) -> str:
         """A short name: split bf16 2x2, 6 products float32."""
-        many = len(self.products)
-        plural = "s" if many > 1 else ""
-        return f"split bf16 {self.rows}x{self.columns}, {many} product{plural} {self.element.name}"
+        return f"split bf16 {_tiles_name(self)}"
 
 
 class StepsKernel(Protocol):
@@ -131,8 +136,10 @@ TAPS_PARAMETERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class SplitTapsKernel(Emitted):
-    """What the machine code of products tap by tap depends on: as in SplitKernel, of so many outputs."""
+class SplitTapsKernel(TileKernel):
+    """What the machine code of products tap by tap depends on: rows x columns tiles of sums, for so many
+    outputs. way_in, woven: as of SplitKernel.
+    """
 
     file: ClassVar[str] = "split_bf16_taps"
     element: Element
@@ -150,7 +157,7 @@ class SplitTapsKernel(Emitted):
 
     @property
     def upright(self) -> bool:
-        """Positions are columns of the second factor."""
+        """As kernels of one tap."""
         return True
 
     @property
@@ -165,23 +172,23 @@ class SplitTapsKernel(Emitted):
 
     @property
     def length(self) -> int:
-        """Positions that leave together."""
+        """Positions that leave together: a window's."""
         return STEP_POSITIONS
 
     @property
-    def interleave(self) -> int:
-        """Phases that leave together, since their outputs alternate in memory."""
-        return 2 if self.way_out == "pair" else 1
+    def tile_rows(self) -> int:
+        """Of tiles of sums."""
+        return self.rows * TILE_ROWS
 
     @property
     def step_bytes(self) -> int:
-        """Packed weights of one step: all parts of a tile of rows and a block of channels."""
-        return self.parts * self.rows * TILE_ROWS * UNIT_BYTES
+        """Packed weights of one step: all parts of a tile's rows and a block of channels."""
+        return self.parts * self.tile_rows * UNIT_BYTES
 
     @property
     def name(self) -> str:
         """A short name: split bf16 tap by tap 2x2, 6 products float32."""
-        return f"split bf16 tap by tap {self.rows}x{self.columns}, {len(self.products)} products {self.element.name}"
+        return f"split bf16 tap by tap {_tiles_name(self)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from convforge.kernels.contract_grad_weight import (
     GradWeightTilesKernel,
 )
 from convforge.kernels.contract_split import INPUT_RANGE, WEIGHT_RANGE
-from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
+from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS, RunWay
 from convforge.kernels.flag import emit_flag
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.run_loading import emit_run_load
@@ -72,7 +72,7 @@ class Steps:
         self.e, self.v, self.parts, self.array = e, v, range(kernel.parts), array
         self.p = Parameters(e, array.record, GRAD_WEIGHT_TILES_SIDE)
         self._is_turned = array.number == X
-        self._way = kernel.b_way if self._is_turned else kernel.a_way
+        self._way: RunWay = kernel.b_way if self._is_turned else kernel.a_way
         self._words, self._scratch = words, scratch
         at = HEADER_BYTES + array.number * GRAD_WEIGHT_PROGRESS_BYTES
         self._progress = e.at(scratch, "i8", at)

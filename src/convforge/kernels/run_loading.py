@@ -1,7 +1,8 @@
-"""How a vector of neighbours of the flat run is loaded where a table says what they hold (plan/run_positions.py).
+"""How a vector of neighbours of the flat run is loaded, as a table tells what they hold
+(plan/run_positions.py).
 
-    run        0 a b c d 0 e f        zeros of padding between rows
-    x          a b c d e f            so one load brings what the vector holds, and a mask says where
+run        0 a b c d 0 e f        zeros of padding between rows
+x          a b c d e f            so one load brings what the vector holds, and a mask says where
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from convforge.kernels.contract_tiles import RUN_MASK_BITS, RunWay
 
 
 def emit_run_load(v: Vectors, way: RunWay, entry: Value) -> tuple[Value, Callable[[Value], Value]]:
-    """(where the vector begins in a channel, what loads it, given the channel's first element), by an entry of
-    the table; none where vectors are gathered.
+    """(where a vector begins in a channel, what loads it, given the channel's first element). way: masked or
+    expanded; entry: of the table.
     """
     e = v.e
     mask = e.b.bitcast(e.b.trunc(entry, Type(f"i{v.lanes}")), vector(I1, v.lanes))

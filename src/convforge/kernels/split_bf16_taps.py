@@ -1,4 +1,4 @@
-"""Convolution with few output channels on a tile unit: every tap's product by itself, added up where they meet.
+"""Convolution with few output channels on a tile unit: the product of every tap by itself, then their sum.
 
     rows[tap, output][position]  =  sum over channels of w[output][channel][tap] * x[channel][position]
     y[output][position]          =  sum over taps of rows[tap, output][position + distance of the tap]
@@ -23,8 +23,6 @@ Scratch: header, progress and planes of the way in, units of two windows, rows, 
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from convforge.ir.amx import Tiles
 from convforge.ir.emitter import Int, Module, Value
@@ -63,7 +61,6 @@ class _Task:
         self._leave = TileLeave(
             e, self.p, kernel, self.v, self.v,
             are_outputs=kernel.element.storage == kernel.element.compute, finished=self._finished,
-            emit_finish=lambda leaving, channel, phases: None,
         )  # fmt: skip
 
     def emit(self) -> None:
@@ -110,7 +107,7 @@ class _Task:
         at = self._in_ring(window)
         with e.loop(0, p.row_tiles, name="row_tile") as tile:
             own = e.at(weights, "i8", e.mul(tile.index, p.blocks, kernel.step_bytes))
-            first = e.mul(tile.index, kernel.rows * TILE_ROWS, p.ring_pitch)
+            first = e.mul(tile.index, kernel.tile_rows, p.ring_pitch)
             to = e.at(self._rows, "f32", e.add(first, at))
             with e.loop(0, STEP_POSITIONS, step=kernel.columns * TILE_NUMBERS, name="columns") as column:
                 square = e.div(column.index, TILE_NUMBERS)

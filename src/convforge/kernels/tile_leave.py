@@ -18,7 +18,7 @@ from convforge.schedule.tile_unit import TILE_NUMBERS, TILE_ROWS
 
 
 class TileLeave:
-    """Writes tiles. v: vectors of the sums; out: of the outputs. finished, emit_finish: of the nest.
+    """Writes tiles. v: vectors of the sums; out: of the outputs. finished, emit_finish: as of TileNest.
 
     are_outputs: whether what the first of them gives can be stored into the output as it is.
     """
@@ -33,7 +33,7 @@ class TileLeave:
         *,
         are_outputs: bool,
         finished: Callable[[Value, Int], Value],
-        emit_finish: Callable[[Value, Int, Sequence[Phase]], None],
+        emit_finish: Callable[[Value, Int, Sequence[Phase]], None] | None = None,
     ) -> None:
         self._e, self._p, self._kernel, self._v, self._out = e, p, kernel, v, out
         self._are_outputs, self._finished, self._finish = are_outputs, finished, emit_finish
@@ -59,7 +59,8 @@ class TileLeave:
             at = e.mul(phase.index, size)
             held = self._held(e.at(leaving, "i32", e.add(at, j.index)), kernel.length)
             self._emit_square(1, e.at(summed, "i32", at), j.index, channel, held)
-        self._finish(leaving, channel, phases)
+        if self._finish is not None:
+            self._finish(leaving, channel, phases)
         self._emit_leave(phases[0], leaving, y, flat, channel, kernel.length)
 
     @property

@@ -103,7 +103,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
     gather = gather_of(request.spec)
     layout, work = layout_of(gather), _work(request)
-    return _best(layout, target, work)[0] * gather.batch * gather.groups
+    return best_shape(layout, target, work)[0] * gather.batch * gather.groups
 
 
 def _work(request: OutputRequest) -> TileWork:
@@ -113,7 +113,7 @@ def _work(request: OutputRequest) -> TileWork:
 
 
 @lru_cache(maxsize=256)
-def _best(layout: Layout, target: Target, work: TileWork) -> tuple[float, tuple[int, int]]:
+def best_shape(layout: Layout, target: Target, work: TileWork) -> tuple[float, tuple[int, int]]:
     """(cycles of an image and a group, the cheapest shape of tiles of sums)."""
     columns = STEP_POSITIONS // TILE_NUMBERS
     shapes = [shape for shape in tile_shapes() if columns % shape[1] == 0]
@@ -135,11 +135,13 @@ def _cycles(layout: Layout, target: Target, work: TileWork, shape: tuple[int, in
     return multiplied + added + outputs / lanes * _LEAVE_CYCLES
 
 
-def _schedule(layout: Layout, target: Target, threads: int, work: TileWork, table: RunTable | None) -> TapRowsSchedule:
+def _schedule(
+    layout: Layout, target: Target, threads: int, work: TileWork, table: RunTable | None
+) -> TapRowsSchedule:
     gather = layout.gather
-    rows, columns = _best(layout, target, work)[1]
+    rows, columns = best_shape(layout, target, work)[1]
     blocks, depth = channel_blocks(gather.in_channels, work.ways)
-    many = gather.out_channels * gather.kernel_taps
+    many, pairs = gather.out_channels * gather.kernel_taps, -(-gather.in_channels // 2)
     steps = -(-many // (rows * TILE_ROWS)) * blocks * (STEP_POSITIONS // TILE_NUMBERS // columns)
     return TapRowsSchedule(
         parts=work.parts,
@@ -149,7 +151,7 @@ def _schedule(layout: Layout, target: Target, threads: int, work: TileWork, tabl
         depth=depth,
         band=_band(layout, threads),
         way_in=table.way if table else "planes",
-        beside=min(_MOST_BESIDE, -(--(-gather.in_channels // 2) // steps)),
+        beside=min(_MOST_BESIDE, -(-pairs // steps)),
     )
 
 
@@ -216,8 +218,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
         own, kernel, gather = self.schedule, self.kernel, layout.gather
         d, h, w = gather.axes
         bands = -(-layout.flat // own.band)
-        tile_rows = own.rows * TILE_ROWS
-        row_tiles = -(-gather.out_channels * gather.kernel_taps // tile_rows)
+        row_tiles = -(-gather.out_channels * gather.kernel_taps // kernel.tile_rows)
         ring = ring_positions(layout)
         pitch = ring + STEP_POSITIONS
         phases = phase_table(
@@ -234,7 +235,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
         window_bytes = STEP_POSITIONS // TILE_NUMBERS * own.parts * part * UNIT_BYTES
         units = aligned(HEADER_BYTES + PROGRESS_BYTES + (planes.size_bytes if planes else 0))
         rows = aligned(units + 2 * window_bytes)
-        tile = aligned(rows + row_tiles * tile_rows * pitch * 4)
+        tile = aligned(rows + row_tiles * kernel.tile_rows * pitch * 4)
         tile_bytes = kernel.interleave * kernel.mr * kernel.length * 4
         self.tasks = gather.batch * gather.groups * bands
         self.workspace_bytes = aligned(tile + 2 * tile_bytes + 64)
@@ -277,7 +278,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
 
 
 def _table(layout: Layout, x_steps: tuple[int, ...], lanes: int) -> RunTable | None:
-    """What tells the kernel where the run's positions lie in the input; None where it packs planes first: where
+    """What tells the kernel where the run's positions lie in the input. None where it packs planes first:
     neighbours of the run are none of the input, or a table would be large.
     """
     positions = layout.flat + STEP_POSITIONS + behind(layout)

@@ -39,6 +39,7 @@ class FoldedWeights:
     axes: int
 
     def __call__(self, weight: Array) -> Array:
+        """Of a weight array of any strides."""
         return fold_weight(weight, self.gather, self.axes)
 
 
@@ -50,6 +51,7 @@ class TapRowsWeights:
     transposed: bool
 
     def __call__(self, weight: Array) -> Array:
+        """Of a weight array of any strides."""
         return tap_rows_weight(weight, self.gather, transposed=self.transposed)
 
 

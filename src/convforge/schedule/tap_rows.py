@@ -28,8 +28,8 @@ class TapRowsSchedule:
     """Blocking of the product on a tile unit.
 
     parts: numbers that a value is split into. rows, columns: tiles of sums. blocks, depth: of channels, and
-    words of a block. band: outputs of the flat run of one task. way_in: how the input is read. beside: steps of
-    the next window's split that are woven into each step.
+    words of a block. band: outputs of the flat run of one task. way_in: how the input is read. beside: steps
+    of the next window's split that are woven into each step.
     """
 
     parts: int
@@ -62,9 +62,7 @@ def tap_rows_run(layout: Layout) -> Layout:
     layout: of the layer, whose planes have one residue.
     """
     gather = tap_rows(layout.gather)
-    return replace(
-        layout, gather=gather, row_length=layout.pitch, out_rows=layout.total_rows, reach_rows=0
-    )
+    return replace(layout, gather=gather, row_length=layout.pitch, out_rows=layout.total_rows, reach_rows=0)
 
 
 def first_rows(gather: Gather) -> list[int]:
@@ -73,9 +71,7 @@ def first_rows(gather: Gather) -> list[int]:
     return list(accumulate(many, initial=0))[:-1]
 
 
-def tap_rows_weight(
-    weight: NDArray[np.generic], gather: Gather, *, transposed: bool
-) -> NDArray[np.generic]:
+def tap_rows_weight(weight: NDArray[np.generic], gather: Gather, *, transposed: bool) -> NDArray[np.generic]:
     """The weights of the product: (groups * rows, channels of a group)."""
     outputs, channels = gather.out_channels, gather.in_channels
     kernel = (*[1] * (5 - weight.ndim), *weight.shape[2:])
