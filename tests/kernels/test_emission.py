@@ -382,8 +382,12 @@ def test_products_of_spectra_do_not_spill(name: str, mr: int, nb: int) -> None:
 @pytest.mark.parametrize(("pixels", "nv"), [(8, 2), (9, 2), (4, 4), (6, 4), (5, 4), (8, 3)])
 def test_small_map_tiles_do_not_spill(pixels: int, nv: int) -> None:
     kernel = ChannelsKernel(ELEMENTS["float32"], 16, pixels, nv, True, "unit", True, "relu")
-    for each in (kernel, replace(kernel, columns=None, copied=True)):
+    kernels = [kernel, replace(kernel, columns=None, copied=True)]
+    if (pixels, nv) != (8, 3):  # plan/channels.py takes no such tile where weights are fetched
+        kernels += [replace(each, fetches=True) for each in kernels]
+    for each in kernels:
         loop = _innermost(assembly(each.emit(X86.triple), X86))
+        assert ("prefetch" in loop) == each.fetches
         assert len(re.findall("vfmadd", loop)) == pixels * nv
         assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop spills:\n{loop}"
 

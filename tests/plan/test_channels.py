@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,40 @@ def test_inputs_of_many_output_channels_are_copied_and_bits_are_the_same(
     # Where outputs are one row or column the stride is 1 along it, and taps are neighbours.
     beside = kernel > 1 and 1 in size
     assert plan.kernel.copied == (plan.kernel.pixels <= size[0] * size[1] and not beside)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("layer", ["many blocks", "copied", "phases", "one output"])
+def test_weights_fetched_ahead_change_no_bit(mask: str, layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as behind the last tile's weights, where there is no memory."""
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+        "many blocks": ((2, 150, 5, 6), (40, 150, 3, 3), {"padding": 1}),
+        "copied": ((1, 600, 5, 5), (520, 600, 1, 1), {}),
+        "phases": ((1, 70, 3, 4), (70, 35, 4, 4), {"transposed": True, "stride": 2, "padding": 1}),
+        "one output": ((1, 90, 3, 3), (33, 90, 3, 3), {}),
+    }
+    shape, kernel, more = shapes[layer]
+    generator, guarded = np.random.default_rng(0), Guarded()
+    spec, _ = normalize_conv(shape, kernel, None, rank=2, dtype=np.dtype(np.float32), **more)
+    x = guarded.array(generator.standard_normal(spec.input_shape).astype(np.float32), at_end=True)
+    weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
+    monkeypatch.setattr(channels, "_fetches", lambda *_: True)
+    with masked(mask):
+        plan = plan_with_the_direct_kernels_bits(spec, x, weight, guarded)
+    assert plan.kernel.fetches
+
+
+def test_only_far_weights_are_fetched_ahead() -> None:
+    far = replace(Target.host(), triple="x86_64-unknown-linux-gnu", features=frozenset({"avx512f"}))
+    far = replace(far, l2_bytes=2 << 20)
+    assert far.l3_is_far
+    spec, _ = normalize_conv((1, 512, 7, 7), (512, 512, 3, 3), None, rank=2, dtype=np.dtype(np.float32))
+    gather = gather_of(spec)
+    assert channels._fetches(gather, 4, far)
+    assert not channels._fetches(gather, 4, replace(far, features=frozenset({"avx2"}))), "16 registers"
+    assert not channels._fetches(gather, 4, replace(far, l2_bytes=8 << 20)), "they stay near"
+    assert not channels._fetches(gather, 4, replace(far, l2_bytes=1 << 20)), "no mesh"
 
 
 def test_tiles_of_channels_are_shared_out_evenly() -> None:

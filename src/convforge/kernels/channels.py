@@ -10,11 +10,13 @@ whole tile of channels to a row.
     for tile of output channels
         for block of channels               its weights stay in the second-level cache
             for tile of outputs
-                sums in registers
+                sums in registers           beside them the next block's weights are fetched, if they are far
                 to the accumulators, or turned round and out, one channel after the other
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
@@ -28,6 +30,11 @@ from convforge.kernels.contract import (
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
+from convforge.memory import LINE_BYTES
+
+# What is emitted beside a step of this number.
+_Beside = Callable[[Value], None]
+_RATE_BITS = 10
 
 
 def emit_channels(kernel: ChannelsKernel, module: Module) -> None:
@@ -125,7 +132,9 @@ class _Channels:
         scratch: Value,
     ) -> None:
         compute = self.element.compute
-        taps, weights_at, count, tiles = (e.load("i64", record, i) for i in range(4))
+        taps, weights_at, count, tiles, fetched = (
+            e.load("i64", record, i) for i in range(len(CHANNELS_PHASE_FIELDS))
+        )
         tiles = e.b.inttoptr(tiles, scratch.type)
         row = e.mul(taps, self.mr)
         tile_weights = e.at(weights, compute, e.add(weights_at, e.mul(tile, p.channels, row)))
@@ -141,12 +150,16 @@ class _Channels:
             with e.loop(0, count, name="pixel_tile") as pixel_tile:
                 listed = e.at(tiles, "i64", e.mul(pixel_tile.index, self._record))
                 held = e.at(sums, compute, e.mul(pixel_tile.index, self.pixels * self.mr))
+                ahead = e.at(block_weights, compute, e.mul(block, row))
+                ahead = e.at(ahead, "i8", e.mul(pixel_tile.index, fetched, LINE_BYTES))
+                steps = e.mul(block, taps if self.kernel.copied else e.load("i64", listed))
+                beside = self._fetching(e, ahead, fetched, steps)
                 if self.kernel.copied:
                     at = e.mul(pixel_tile.index, p.channels, taps, self.pixels)
                     copies = e.at(block_planes, compute, at)
-                    acc = self._emit_product(e, v, e.mul(block, taps), block_weights, copies)
+                    acc = self._emit_product(e, v, e.mul(block, taps), block_weights, copies, beside)
                 else:
-                    acc = self._emit_sums(e, v, listed, block, block_weights, block_planes)
+                    acc = self._emit_sums(e, v, listed, block, block_weights, block_planes, beside)
                 with e.loop(0, e.select(fresh, 0, 1), carried=acc, name="resume") as resume:
                     before = [v.load(held, i * self.lanes) for i in range(len(acc))]
                     resume.next = [v.add(b, a) for b, a in zip(before, resume.carried)]
@@ -158,7 +171,22 @@ class _Channels:
                     with finish:
                         self._emit_write(e, v, p, done, listed, bias, target, rows, held)
 
-    def _emit_product(self, e: Emitter, v: Vectors, steps: Int, weights: Value, copies: Value) -> list[Value]:
+    def _fetching(self, e: Emitter, weights: Value, lines: Int, steps: Int) -> _Beside:
+        """What is done beside step k of so many: these lines of weights are fetched, evenly over them."""
+        if not self.kernel.fetches:
+            return lambda k: None  # noqa: ARG005 - called alike
+        # In parts of a line, so that a step takes a product and a shift.
+        rate = e.div(e.mul(lines, 1 << _RATE_BITS), e.maximum(steps, 1))
+
+        def fetch(k: Value) -> None:
+            line = e.b.ashr(e.i64(e.mul(k, rate)), e.i64(_RATE_BITS))
+            e.prefetch(weights, "i8", e.mul(line, LINE_BYTES), level=2)
+
+        return fetch
+
+    def _emit_product(
+        self, e: Emitter, v: Vectors, steps: Int, weights: Value, copies: Value, beside: _Beside
+    ) -> list[Value]:
         """The sums of a tile whose pixels are copied: a product of matrices."""
         compute = self.element.compute
         zeros = [v.zero()] * (self.pixels * self.nv)
@@ -170,10 +198,18 @@ class _Channels:
                 x = v.load_broadcast(source, i)
                 for j in range(self.nv):
                     k.next.append(v.multiply_add(x, w[j], k.carried[i * self.nv + j]))
+            beside(k.index)
         return k.results
 
     def _emit_sums(
-        self, e: Emitter, v: Vectors, listed: Value, block: Int, weights: Value, planes: Value
+        self,
+        e: Emitter,
+        v: Vectors,
+        listed: Value,
+        block: Int,
+        weights: Value,
+        planes: Value,
+        beside: _Beside,
     ) -> list[Value]:
         compute = self.element.compute
         places = len(CHANNELS_TILE_FIELDS)
@@ -188,6 +224,7 @@ class _Channels:
                 x = v.load_broadcast(pixel, distance)
                 for j in range(self.nv):
                     k.next.append(v.multiply_add(x, w[j], k.carried[i * self.nv + j]))
+            beside(k.index)
         return k.results
 
     def _emit_write(

@@ -79,7 +79,8 @@ CHANNELS_PARAMETERS = (
     *("x_batch", "x_channel", "y_batch", "y_channel", *PACKING),
     *("phases", "phase_table", "copies", "accumulators"),
 )
-CHANNELS_PHASE_FIELDS = ("taps", "weights", "pixel_tiles", "tiles")
+# fetched: lines of the next block's weights that are fetched beside a tile of outputs.
+CHANNELS_PHASE_FIELDS = ("taps", "weights", "pixel_tiles", "tiles", "fetched")
 # What a tile of outputs lists: its taps as in SELECTION_FIELDS; behind them come the places of its outputs in
 # the packed planes, then those in the output array, all in elements.
 CHANNELS_TILE_FIELDS = ("taps", "distances", "rows")
@@ -149,7 +150,8 @@ class ChannelsKernel(Emitted):
     """What the machine code of the small-map kernel depends on: pixels x nv vectors of channels a tile.
 
     columns None: the input is read where it lies. copied: wherever that is, or from the planes, the pixels of
-    a tile are copied first, side by side for each channel and tap.
+    a tile are copied first, side by side for each channel and tap. fetches: whether the next block's weights
+    are fetched beside this one's products.
     """
 
     file: ClassVar[str] = "channels"
@@ -162,6 +164,7 @@ class ChannelsKernel(Emitted):
     has_bias: bool
     activation: Activation
     copied: bool = False
+    fetches: bool = False
 
     @property
     def mr(self) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
+from convforge.memory import LINE_BYTES
 from convforge.plan.bands import band_of
 from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
@@ -26,7 +27,7 @@ from convforge.plan.tables import (
     rows_collide,
     weight_rows,
 )
-from convforge.plan.tiles import chain_block, step_overhead
+from convforge.plan.tiles import chain_block, loads_add, mesh_step, step_overhead
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Axis, Gather, Phase, gather_of
 from convforge.schedule import ChannelsSchedule, Layout, layout_of, why_tile_illegal
@@ -46,12 +47,17 @@ _INPUT_SHARE = 0.5
 # 256 -> 128 channels of 1x1 on AVX2, time over the direct kernel's, which the model has equal: 14x14 0.99 and
 # 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
 _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
-# Behind a mesh products take so much longer beside the direct kernel's: of ResNet-50's 1x1 at 14x14 and 7x7
-# (two cores of Granite Rapids, without AMX) five were chosen that took 1.05 to 1.35 times as long.
-_MESH_SLOWER = 1.25
 # Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
 # Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
 _COPIED_CHANNELS = 512
+# Weights of so many times what is near are fetched ahead behind a mesh, and where addresses leave registers
+# for it (two cores of Granite Rapids): 512 channels of 3x3x3 at 2x7x7, 28 MB, 3.3 -> 2.9 ms, on one core 7.7
+# -> 5.5; of 3x3 at 7x7 819 -> 770 us, 512 -> 2048 of 1x1, 4 MB, 347 -> 337; 256 of 3x3 at 14x14, 2.4 MB, 724
+# -> 744. With AVX2 512 of 3x3 at 7x7 1130 -> 1403.
+_FAR_WEIGHTS = 1.5
+# Addresses of more pixels, beside three vectors, and of what is fetched leave the registers: 8x3 took 1.6
+# times as long as 7x3.
+_FETCHING_PIXELS = 7
 # Tiles that a tuner tries.
 _TILES_TRIED = 5
 
@@ -87,8 +93,6 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
     if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
         products *= _FAR_SLOWER
-    if target.l3_is_far:
-        products *= _MESH_SLOWER
     far = mesh_cycles(gather, ELEMENTS[request.spec.dtype.name], target)
     return ((total + products) * gather.groups + far) * gather.batch
 
@@ -153,6 +157,7 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             copied=_is_copied(layout, pixels),
+            fetches=_fetches(gather, size, target),
         )
         mr = self.kernel.mr
         self._job = Job(self.kernel, target)
@@ -238,7 +243,10 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         records[:, 3 : 3 + kernel.pixels] = places.reshape(count, -1)
         records[:, 3 + kernel.pixels :] = outputs.reshape(count, -1)
         self._keep.append(records)
-        return [taps, self.weights.starts[phase], count, records.ctypes.data]
+        block = self.schedule.channel_block
+        lines = -(-block * taps * kernel.mr * self.element.compute_bytes // LINE_BYTES)
+        fetched = -(-lines // max(count, 1))
+        return [taps, self.weights.starts[phase], count, records.ctypes.data, fetched]
 
     def _outputs(self, phase: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(place in the packed planes, element offset in the output array) of each output of a phase."""
@@ -252,6 +260,13 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             + (w.first + k * steps[2]) * self._y_steps[4]
         )
         return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
+
+
+def _fetches(gather: Gather, weight_bytes: int, target: Target) -> bool:
+    """Whether weights come from so far that the next block's are fetched meanwhile."""
+    weights = gather.groups * gather.in_channels * gather.out_channels * gather.kernel_taps
+    is_far = target.l3_is_far and weights * weight_bytes > _FAR_WEIGHTS * target.near_bytes
+    return is_far and target.vector_registers > 16
 
 
 def _is_copied(layout: Layout, pixels: int) -> bool:
@@ -304,11 +319,13 @@ def _tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tup
     Threads share out tiles of channels: 64 channels in one tile of four vectors ran on one thread, and took
     1.8 times as long on two as the direct kernel.
     """
+    fetches = _fetches(gather, target.vector_bytes // lanes, target)
     legal = [
         (pixels, nv)
         for nv in range(1, 7)
         for pixels in range(1, PIXEL_LIMIT + 1)
         if why_tile_illegal(target, pixels * nv, nv + 1) is None
+        and not (nv > 2 and pixels > _FETCHING_PIXELS and fetches)
     ]
     phases = range(len(gather.taps_by_phase))
 
@@ -326,7 +343,10 @@ def _phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: i
     together = (1, -(-(pixels - 1) // max(1, w.count)) + 1, 1)
     met = prod(_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h, w), together))
     steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
-    step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
+    if loads_add(target):
+        step = mesh_step(pixels * nv, nv, pixels)
+    else:
+        step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
     tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + 1.2 * lanes)
     return -(-(d.count * h.count * w.count) // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
 
