@@ -140,9 +140,8 @@ def test_weights_fetched_ahead_change_no_bit(mask: str, layer: str, monkeypatch:
 
 
 def test_only_far_weights_are_fetched_ahead() -> None:
-    far = replace(Target.host(), triple="x86_64-unknown-linux-gnu", features=frozenset({"avx512f"}))
-    far = replace(far, l2_bytes=2 << 20)
-    assert far.l3_is_far
+    features = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq"})
+    far = replace(Target.host(), triple="x86_64-unknown-linux-gnu", features=features, l2_bytes=2 << 20)
     spec, _ = normalize_conv((1, 512, 7, 7), (512, 512, 3, 3), None, rank=2, dtype=np.dtype(np.float32))
     gather = gather_of(spec)
     assert channels._fetches(gather, 4, far)
