@@ -79,6 +79,7 @@ def gather_split(
     cut = Cut(
         run, element, target, threads if wanted > 1 else 1, tile,
         packed=packed, group_blocks=group_blocks, step_cycles=step_cycles, vector_cycles=vector_cycles,
+        packed_bytes=packed_bytes,
     )  # fmt: skip
     blocks = min(wanted, out_tiles)
     if not packed and is_copied(gather, target, out_tiles):
@@ -151,6 +152,7 @@ class Cut:
         group_blocks: int,
         step_cycles: float,
         vector_cycles: float,
+        packed_bytes: float | None,
     ) -> None:
         layout, gather = run.layout, run.layout.gather
         mr, nv = tile.mr, tile.nv
@@ -158,6 +160,8 @@ class Cut:
         self._layout, self._target, self._threads, self._packed = layout, target, threads, packed
         self._lanes = target.vector_bytes // element.compute_bytes
         self._size, self._mr, self._length = element.compute_bytes, mr, run.length
+        # Larger ones are fetched behind more products.
+        self._packed_size = min(self._size, packed_bytes or self._size)
         self._tiles, self._out_tiles = run.count, -(-gather.out_channels // mr)
         self._times = gather.batch * group_blocks
         self._groups = -(-gather.groups // group_blocks)
@@ -183,7 +187,7 @@ class Cut:
         if self._packed:
             vectors = self._packed_vectors(band)
             # A signal's channels are long rows, which are fetched ahead of their use.
-            large = vectors[1] * self._lanes * self._size > _INPUT_SHARE * self._target.l2_bytes
+            large = vectors[1] * self._lanes * self._packed_size > _INPUT_SHARE * self._target.l2_bytes
             if large and not self._layout.is_one_row:
                 task += band * self._input_bytes / _INPUT_BYTES
             # Threads that share a band each pack it.
