@@ -57,7 +57,7 @@ _COPIED_CHANNELS = 512
 _FAR_WEIGHTS = 1.5
 # Addresses of more pixels, beside three vectors, and of what is fetched leave the registers: 8x3 took 1.6
 # times as long as 7x3.
-_FETCHING_PIXELS = 7
+_FETCHING_PIXELS, _HELD_ADDRESSES = 7, 3
 # Tiles that a tuner tries.
 _TILES_TRIED = 5
 
@@ -343,8 +343,11 @@ def _phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: i
     together = (1, -(-(pixels - 1) // max(1, w.count)) + 1, 1)
     met = prod(_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h, w), together))
     steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
+    element_bytes = target.vector_bytes // lanes
     if loads_add(target):
-        step = mesh_step(pixels * nv, nv, pixels)
+        # Fetching takes the registers of all addresses but some.
+        reloaded = max(0, pixels - _HELD_ADDRESSES) if _fetches(gather, element_bytes, target) else 0
+        step = mesh_step(pixels * nv, nv, pixels + reloaded)
     else:
         step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
     tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + 1.2 * lanes)
