@@ -34,9 +34,10 @@ ROW_CYCLES, _MASKED_ROW_CYCLES = 15.0, 45.0
 _NARROW_BROADCAST_CYCLES = 0.66
 # Cycles of a step where the last level lies behind a mesh: for each multiply-add, vector that is loaded, and
 # number that is broadcast. There loads add to multiply-adds: 4x4 tiles, of 10 loads to 16, take 12 cycles and
-# not 8; a tile's beginning and end cost nothing that can be seen. Of small maps (channels.py), 18 layers, the
-# tile was 8 % over the best without it, and is 2 %.
-_MESH_STEP = (0.295, 0.845, 0.288)
+# not 8. A tile's beginning and end are seen where sums are short only: transposed depthwise layers of stride
+# 2, 2.25 taps a phase, were thought to take 48 us and took 124. Of small maps (channels.py), 18 layers, the
+# tile was 8 % over the best without all that, and is 2 %.
+_MESH_STEP, _MESH_TILE_CYCLES = (0.295, 0.845, 0.288), 25.0
 # A line from the second-level cache, once a tile's input of one chain is beyond this share of the first:
 # 3x7 tiles, 8 lines to 21 multiply-adds, ran up to 30 % slower than 10x2 on 1x1 layers of 512 channels.
 _LINE_BYTES, _LINE_CYCLES, _FIRST_LEVEL_SHARE = 64, 2.5, 0.5
@@ -190,7 +191,7 @@ class TileCost:
     def _one(self, tile: Tile) -> float:
         mr, nv = tile.mr, tile.nv
         if self.adds:
-            return self.steps * mesh_step(mr * nv, nv, mr)
+            return self.steps * mesh_step(mr * nv, nv, mr) + _MESH_TILE_CYCLES
         # A row seldom begins where a line does: one more.
         lines = (nv * self.vector_bytes / _LINE_BYTES + 1) * self.rows_per_step
         beyond = self.chain_steps * lines * _LINE_BYTES > self.fits_bytes
