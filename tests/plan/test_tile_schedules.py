@@ -52,21 +52,26 @@ def test_plain_requests_are_for_others(unit: TileUnit) -> None:
 
 
 def test_it_serves_where_it_is_cheaper_only() -> None:
-    """Of 3x3 taps, or 9 in a row, the unit's products are the cheapest; not of 3x3x3, of which Winograd's
-    algorithm saves most, nor where an input is split for few outputs.
+    """Of 3x3 taps, or 9 in a row, the unit's products are the cheapest, and of 3x3x3 of many channels; not of
+    fewer, of which Winograd's algorithm saves most, nor where an input is split for few outputs. Two cores of
+    Granite Rapids: 13.8 ms and 16.7 by Winograd's, 6.8 and 5.9.
     """
     with tile_unit(cycles=None) as unit:
         target = replace(unit.target, features=frozenset({*X86_FEATURES}), l2_bytes=2 << 20)
         dense = spec_of((1, 128, 28, 28), (128, 128, 3, 3), padding=1)
         signal = spec_of((1, 128, 1000), (128, 128, 9), padding=4)
         few = spec_of((1, 16, 56, 56), (4, 16, 1, 1))
-        volume = spec_of((1, 128, 8, 28, 28), (256, 128, 3, 3, 3), padding=1)
-        specs = (dense, signal, few, volume)
+        volumes = [
+            spec_of((1, 128, 8, 28, 28), (256, 128, 3, 3, 3), padding=1),
+            spec_of((1, 64, 16, 28, 28), (128, 64, 3, 3, 3), padding=1),
+        ]
+        specs = (dense, signal, few, *volumes)
         names = [planner._ranked(plan_request(spec), target)[0].NAME for spec in specs]
     assert names[0] == "split bf16"
     assert names[1] == "split bf16"
     assert names[2] != "split bf16"
-    assert names[3] == "winograd"
+    assert names[3] == "split bf16"
+    assert names[4] == "winograd bf16"
 
 
 def test_channels_are_cut_into_even_blocks() -> None:
