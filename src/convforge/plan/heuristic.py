@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from convforge.ir.element import Element
 from convforge.plan.cut import Split, gather_split, tile_group
 from convforge.plan.tiles import ROW_CYCLES, TileCost, chain_block, gather_tile, tiled_length
@@ -23,8 +25,10 @@ _SHORT_STEPS, _SHORT_RUN_BYTES = 150, 1024
 # What tiles that leave one after the other take less than others, 16 registers: VGG's first layer was
 # predicted 20 % slower than it is, and came by Winograd's algorithm at `high`, 1.2 times as long.
 _SHORT_SAVED_CYCLES = 50.0
-# Cycles for a row to be fetched where it lies.
-_ROW_IN_PLACE_CYCLES = 3.0
+# Cycles for a row to be fetched where it lies; for a byte of one that is packed and comes through a mesh: 24
+# -> 1 channels at 224x224, 4.8 MB, took 1.6 times what its sums and rows do, 128 -> 3 at 96x96 1.3 times, and
+# both were left to the direct kernel.
+_ROW_IN_PLACE_CYCLES, _FAR_IN_CYCLES = 3.0, 0.09
 # Cycles for a row whose columns go to two planes by turns, and for each vector of them, 16 registers: 14
 # columns took 24 cycles of a core, 113 took 260. Strides above 2 are taken for as dear, and were not
 # measured.
@@ -130,9 +134,11 @@ def rows_in_cycles(layout: Layout, element: Element, target: Target, *, in_place
     rows = layout.total_rows * layout.row_residues * gather.in_channels
     if in_place:
         return _ROW_IN_PLACE_CYCLES * rows
+    size = gather.in_channels * prod(axis.in_size for axis in gather.axes) * element.compute_bytes
+    far = _FAR_IN_CYCLES * size if target.l3_is_far and 2 * size > target.near_bytes else 0.0
     width = gather.axes[2]
     if width.in_step == 1 or target.vector_registers > 16:
-        return ROW_CYCLES * rows
+        return ROW_CYCLES * rows + far
     vectors = -(-layout.row_length * element.compute_bytes // target.vector_bytes)
     return rows * (_PAIR_ROW_CYCLES + _PAIR_VECTOR_CYCLES * vectors)
 
