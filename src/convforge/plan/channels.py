@@ -47,6 +47,9 @@ _INPUT_SHARE = 0.5
 # 256 -> 128 channels of 1x1 on AVX2, time over the direct kernel's, which the model has equal: 14x14 0.99 and
 # 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
 _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
+# Behind a mesh, with 16 registers, products take so much longer beside the direct kernel's: 1024 -> 256
+# channels of 1x1 at 14x14 (two cores of Granite Rapids held to AVX2) 641 us, by the direct kernel 540.
+_NARROW_MESH_SLOWER = 1.25
 # Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
 # Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
 _COPIED_CHANNELS = 512
@@ -93,6 +96,8 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
     if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
         products *= _FAR_SLOWER
+    if target.l3_is_far and not loads_add(target):
+        products *= _NARROW_MESH_SLOWER
     far = mesh_cycles(gather, ELEMENTS[request.spec.dtype.name], target)
     return ((total + products) * gather.groups + far) * gather.batch
 
