@@ -383,7 +383,7 @@ def test_products_of_spectra_do_not_spill(name: str, mr: int, nb: int) -> None:
 def test_small_map_tiles_do_not_spill(pixels: int, nv: int) -> None:
     kernel = ChannelsKernel(ELEMENTS["float32"], 16, pixels, nv, True, "unit", True, "relu")
     kernels = [kernel, replace(kernel, columns=None, copied=True)]
-    if (pixels, nv) != (8, 3):  # plan/channels.py takes no such tile where weights are fetched
+    if (pixels, nv) != (8, 3):  # plan/channels_tiles.py takes no such tile where weights are fetched
         kernels += [replace(each, fetches=True) for each in kernels]
     for each in kernels:
         loop = _innermost(assembly(each.emit(X86.triple), X86))

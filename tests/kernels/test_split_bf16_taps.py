@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -20,7 +21,7 @@ from convforge.schedule.tile_unit import tile_shapes
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
 from support.guarded import Guarded
-from support.split_bf16 import LIMITS, RNG, error, plan_request, poisoned, spec_of
+from support.split_bf16 import LIMITS, RNG, error, make as make_of, plan_request, poisoned, spec_of
 from support.tile_unit import TileUnit, tile_unit
 from support.tolerance import assert_close
 
@@ -74,11 +75,7 @@ def unit() -> Iterator[TileUnit]:
         yield found
 
 
-def make(name: str, dtype: Any = np.float32) -> tuple[ConvSpec, Array, Array, Array]:
-    spec = spec_of(dtype=dtype, **CASES[name])
-    shapes = spec.input_shape, spec.weight_shape, (spec.out_channels,)
-    x, weight, bias = (RNG.standard_normal(s).astype(spec.dtype) for s in shapes)
-    return spec, x, weight, bias
+make = partial(make_of, cases=CASES)
 
 
 def serves(spec: ConvSpec, precision: Precision = "highest") -> bool:

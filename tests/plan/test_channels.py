@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from convforge.plan import channels, direct
+from convforge.plan import channels, channels_tiles, direct
 from convforge.plan.channels import ChannelsPlan
 from convforge.plan.request import OutputRequest
 from convforge.problem import ConvSpec, normalize_conv
@@ -50,7 +50,7 @@ def test_the_share_of_taps_that_meet_an_input(
             for block in blocks
             for tap in phase.taps
         )
-        assert channels._met(axis, phase, together) == met / (len(blocks) * len(phase.taps))
+        assert channels_tiles.share_met(axis, phase, together) == met / (len(blocks) * len(phase.taps))
 
 
 def test_each_output_of_a_one_pixel_input_takes_one_row_of_taps() -> None:
@@ -59,7 +59,7 @@ def test_each_output_of_a_one_pixel_input_takes_one_row_of_taps() -> None:
         (1, 100, 1, 1), (100, 512, 4, 4), None, rank=2, dtype=np.dtype(np.float32), transposed=True
     )
     height = gather_of(spec).axes[1]
-    assert channels._met(height, height.phases[0], 1) == 1 / 4
+    assert channels_tiles.share_met(height, height.phases[0], 1) == 1 / 4
 
 
 def plan_with_the_direct_kernels_bits(
@@ -133,7 +133,8 @@ def test_weights_fetched_ahead_change_no_bit(mask: str, layer: str, monkeypatch:
     spec, _ = normalize_conv(shape, kernel, None, rank=2, dtype=np.dtype(np.float32), **more)
     x = guarded.array(generator.standard_normal(spec.input_shape).astype(np.float32), at_end=True)
     weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
-    monkeypatch.setattr(channels, "_fetches", lambda *_: True)
+    for module in (channels, channels_tiles):
+        monkeypatch.setattr(module, "fetches_ahead", lambda *_: True)
     with masked(mask):
         plan = plan_with_the_direct_kernels_bits(spec, x, weight, guarded)
     assert plan.kernel.fetches
@@ -144,10 +145,12 @@ def test_only_far_weights_are_fetched_ahead() -> None:
     far = replace(Target.host(), triple="x86_64-unknown-linux-gnu", features=features, l2_bytes=2 << 20)
     spec, _ = normalize_conv((1, 512, 7, 7), (512, 512, 3, 3), None, rank=2, dtype=np.dtype(np.float32))
     gather = gather_of(spec)
-    assert channels._fetches(gather, 4, far)
-    assert not channels._fetches(gather, 4, replace(far, features=frozenset({"avx2"}))), "16 registers"
-    assert not channels._fetches(gather, 4, replace(far, l2_bytes=8 << 20)), "they stay near"
-    assert not channels._fetches(gather, 4, replace(far, l2_bytes=1 << 20)), "no mesh"
+    assert channels_tiles.fetches_ahead(gather, 4, far)
+    assert not channels_tiles.fetches_ahead(gather, 4, replace(far, features=frozenset({"avx2"}))), (
+        "16 registers"
+    )
+    assert not channels_tiles.fetches_ahead(gather, 4, replace(far, l2_bytes=8 << 20)), "they stay near"
+    assert not channels_tiles.fetches_ahead(gather, 4, replace(far, l2_bytes=1 << 20)), "no mesh"
 
 
 def test_tiles_of_channels_are_shared_out_evenly() -> None:

@@ -108,9 +108,11 @@ def spec_of(
     return normalize_conv(shape, weight, None, rank=len(shape) - 2, dtype=np.dtype(dtype), **case)[0]
 
 
-def make(name: str, dtype: Any = np.float32) -> tuple[ConvSpec, Array, Array, Array]:
+def make(
+    name: str, dtype: Any = np.float32, cases: dict[str, dict[str, Any]] = CASES
+) -> tuple[ConvSpec, Array, Array, Array]:
     """A case's spec, input, weight and bias."""
-    spec = spec_of(dtype=dtype, **CASES[name])
+    spec = spec_of(dtype=dtype, **cases[name])
     x, weight, bias = (
         RNG.standard_normal(s).astype(spec.dtype)
         for s in (spec.input_shape, spec.weight_shape, (spec.out_channels,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.memory import LINE_BYTES
 from convforge.plan.bands import band_of
+from convforge.plan.channels_tiles import best_tiles, fetches_ahead, phase_cycles
 from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
 from convforge.plan.job import Job
@@ -27,18 +27,16 @@ from convforge.plan.tables import (
     rows_collide,
     weight_rows,
 )
-from convforge.plan.tiles import chain_block, loads_add, mesh_step, step_overhead
+from convforge.plan.tiles import chain_block, loads_add
 from convforge.plan.weights import WeightPacking
-from convforge.problem.gather import Axis, Gather, Phase, gather_of
-from convforge.schedule import ChannelsSchedule, Layout, layout_of, why_tile_illegal
+from convforge.problem.gather import Gather, gather_of
+from convforge.schedule import ChannelsSchedule, Layout, layout_of
 from convforge.target import Target
 
 NAME = "channels"
 
 # Outputs of a phase beyond which vectors along the map waste little, and tables of outputs grow long.
 OUTPUT_LIMIT = 2048
-# Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
-PIXEL_LIMIT = 9
 # The packed input of one group, of each thread.
 _PACKED_LIMIT_BYTES = 4 << 20
 # Of the sets of the second-level cache that channels read in place fall on, what they may take.
@@ -53,14 +51,6 @@ _NARROW_MESH_SLOWER = 1.25
 # Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
 # Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
 _COPIED_CHANNELS = 512
-# Weights of so many times what is near are fetched ahead behind a mesh, and where addresses leave registers
-# for it (two cores of Granite Rapids): 512 channels of 3x3x3 at 2x7x7, 28 MB, 3.3 -> 2.9 ms, on one core 7.7
-# -> 5.5; of 3x3 at 7x7 819 -> 770 us, 512 -> 2048 of 1x1, 4 MB, 347 -> 337; 256 of 3x3 at 14x14, 2.4 MB, 724
-# -> 744. With AVX2 512 of 3x3 at 7x7 1130 -> 1403.
-_FAR_WEIGHTS = 1.5
-# Addresses of more pixels, beside three vectors, and of what is fetched leave the registers: 8x3 took 1.6
-# times as long as 7x3.
-_FETCHING_PIXELS, _HELD_ADDRESSES = 7, 3
 # Tiles that a tuner tries.
 _TILES_TRIED = 5
 
@@ -87,12 +77,12 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     gather = gather_of(request.spec)
     layout = layout_of(gather)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    pixels, nv = _tiles(gather, target, lanes, threads=1)[0]
+    pixels, nv = best_tiles(gather, target, lanes, threads=1)[0]
     x_steps = element_steps(request.x_strides, request.spec)
     in_place = _in_place(layout, ELEMENTS[request.spec.dtype.name], target, x_steps)
     total = rows_in_cycles(layout, ELEMENTS[request.spec.dtype.name], target, in_place=in_place)
     phases = range(len(gather.taps_by_phase))
-    products = sum(_phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases)
+    products = sum(phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases)
     apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
     if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
         products *= _FAR_SLOWER
@@ -118,7 +108,7 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Cha
     """
     gather = gather_of(request.spec)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    tiles = _tiles(gather, target, lanes, threads)[:_TILES_TRIED]
+    tiles = best_tiles(gather, target, lanes, threads)[:_TILES_TRIED]
     found = [_schedule(gather, lanes, tile, threads) for tile in tiles]
     found += [_schedule(gather, lanes, tile, threads, tasks_per_thread=1) for tile in tiles[:2]]
     return list(dict.fromkeys(found))
@@ -149,7 +139,7 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         in_place = _in_place(layout, self.element, target, x_steps)
         lanes = target.vector_bytes // size
         if schedule is None:
-            schedule = _schedule(gather, lanes, _tiles(gather, target, lanes, threads)[0], threads)
+            schedule = _schedule(gather, lanes, best_tiles(gather, target, lanes, threads)[0], threads)
         self.schedule = schedule
         pixels = schedule.pixels
         self.kernel = ChannelsKernel(
@@ -162,7 +152,7 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             copied=_is_copied(layout, pixels),
-            fetches=_fetches(gather, size, target),
+            fetches=fetches_ahead(gather, size, target),
         )
         mr = self.kernel.mr
         self._job = Job(self.kernel, target)
@@ -267,13 +257,6 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
 
 
-def _fetches(gather: Gather, weight_bytes: int, target: Target) -> bool:
-    """Whether weights come from so far that the next block's are fetched meanwhile."""
-    weights = gather.groups * gather.in_channels * gather.out_channels * gather.kernel_taps
-    is_far = target.l3_is_far and weights * weight_bytes > _FAR_WEIGHTS * target.near_bytes
-    return is_far and target.vector_registers > 16
-
-
 def _is_copied(layout: Layout, pixels: int) -> bool:
     """Whether the pixels of a tile are copied side by side: tiles of output channels then read one stream,
     and not a line for each channel and tap.
@@ -316,56 +299,3 @@ def _even_pieces(tiles: int, pieces: int, times: int, threads: int) -> int:
         return -(-times * -(-tiles // size) // threads) * size
 
     return min(range(-(-tiles // pieces), 0, -1), key=rounds)
-
-
-def _tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tuple[int, int]]:
-    """(pixels, vectors of channels) of all legal tiles, the one that keeps threads for the shortest first.
-
-    Threads share out tiles of channels: 64 channels in one tile of four vectors ran on one thread, and took
-    1.8 times as long on two as the direct kernel.
-    """
-    fetches = _fetches(gather, target.vector_bytes // lanes, target)
-    legal = [
-        (pixels, nv)
-        for nv in range(1, 7)
-        for pixels in range(1, PIXEL_LIMIT + 1)
-        if why_tile_illegal(target, pixels * nv, nv + 1) is None
-        and not (nv > 2 and pixels > _FETCHING_PIXELS and fetches)
-    ]
-    phases = range(len(gather.taps_by_phase))
-
-    def cycles(tile: tuple[int, int]) -> float:
-        units = gather.batch * gather.groups * -(-gather.out_channels // (tile[1] * lanes))
-        rounds = -(-units // threads)
-        return sum(_phase_cycles(gather, target, i, *tile, lanes) for i in phases) * rounds / units
-
-    return sorted(legal, key=cycles)
-
-
-def _phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int) -> float:
-    d, h, w = gather.phase_triples[phase]
-    # Taps that meet only padding are left out, tile by tile.
-    together = (1, -(-(pixels - 1) // max(1, w.count)) + 1, 1)
-    met = prod(_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h, w), together))
-    steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
-    element_bytes = target.vector_bytes // lanes
-    if loads_add(target):
-        # Fetching takes the registers of all addresses but some.
-        reloaded = max(0, pixels - _HELD_ADDRESSES) if _fetches(gather, element_bytes, target) else 0
-        step = mesh_step(pixels * nv, nv, pixels + reloaded)
-    else:
-        step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
-    tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + 1.2 * lanes)
-    return -(-(d.count * h.count * w.count) // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
-
-
-def _met(axis: Axis, phase: Phase, together: int) -> float:
-    """The share of a phase's taps along an axis for which one of so many neighbours has an input."""
-    if axis.mode != "zeros" or not phase.taps or not phase.count:
-        return 1.0
-    met = 0
-    for tap in phase.taps:
-        first = max(0, -(tap.offset // axis.in_step))
-        last = min(phase.count - 1, (axis.in_size - 1 - tap.offset) // axis.in_step)
-        met += last // together - first // together + 1 if first <= last else 0
-    return met / (-(-phase.count // together) * len(phase.taps))

@@ -26,6 +26,7 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import (
     input_tables,
+    leaving_values,
     packed_columns,
     packing_values,
     reads_in_place,
@@ -137,7 +138,7 @@ class GatherPlan(KernelPlan[K], Generic[K]):
         )
         self.workspace_bytes = aligned(tile + tile_bytes + 64)
         self.tasks = gather.batch * group_blocks * bands * out_blocks
-        d, h, w = gather.axes
+        _, h, w = gather.axes
         return {
             "groups": gather.groups,
             "group_block": schedule.group_block,
@@ -158,12 +159,7 @@ class GatherPlan(KernelPlan[K], Generic[K]):
             "tile_group": schedule.tile_group,
             "x_batch": x_steps[0],
             "x_channel": x_steps[1],
-            "y_batch": y_steps[0],
-            "y_channel": y_steps[1],
-            "y_step": y_steps[4] * w.out_step,
-            "y_row": y_steps[3] * h.out_step,
-            "y_slice": y_steps[2] * d.out_step,
-            "out_width": w.out_size,
+            **leaving_values(gather, y_steps),
             **packing_values(layout, band, tables, x_steps[4] * w.in_step),
             "slice_rows": layout.slice_rows,
             "reach_rows": layout.reach_rows,

@@ -58,6 +58,23 @@ def parts_of(dtype: str, precision: Precision) -> int | None:
     return _PARTS[precision] if dtype == "float32" else _HALF_PARTS.get(dtype)
 
 
+def why_no_parts(request: OutputRequest) -> str | None:
+    """The reason why a request's values are no sums of bf16 parts, or None."""
+    if request.plain:
+        return "the input or the weights hold values whose parts are not exact"
+    name = request.spec.dtype.name
+    if parts_of(name, request.precision) is None:
+        return f"{name} is neither float32 nor {' nor '.join(_HALF_PARTS)}"
+    return None
+
+
+def work_of(request: OutputRequest) -> TileWork:
+    """What a step of its products is."""
+    parts = parts_of(request.spec.dtype.name, request.precision)
+    assert parts is not None
+    return bf16_work(parts)
+
+
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
     return why_no_unit(target, "bf16") or _why_unfit(request) or why_unusable(target, "bf16")
@@ -65,11 +82,9 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 def _why_unfit(request: OutputRequest) -> str | None:
     """The reason why a request is not for any tile unit, or None."""
-    if request.plain:
-        return "the input or the weights hold values whose parts are not exact"
-    name = request.spec.dtype.name
-    if parts_of(name, request.precision) is None:
-        return f"{name} is neither float32 nor {' nor '.join(_HALF_PARTS)}"
+    reason = why_no_parts(request)
+    if reason is not None:
+        return reason
     channels = request.spec.in_channels // request.spec.groups
     if channels < _FEWEST_CHANNELS and not _folds(request):
         return f"{channels} input channels a group fill less than half of a tile: {_FEWEST_CHANNELS} do"
@@ -94,7 +109,7 @@ def _reads_planes(request: OutputRequest, axes: int) -> bool:
     """
     if not axes == max(_folds(request), default=0) > 0:
         return False
-    parts, channels = _work(request).parts, folded(gather_of(request.spec), axes).in_channels
+    parts, channels = work_of(request).parts, folded(gather_of(request.spec), axes).in_channels
     return parts == _STEPS_PARTS or (parts > 1 and channels >= _STEPS_CHANNELS)
 
 
@@ -104,7 +119,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
 
 
 def _cycles(request: OutputRequest, target: Target, axes: int) -> float:
-    gather, work = gather_of(request.spec), _work(request)
+    gather, work = gather_of(request.spec), work_of(request)
     layout = layout_of(gather)
     if not axes:
         return tile_unit_cycles(layout, target, work, usual_way_in(gather))
@@ -122,7 +137,9 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Til
     """Schedules worth trying, the one that `plan` takes by itself first."""
     axes = _fold(request, target)
     laid = _lay_out(request, target, axes)
-    found = tile_unit_candidates(laid.layout, target, threads, _work(request), laid.way_in, laid.plane_bytes)
+    found = tile_unit_candidates(
+        laid.layout, target, threads, work_of(request), laid.way_in, laid.plane_bytes
+    )
     return [replace(each, fold=axes) for each in found]
 
 
@@ -146,7 +163,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         laid = _lay_out(request, target, axes)
         layout, x_steps, y_steps, way_in = laid.layout, laid.x_steps, laid.y_steps, laid.way_in
         own = schedule or tile_unit_schedule(
-            layout, target, threads, _work(request), way_in=way_in, plane_bytes=laid.plane_bytes
+            layout, target, threads, work_of(request), way_in=way_in, plane_bytes=laid.plane_bytes
         )
         self.schedule = replace(own, fold=axes)
         packs = laid.unfolded or (layout if way_in == "packed" else None)
@@ -202,14 +219,8 @@ def _lay_out(request: OutputRequest, target: Target, axes: int) -> LaidOut:
     spec, gather = request.spec, gather_of(request.spec)
     x_steps, y_steps = (element_steps(strides, spec) for strides in (request.x_strides, request.y_strides))
     if not axes:
-        return lay_out(gather, ELEMENTS[spec.dtype.name], target, _work(request), x_steps, y_steps)
+        return lay_out(gather, ELEMENTS[spec.dtype.name], target, work_of(request), x_steps, y_steps)
     layout = layout_of(gather)
     if _reads_planes(request, axes):
         return LaidOut(folded_whole(layout), x_steps, y_steps, "planes", unfolded=layout)
     return LaidOut(layout_of(folded(gather, axes)), x_steps, y_steps, "packed", unfolded=layout)
-
-
-def _work(request: OutputRequest) -> TileWork:
-    parts = parts_of(request.spec.dtype.name, request.precision)
-    assert parts is not None
-    return bf16_work(parts)

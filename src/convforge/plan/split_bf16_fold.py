@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,23 +40,11 @@ class FoldedPlanes:
             band = band_of(layout, schedule.band_tiles * kernel.length, kernel.lanes, overrun)
         else:
             band = _band(layout, run, rows, schedule, kernel)
-        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         channels = 2 * schedule.depth * schedule.blocks
         sources = np.ascontiguousarray(fold_sources(layout, schedule.fold, band.plane, channels))
-        width, channels_in = layout.gather.axes[2], layout.gather.in_channels
-        self._keep = (rows, tables, sources)
-        self.values = fill(
-            FOLD_PARAMETERS,
-            {
-                "channels": channels_in,
-                "x_channel": x_steps[1],
-                **packing_values(layout, band, tables, x_steps[4] * width.in_step),
-                "row_sources": rows.ctypes.data,
-                "sources": sources.ctypes.data,
-            },
-        )
+        self.values, self._keep = _planes(layout, band, x_steps, sources, rows)
         # One plane more holds the zeros of channels beyond the last.
-        self.size_bytes = 4 * (channels_in * layout.planes + 1) * band.plane
+        self.size_bytes = 4 * (layout.gather.in_channels * layout.planes + 1) * band.plane
 
 
 def _band(
@@ -87,18 +77,29 @@ class TapPlanes:
         self, layout: Layout, schedule: TapRowsSchedule, lanes: int, x_steps: tuple[int, ...]
     ) -> None:
         band = band_of(layout, schedule.band, lanes, layout.reach_rows * layout.pitch + 3 * STEP_POSITIONS)
-        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         channels = layout.gather.in_channels
         sources = np.arange(channels + 1, dtype=np.int64) * band.plane
-        self._keep = (tables, sources)
-        self.values = fill(
-            FOLD_PARAMETERS,
-            {
-                "channels": channels,
-                "x_channel": x_steps[1],
-                **packing_values(layout, band, tables, x_steps[4] * layout.gather.axes[2].in_step),
-                "row_sources": 0,
-                "sources": sources.ctypes.data,
-            },
-        )
+        self.values, self._keep = _planes(layout, band, x_steps, sources)
         self.size_bytes = 4 * channels * band.plane
+
+
+def _planes(
+    layout: Layout,
+    band: Band,
+    x_steps: tuple[int, ...],
+    sources: NDArray[np.int64],
+    rows: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """(FOLD_PARAMETERS, what they point at). sources: where each channel of the run begins. rows: of these
+    planes for each of the run's, where a kernel asks for them.
+    """
+    tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+    width = layout.gather.axes[2]
+    values = {
+        "channels": layout.gather.in_channels,
+        "x_channel": x_steps[1],
+        **packing_values(layout, band, tables, x_steps[4] * width.in_step),
+        "row_sources": 0 if rows is None else rows.ctypes.data,
+        "sources": sources.ctypes.data,
+    }
+    return fill(FOLD_PARAMETERS, values), (tables, sources, rows)

@@ -23,11 +23,11 @@ from convforge.plan.phase_table import phase_table
 from convforge.plan.request import OutputRequest
 from convforge.plan.run_positions import RunPositions, RunTable
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.split_bf16 import parts_of
+from convforge.plan.split_bf16 import why_no_parts, work_of
 from convforge.plan.split_bf16_fold import TapPlanes
 from convforge.plan.split_bf16_weights import SplitWeights, TapRowsWeights
-from convforge.plan.tables import packed_columns, way_out
-from convforge.plan.tile_unit_cost import TileWork, bf16_work, block_cycles
+from convforge.plan.tables import leaving_values, packed_columns, way_out
+from convforge.plan.tile_unit_cost import TileWork, block_cycles
 from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, RunTiles, layout_of
 from convforge.schedule.tap_rows import TapRowsSchedule, first_rows, tap_rows_run
@@ -60,11 +60,9 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 def _why_unfit(request: OutputRequest) -> str | None:
     """The reason why a request is not for any tile unit, or None."""
-    if request.plain:
-        return "the input or the weights hold values whose parts are not exact"
-    name = request.spec.dtype.name
-    if parts_of(name, request.precision) is None:
-        return f"{name} is neither float32 nor a half type"
+    reason = why_no_parts(request)
+    if reason is not None:
+        return reason
     gather = gather_of(request.spec)
     if not _FEWEST_CHANNELS <= gather.in_channels <= _MOST_CHANNELS:
         return f"{gather.in_channels} input channels a group, not {_FEWEST_CHANNELS} to {_MOST_CHANNELS}"
@@ -102,14 +100,8 @@ def rows_bytes(layout: Layout, rows: int) -> int:
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
     gather = gather_of(request.spec)
-    layout, work = layout_of(gather), _work(request)
+    layout, work = layout_of(gather), work_of(request)
     return best_shape(layout, target, work)[0] * gather.batch * gather.groups
-
-
-def _work(request: OutputRequest) -> TileWork:
-    parts = parts_of(request.spec.dtype.name, request.precision)
-    assert parts is not None
-    return bf16_work(parts)
 
 
 @lru_cache(maxsize=256)
@@ -185,7 +177,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
         x_steps, y_steps = (element_steps(s, spec) for s in (request.x_strides, request.y_strides))
         lanes = target.vector_bytes // element.compute_bytes
         table = _table(layout, x_steps, lanes)
-        self.schedule = own = _schedule(layout, target, threads, _work(request), table)
+        self.schedule = own = _schedule(layout, target, threads, work_of(request), table)
         self.kernel = SplitTapsKernel(
             element=element,
             lanes=lanes,
@@ -216,7 +208,6 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
     ) -> dict[str, int]:  # fmt: skip
         """All that the kernel reads; tasks and memory follow."""
         own, kernel, gather = self.schedule, self.kernel, layout.gather
-        d, h, w = gather.axes
         bands = -(-layout.flat // own.band)
         row_tiles = -(-gather.out_channels * gather.kernel_taps // kernel.tile_rows)
         ring = ring_positions(layout)
@@ -257,12 +248,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
             "ring_pitch": pitch,
             "x_batch": x_steps[0],
             "x_channel": x_steps[1],
-            "y_batch": y_steps[0],
-            "y_channel": y_steps[1],
-            "y_step": y_steps[4] * w.out_step,
-            "y_row": y_steps[3] * h.out_step,
-            "y_slice": y_steps[2] * d.out_step,
-            "out_width": w.out_size,
+            **leaving_values(gather, y_steps),
             "pitch": layout.pitch,
             "slice_rows": layout.slice_rows,
             "phases": len(phases.records),

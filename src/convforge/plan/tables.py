@@ -13,7 +13,7 @@ from convforge.ir.element import Element
 from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns, WayOut
 from convforge.plan.bands import Band
 from convforge.plan.tiles import chain_block
-from convforge.problem.gather import Axis
+from convforge.problem.gather import Axis, Gather
 from convforge.schedule import Layout
 from convforge.target import Target
 
@@ -62,6 +62,19 @@ def packing_values(layout: Layout, band: Band, tables: InputTables | None, x_col
         "row_table": tables.rows.ctypes.data if tables else 0,
         "column_table": tables.columns.ctypes.data if tables else 0,
         "x_column": x_column,
+    }
+
+
+def leaving_values(gather: Gather, y_steps: tuple[int, ...]) -> dict[str, int]:
+    """Where neighbours of a phase's outputs lie in an output of these steps."""
+    d, h, w = gather.axes
+    return {
+        "y_batch": y_steps[0],
+        "y_channel": y_steps[1],
+        "y_step": y_steps[4] * w.out_step,
+        "y_row": y_steps[3] * h.out_step,
+        "y_slice": y_steps[2] * d.out_step,
+        "out_width": w.out_size,
     }
 
 

@@ -14,7 +14,7 @@ from convforge.kernels.contract_tiles import UNIT_BYTES, TileKernel, product_sha
 from convforge.plan.bands import band_of
 from convforge.plan.phase_table import phase_table
 from convforge.plan.sizes import aligned
-from convforge.plan.tables import input_tables, packing_values
+from convforge.plan.tables import input_tables, leaving_values, packing_values
 from convforge.schedule import Layout, RunTiles
 from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_NUMBERS, TileUnitSchedule
 
@@ -54,7 +54,7 @@ def tile_unit_tables(
     the output are fetched before they are written.
     """
     gather = layout.gather
-    d, h, w = gather.axes
+    width = gather.axes[2]
     bands = -(-layout.flat // (schedule.band_tiles * kernel.length))
     out_tiles = -(-gather.out_channels // kernel.mr)
     out_blocks = -(-out_tiles // schedule.channel_tiles)
@@ -108,13 +108,8 @@ def tile_unit_tables(
         "tile_group": schedule.tile_group,
         "x_batch": x_steps[0],
         "x_channel": x_steps[1],
-        "y_batch": y_steps[0],
-        "y_channel": y_steps[1],
-        "y_step": y_steps[4] * w.out_step,
-        "y_row": y_steps[3] * h.out_step,
-        "y_slice": y_steps[2] * d.out_step,
-        "out_width": w.out_size,
-        **packing_values(layout, band, tables, x_steps[4] * w.in_step),
+        **leaving_values(gather, y_steps),
+        **packing_values(layout, band, tables, x_steps[4] * width.in_step),
         "slice_rows": layout.slice_rows,
         "phases": len(phases.records),
         "phase_table": phases.records.ctypes.data,

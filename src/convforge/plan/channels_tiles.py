@@ -1,0 +1,82 @@
+"""Tiles of the small-map family (plan/channels.py), without a clock: pixels by vectors of output channels."""
+
+from __future__ import annotations
+
+from math import prod
+
+from convforge.plan.tiles import loads_add, mesh_step, step_overhead
+from convforge.problem.gather import Axis, Gather, Phase
+from convforge.schedule import why_tile_illegal
+from convforge.target import Target
+
+# Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
+PIXEL_LIMIT = 9
+# Weights of so many times what is near are fetched ahead behind a mesh, and where addresses leave registers
+# for it (two cores of Granite Rapids): 512 channels of 3x3x3 at 2x7x7, 28 MB, 3.3 -> 2.9 ms, on one core 7.7
+# -> 5.5; of 3x3 at 7x7 819 -> 770 us, 512 -> 2048 of 1x1, 4 MB, 347 -> 337; 256 of 3x3 at 14x14, 2.4 MB, 724
+# -> 744. With AVX2 512 of 3x3 at 7x7 1130 -> 1403.
+_FAR_WEIGHTS = 1.5
+# Addresses of more pixels, beside three vectors, and of what is fetched leave the registers: 8x3 took 1.6
+# times as long as 7x3.
+_FETCHING_PIXELS, _HELD_ADDRESSES = 7, 3
+
+
+def fetches_ahead(gather: Gather, weight_bytes: int, target: Target) -> bool:
+    """Whether weights come from so far that the next block's are fetched meanwhile."""
+    weights = gather.groups * gather.in_channels * gather.out_channels * gather.kernel_taps
+    is_far = target.l3_is_far and weights * weight_bytes > _FAR_WEIGHTS * target.near_bytes
+    return is_far and target.vector_registers > 16
+
+
+def best_tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tuple[int, int]]:
+    """(pixels, vectors of channels) of all legal tiles, the one that keeps threads for the shortest first.
+
+    Threads share out tiles of channels: 64 channels in one tile of four vectors ran on one thread, and took
+    1.8 times as long on two as the direct kernel.
+    """
+    fetches = fetches_ahead(gather, target.vector_bytes // lanes, target)
+    legal = [
+        (pixels, nv)
+        for nv in range(1, 7)
+        for pixels in range(1, PIXEL_LIMIT + 1)
+        if why_tile_illegal(target, pixels * nv, nv + 1) is None
+        and not (nv > 2 and pixels > _FETCHING_PIXELS and fetches)
+    ]
+    phases = range(len(gather.taps_by_phase))
+
+    def cycles(tile: tuple[int, int]) -> float:
+        units = gather.batch * gather.groups * -(-gather.out_channels // (tile[1] * lanes))
+        rounds = -(-units // threads)
+        return sum(phase_cycles(gather, target, i, *tile, lanes) for i in phases) * rounds / units
+
+    return sorted(legal, key=cycles)
+
+
+def phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int) -> float:
+    """Cycles of a phase in tiles of so many pixels by nv vectors of channels."""
+    d, h, w = gather.phase_triples[phase]
+    # Taps that meet only padding are left out, tile by tile.
+    together = (1, -(-(pixels - 1) // max(1, w.count)) + 1, 1)
+    met = prod(share_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h, w), together))
+    steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
+    element_bytes = target.vector_bytes // lanes
+    if loads_add(target):
+        # Fetching takes the registers of all addresses but some.
+        reloaded = max(0, pixels - _HELD_ADDRESSES) if fetches_ahead(gather, element_bytes, target) else 0
+        step = mesh_step(pixels * nv, nv, pixels + reloaded)
+    else:
+        step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
+    tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + 1.2 * lanes)
+    return -(-(d.count * h.count * w.count) // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
+
+
+def share_met(axis: Axis, phase: Phase, together: int) -> float:
+    """The share of a phase's taps along an axis for which one of so many neighbours has an input."""
+    if axis.mode != "zeros" or not phase.taps or not phase.count:
+        return 1.0
+    met = 0
+    for tap in phase.taps:
+        first = max(0, -(tap.offset // axis.in_step))
+        last = min(phase.count - 1, (axis.in_size - 1 - tap.offset) // axis.in_step)
+        met += last // together - first // together + 1 if first <= last else 0
+    return met / (-(-phase.count // together) * len(phase.taps))
