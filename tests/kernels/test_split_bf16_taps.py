@@ -21,7 +21,18 @@ from convforge.schedule.tile_unit import tile_shapes
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
 from support.guarded import Guarded
-from support.split_bf16 import LIMITS, RNG, error, make as make_of, plan_request, poisoned, spec_of
+from support.split_bf16 import (
+    LIMITS,
+    RNG,
+    check_against_the_oracle,
+    check_with_scratch_of_others,
+    error,
+    make as make_of,
+    output_of_any_threads,
+    plan_request,
+    poisoned,
+    spec_of,
+)
 from support.tile_unit import TileUnit, tile_unit
 from support.tolerance import assert_close
 
@@ -85,13 +96,9 @@ def serves(spec: ConvSpec, precision: Precision = "highest") -> bool:
 @pytest.mark.parametrize("precision", LIMITS)
 @pytest.mark.parametrize("name", CASES)
 def test_against_the_oracle(name: str, precision: Precision, unit: TileUnit) -> None:
-    spec, x, weight, bias = make(name)
-    assert serves(spec, precision)
-    before = unit.products
-    y = plan.output(spec, x, weight, bias, out=poisoned(spec), precision=precision)
-    assert error(y, spec, x, weight, bias) < LIMITS[precision]
-    assert before is None or unit.products > before, "tiles were multiplied"
-    assert not unit.configured, "every task releases its tiles"
+    made = make(name)
+    assert serves(made[0], precision)
+    check_against_the_oracle(made, precision, unit)
 
 
 @pytest.mark.parametrize("hidden", [("avx512f",), ("avx512f", "fma"), ("avx512f", "fma", "avx")])
@@ -203,15 +210,10 @@ def test_the_gradient_of_a_first_layer_is_one(unit: TileUnit) -> None:
 def test_threads_and_place_in_the_batch_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
     """Bands differ: what one task has read of its neighbour's outputs' taps is computed by both."""
     spec, x, weight, bias = make(name)
-    results: list[Array] = []
-    for threads in (1, 2, 3, 7):
-        runtime.set_num_threads(threads)
-        results.append(plan.output(spec, x, weight, bias, out=poisoned(spec)))
-    for other in results[1:]:
-        np.testing.assert_array_equal(other, results[0])
+    expected = output_of_any_threads(spec, x, weight, bias)
     one = replace(spec, batch=1)
     for i in range(spec.batch):
-        np.testing.assert_array_equal(plan.output(one, x[i : i + 1], weight, bias)[0], results[0][i])
+        np.testing.assert_array_equal(plan.output(one, x[i : i + 1], weight, bias)[0], expected[i])
 
 
 @pytest.mark.parametrize("shape", [shape for shape in tile_shapes() if 4 % shape[1] == 0])
@@ -291,11 +293,7 @@ def test_what_scratch_held_before_is_no_hard_value(unit: TileUnit, monkeypatch: 
     monkeypatch.setattr(plan.Prepared, "_compute_plainly", lambda *_: pytest.fail("taken for hard"))
     runtime.set_num_threads(1)
     for name in CASES:
-        spec, x, weight, bias = make(name)
-        runtime.scratch.address(1 << 22)
-        runtime.scratch._memory.view(np.float32)[:] = np.nan
-        y = plan.output(spec, x, weight, bias, out=poisoned(spec))
-        assert error(y, spec, x, weight, bias) < LIMITS["highest"]
+        check_with_scratch_of_others(make(name))
 
 
 def test_refusals_say_why(unit: TileUnit) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convforge import plan, reference
+from convforge import plan, reference, runtime
 from convforge.plan.describe import plan_of
 from convforge.problem import ConvSpec, Precision, normalize_conv
 
@@ -129,6 +129,38 @@ def error(y: Array, spec: ConvSpec, *arrays: Array | None) -> float:
     """‖y − y64‖ / ‖y64‖"""
     expected = exact(spec, *arrays)
     return float(np.linalg.norm(y.astype(np.float64) - expected) / np.linalg.norm(expected))
+
+
+def check_against_the_oracle(
+    made: tuple[ConvSpec, Array, Array, Array], precision: Precision, unit: Any
+) -> None:
+    """That a tile unit has computed a case (support.tile_unit), within what a precision promises."""
+    spec, x, weight, bias = made
+    before = unit.products
+    y = plan.output(spec, x, weight, bias, out=poisoned(spec), precision=precision)
+    assert error(y, spec, x, weight, bias) < LIMITS[precision]
+    assert before is None or unit.products > before, "tiles were multiplied"
+    assert not unit.configured, "every task releases its tiles"
+
+
+def output_of_any_threads(spec: ConvSpec, x: Array, weight: Array, bias: Array) -> Array:
+    """What all numbers of threads compute, bit for bit."""
+    results: list[Array] = []
+    for threads in (1, 2, 3, 7):
+        runtime.set_num_threads(threads)
+        results.append(plan.output(spec, x, weight, bias, out=poisoned(spec)))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+    return results[0]
+
+
+def check_with_scratch_of_others(made: tuple[ConvSpec, Array, Array, Array]) -> None:
+    """That a case comes out right whatever scratch held before it: NaN everywhere."""
+    spec, x, weight, bias = made
+    runtime.scratch.address(1 << 22)
+    runtime.scratch._memory.view(np.float32)[:] = np.nan
+    y = plan.output(spec, x, weight, bias, out=poisoned(spec))
+    assert error(y, spec, x, weight, bias) < LIMITS["highest"]
 
 
 def poisoned(spec: ConvSpec) -> Array:

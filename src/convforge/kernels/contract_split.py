@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
@@ -92,35 +92,6 @@ class SplitKernel(TileKernel):
     def name(self) -> str:
         """A short name: split bf16 2x2, 6 products float32."""
         return f"split bf16 {_tiles_name(self)}"
-
-
-class StepsKernel(Protocol):
-    """What the way in by steps (split_bf16_steps.py) asks of a kernel: see SplitKernel."""
-
-    @property
-    def element(self) -> Element:
-        """The dtype."""
-        ...
-
-    @property
-    def parts(self) -> int:
-        """Numbers that each value is split into."""
-        ...
-
-    @property
-    def way_in(self) -> WayIn:
-        """How the input is read."""
-        ...
-
-    @property
-    def columns_in(self) -> Columns | None:
-        """How planes are packed, if they are."""
-        ...
-
-    @property
-    def woven(self) -> int:
-        """Steps beside each step of products."""
-        ...
 
 
 # How taps' products are added up (split_bf16_taps.py): band: outputs of a task; behind: positions after which

@@ -32,7 +32,8 @@ from convforge.kernels.contract_split import (
     INPUT_RANGE,
     PROGRESS,
     PROGRESS_BYTES,
-    StepsKernel,
+    SplitKernel,
+    SplitTapsKernel,
 )
 from convforge.kernels.contract_tiles import NOWHERE, UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
@@ -51,7 +52,13 @@ class Steps:
     """Splits the windows of a task. x: a group's first channel."""
 
     def __init__(
-        self, e: Emitter, v: Vectors, p: Parameters, kernel: StepsKernel, x: Value, scratch: Value
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        kernel: SplitKernel | SplitTapsKernel,
+        x: Value,
+        scratch: Value,
     ) -> None:
         self._e, self._v, self._p, self._kernel, self._x = e, v, p, kernel, x
         self._scratch = scratch

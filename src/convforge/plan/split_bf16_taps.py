@@ -28,6 +28,7 @@ from convforge.plan.split_bf16_fold import TapPlanes
 from convforge.plan.split_bf16_weights import SplitWeights, TapRowsWeights
 from convforge.plan.tables import leaving_values, packed_columns, way_out
 from convforge.plan.tile_unit_cost import TileWork, block_cycles
+from convforge.plan.tile_windows import MOST_BESIDE
 from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, RunTiles, layout_of
 from convforge.schedule.tap_rows import TapRowsSchedule, first_rows, tap_rows_run
@@ -38,14 +39,12 @@ NAME = "split bf16 taps"
 
 # Fewer channels leave more than half of each product of tiles to zeros; more would be several chains of sums.
 _FEWEST_CHANNELS, _MOST_CHANNELS = TILE_ROWS, 2048
-# More output channels fill half of a tile by themselves (plan/split_bf16.py).
-_MOST_OUTPUTS = TILE_ROWS // 2
+# From here on output channels fill half of a tile by themselves (plan/split_bf16.py).
+_OUTPUTS_LIMIT = TILE_ROWS // 2
 # Rows of all rings: of volumes these are as long as taps reach through slices.
 _MOST_BYTES = 13 << 20
 # Positions of which a table says what they hold.
 _MOST_POSITIONS = 1 << 20
-# Steps beside a step's products (plan/tile_windows.py).
-_MOST_BESIDE = 4
 # Fitted to 19 layers on one core, 16 % off in the mean square. The part of a step's cycles, and of those of
 # packing a vector of a channel; of the shorter of both, which are not all hidden; to store a tile into the
 # rings; to add a vector of a row to its output; for a vector of outputs on its way out.
@@ -66,7 +65,7 @@ def _why_unfit(request: OutputRequest) -> str | None:
     gather = gather_of(request.spec)
     if not _FEWEST_CHANNELS <= gather.in_channels <= _MOST_CHANNELS:
         return f"{gather.in_channels} input channels a group, not {_FEWEST_CHANNELS} to {_MOST_CHANNELS}"
-    if gather.out_channels >= _MOST_OUTPUTS:
+    if gather.out_channels >= _OUTPUTS_LIMIT:
         return f"{gather.out_channels} output channels a group: so many fill tiles by themselves"
     if gather.kernel_taps < 2:
         return "one tap at most reaches the input"
@@ -143,7 +142,7 @@ def _schedule(
         depth=depth,
         band=_band(layout, threads),
         way_in=table.way if table else "planes",
-        beside=min(_MOST_BESIDE, -(-pairs // steps)),
+        beside=min(MOST_BESIDE, -(-pairs // steps)),
     )
 
 
@@ -173,7 +172,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
         spec = request.spec
         self.threads = threads
         element, gather = ELEMENTS[spec.dtype.name], gather_of(spec)
-        layout, run = layout_of(gather), tap_rows_run(layout_of(gather))
+        layout = layout_of(gather)
         x_steps, y_steps = (element_steps(s, spec) for s in (request.x_strides, request.y_strides))
         lanes = target.vector_bytes // element.compute_bytes
         table = _table(layout, x_steps, lanes)
@@ -195,7 +194,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
         self.reads_in_place = table is not None
         self._job = Job(self.kernel, target)
         self.weights = SplitWeights(
-            run, element, target, own, transposed=spec.transposed, upright=True,
+            tap_rows_run(layout), element, target, own, transposed=spec.transposed, upright=True,
             arranged=TapRowsWeights(gather, spec.transposed),
         )  # fmt: skip
         planes = None if table else TapPlanes(layout, own, lanes, x_steps)

@@ -19,7 +19,7 @@ _WINDOW_BYTES, _WINDOW_POSITIONS = 800_000, 128
 # Units of a window, whatever channels there are.
 _MOST_BYTES = 12 << 20
 # Steps beside a step's 24 products fill the time that these take; more of them are done after.
-_MOST_BESIDE = 4
+MOST_BESIDE = 4
 
 
 def splits_beside(target: Target, position_bytes: int, weight_bytes: int) -> bool:
@@ -54,4 +54,4 @@ def windows_of(
     if not beside or tiles == band_tiles:
         return Windows(tiles, 0)
     split = -(-tiles * length // STEP_POSITIONS) * -(-channels // 2)
-    return Windows(tiles, min(_MOST_BESIDE, -(-split // (tiles * steps))))
+    return Windows(tiles, min(MOST_BESIDE, -(-split // (tiles * steps))))
