@@ -305,7 +305,7 @@ def check_steps_of_tiles(kernel: TileKernel, target: Target, product: str, work:
     text = assembly(kernel.emit(target.triple), target)
     loop = _innermost(text, product)
     assert loop.count(product) == len(work.products) * rows * columns
-    assert loop.count("tileloadd") == loads(work, rows, columns)
+    assert loop.count("tileloadd") == sum(loads(work, rows, columns))
     assert text.count("tilestored") == text.count("tilezero") == rows * columns
     assert (text.count("ldtilecfg"), text.count("tilerelease")) == (1, 1)
     assert not re.search(r"[xyz]mm\d", loop.replace("tmm", "")), f"vectors between products:\n{loop}"

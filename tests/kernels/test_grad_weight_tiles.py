@@ -48,6 +48,23 @@ CASES: dict[str, dict[str, Any]] = {
     "short signals": {"shape": (9, 20, 21), "weight": (17, 20, 3), "padding": 1},
     "volume": {"shape": (2, 16, 5, 9, 11), "weight": (20, 16, 3, 3, 3), "padding": 1},
     "taps on padding alone": {"shape": (2, 16, 2, 3), "weight": (16, 16, 7, 7), "padding": 3},
+    "first layer": {"shape": (2, 3, 40, 37), "weight": (32, 3, 7, 7), "stride": 2, "padding": 3},
+    "first layer, stride 4": {"shape": (2, 3, 50, 47), "weight": (17, 3, 11, 11), "stride": 4, "padding": 2},
+    "first layer, 3x3": {"shape": (2, 3, 30, 30), "weight": (40, 3, 3, 3), "padding": 1},
+    "patches": {"shape": (2, 3, 36, 28), "weight": (24, 3, 4, 4), "stride": 4},
+    "wider steps than windows": {"shape": (2, 5, 20, 41), "weight": (16, 5, 2, 2), "stride": 3},
+    "one channel": {"shape": (3, 1, 20, 70), "weight": (16, 1, 5, 9), "padding": (2, 4)},
+    "few channels, dilated": {"shape": (2, 4, 20, 40), "weight": (16, 4, 3, 5), "padding": 4, "dilation": 2},
+    "few channels, groups": {"shape": (2, 12, 18, 20), "weight": (27, 4, 5, 5), "padding": 2, "groups": 3},
+    "few channels, reflect": {
+        "shape": (2, 3, 16, 33), "weight": (18, 3, 5, 5), "padding": 2, "padding_mode": "reflect",
+    },
+    "few channels, signal": {"shape": (3, 2, 1501), "weight": (17, 2, 10), "stride": 5},
+    "few channels, volume": {"shape": (2, 3, 5, 14, 11), "weight": (20, 3, 3, 3, 3), "padding": 1},
+    "few channels, volume, stride 2": {
+        "shape": (2, 4, 6, 14, 11), "weight": (20, 4, 3, 3, 3), "padding": 1, "stride": 2,
+    },
+    "windows of some tiles": {"shape": (2, 13, 18, 20), "weight": (16, 13, 5, 5), "padding": 2},
     "many channels": {"shape": (2, 300, 8, 8), "weight": (290, 300, 3, 3), "padding": 1},
 }  # fmt: skip
 
@@ -101,7 +118,7 @@ def test_against_the_oracle(name: str, precision: Precision, unit: TileUnit) -> 
 
 @pytest.mark.parametrize("hidden", [(), ("avx512vbmi2",), ("avx512f",)])
 @pytest.mark.parametrize(("dtype", "limit"), [("bfloat16", 3e-3), ("float16", 4e-4)])
-@pytest.mark.parametrize("name", ["maps", "pointwise", "narrow maps", "stride 2", "signal"])
+@pytest.mark.parametrize("name", ["maps", "pointwise", "narrow maps", "stride 2", "signal", "first layer"])
 def test_half_types(name: str, dtype: str, limit: float, hidden: tuple[str, ...]) -> None:
     """bfloat16 as it is, float16 as two parts; rounded once."""
     with tile_unit(*hidden) as unit:
@@ -114,7 +131,7 @@ def test_half_types(name: str, dtype: str, limit: float, hidden: tuple[str, ...]
 
 
 @pytest.mark.parametrize("hidden", [("avx512f",), ("avx512f", "fma"), ("avx512f", "fma", "avx")])
-@pytest.mark.parametrize("name", ["maps", "pointwise, odd maps", "stride 2", "circular"])
+@pytest.mark.parametrize("name", ["maps", "pointwise, odd maps", "stride 2", "circular", "first layer"])
 def test_vectors_of_every_width(name: str, hidden: tuple[str, ...]) -> None:
     with tile_unit(*hidden) as unit:
         spec, x, gradient = make(name)
@@ -145,7 +162,9 @@ def test_positions_at_the_edges_of_words(width: int, unit: TileUnit) -> None:
         assert error(found, spec, x, gradient) < LIMITS["highest"]
 
 
-@pytest.mark.parametrize("name", ["maps", "narrow maps", "stride 2", "many channels", "signal", "volume"])
+@pytest.mark.parametrize(
+    "name", ["maps", "narrow maps", "stride 2", "many channels", "signal", "volume", "first layer", "patches"]
+)
 def test_however_it_is_blocked(name: str, unit: TileUnit, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, x, gradient = make(name)
     every = list(blockings(flattened(spec), 3, unit.target))
@@ -161,7 +180,8 @@ def wide_cases(draw: st.DrawFn) -> Case:
     """Layers of all ranks, strides, paddings and modes, with channels at the edges of tiles."""
     case = draw(cases(transposed=False, batches=(1, 2, 3, 7)))
     groups = min(case.groups, 2)
-    inputs, outputs = (draw(st.sampled_from((8, 9, 16, 17, 33, 50))) for _ in range(2))
+    inputs = draw(st.sampled_from((1, 3, 4, 5, 8, 9, 15, 16, 17, 33, 50)))
+    outputs = draw(st.sampled_from((8, 9, 16, 17, 33, 50)))
     return replace(
         case,
         groups=groups,
@@ -170,7 +190,7 @@ def wide_cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(case=wide_cases(), layout=st.sampled_from(LAYOUTS))
 def test_layers_of_every_kind(case: Case, layout: str) -> None:
     with tile_unit() as unit:
@@ -189,7 +209,19 @@ def test_layers_of_every_kind(case: Case, layout: str) -> None:
             assert (np.abs(found - expected) <= 2e-6 * scale).all()
 
 
-@pytest.mark.parametrize("name", ["maps", "narrow maps", "pointwise", "stride 2", "signal", "groups"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "maps",
+        "narrow maps",
+        "pointwise",
+        "stride 2",
+        "signal",
+        "groups",
+        "first layer",
+        "few channels, groups",
+    ],
+)
 def test_neither_threads_nor_layouts_change_a_bit(name: str, unit: TileUnit) -> None:
     spec, x, gradient = make(name)
     expected, _ = gradient_of(spec, x, gradient, unit, threads=1)
@@ -218,15 +250,16 @@ def test_nothing_outside_the_arrays_is_touched(
     assert error(found, spec, x, gradient) < LIMITS["highest"]
 
 
+@pytest.mark.parametrize("name", ["maps", "first layer"])
 @pytest.mark.parametrize("where", ["x", "gradient"])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e-40, 3e38, 1e-25])
 def test_values_whose_parts_are_not_exact_are_served_by_another_family(
-    where: str, value: float, unit: TileUnit
+    name: str, where: str, value: float, unit: TileUnit
 ) -> None:
-    spec, x, gradient = make("maps")
+    spec, x, gradient = make(name)
     scale = 1e-3 * (abs(value) if 1 < abs(value) < np.inf else 1)
     changed = x if where == "x" else gradient
-    changed[1, 5, 3, 4] = value
+    changed[1, 2, 3, 4] = value
     assert not gradient_of(spec, x, gradient, unit)[1]
     with costing(grad_weight_tiles, 0.0):
         found = plan.grad_weight(spec, x, gradient)
@@ -280,8 +313,10 @@ def test_why_it_cannot_serve(unit: TileUnit) -> None:
 
     assert reason((16, 16, 3, 3)) == ""
     assert "float64 is neither float32 nor a half type" in reason((16, 16, 3, 3), "float64")
-    assert "3 channels a group" in reason((16, 3, 3, 3))
-    assert "4 channels a group" in reason((8, 16, 3, 3), groups=2)
+    assert reason((16, 3, 3, 3)) == ""
+    assert "6 values that taps along the last axis read" in reason((16, 2, 3, 3))
+    assert "3 input channels a group" in reason((16, 3, 1, 1))
+    assert "4 grad-output channels a group" in reason((8, 16, 3, 3), groups=2)
     large, _ = normalize_conv((16, 16, 3000, 3000), (16, 16, 3, 3), None, rank=2, dtype=np.float32)
     request = GradWeightRequest(large, (0,) * 4, (0,) * 4)
     assert "2304000000 elements" in (grad_weight_tiles.why_illegal(request, unit.target) or "")

@@ -10,6 +10,7 @@ from convforge.kernels.contract import PACKING, Columns, Emitted, Side
 from convforge.kernels.contract_box import PACKED_BOX, SCATTER, STEPS
 from convforge.kernels.contract_depthwise import COPYING, RowCopy
 from convforge.kernels.contract_tiles import RunWay
+from convforge.schedule.windows import Windows
 from convforge.schedule.winograd import Tiling
 
 GRAD_WEIGHT_PARAMETERS = (
@@ -59,22 +60,23 @@ GRAD_WEIGHT_POINTWISE_PARAMETERS = (
 )
 # A period is a number of images, each of `run` positions, in `bands` boxes of twice `words` positions. chunk:
 # words of one chain of sums. a_side, b_side: the addresses of records of GRAD_WEIGHT_TILES_SIDE for
-# grad-output and x. column_table: how many bytes each column tile, a channel tile's tap, begins behind the
-# first word of x; taps: of a channel tile. position_table: which of the taps is at each position of the
-# kernel, or -1. sums_row: bytes from a channel tile's sums to the next's. box_bytes: from the words of a box
-# to those of the next.
+# grad-output and x. column_table: how many bytes each column tile, a channel
+# tile's tap or a tile of a window, begins behind the first word; taps: columns of a channel tile. sum_table:
+# for each channel of a block and position of the kernel how many elements its sum lies behind the first, or
+# -1. sums_row: bytes from a channel tile's sums to the next's. box_bytes: from the words of a box to those of
+# the next.
 GRAD_WEIGHT_TILES_PARAMETERS = (
     *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
     *("parts", "steps", "part_steps", "batch", "images", "run", "bands", "words", "chunk"),
-    *("a_side", "b_side", "column_table", "taps", "positions", "position_table", "w_out", "y_part"),
+    *("a_side", "b_side", "column_table", "taps", "positions", "sum_table", "w_out", "y_part"),
     *("shapes", "box_bytes", "sums_at", "sums_row"),
 )
 # Of an array: elements from an image, a channel, a box to the next; planes: residues modulo the stride.
-# table: which positions of the run hold what, `entries` vectors of a plane. words: of a plane, of a box. at:
-# where the words lie in scratch; tile, plane, part: bytes from a tile of channels, a plane, a part to the
-# next.
+# table: which positions of the run hold what, `entries` vectors of a plane. blocks: of 16 words, or columns,
+# by which a plane of a box is split. at: where words lie in scratch; tile, plane, part: bytes from a tile of
+# channels, a plane, a part to the next.
 GRAD_WEIGHT_TILES_SIDE = (
-    *("array_batch", "array_channel", "ahead", "planes", "table", "entries", "words"),
+    *("array_batch", "array_channel", "ahead", "planes", "table", "entries", "blocks"),
     *("at", "tile", "plane", "part"),
 )
 # How far the split of a box of an array has come, in scratch: steps done, and all; elements from the array to
@@ -168,7 +170,7 @@ class GradWeightTilesKernel(Emitted):
 
     parts: of each number (contract_split.py). rows: tiles of grad-output channels that are multiplied at
     once; columns: tiles of a tap of input channels. a_way, b_way: how positions of grad-output and of x are
-    loaded.
+    loaded. windows: those of x, where they are channels.
     """
 
     file: ClassVar[str] = "grad_weight_tiles"
@@ -179,6 +181,7 @@ class GradWeightTilesKernel(Emitted):
     columns: int
     a_way: RunWay
     b_way: RunWay
+    windows: Windows | None
 
     @property
     def name(self) -> str:

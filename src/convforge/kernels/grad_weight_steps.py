@@ -10,7 +10,8 @@ kept in scratch, so that any loop may do the next ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
@@ -53,7 +54,7 @@ class Box:
 @dataclass(frozen=True, slots=True)
 class Array:
     """An array of a task: its number and record of GRAD_WEIGHT_TILES_SIDE, its first channel, how many there
-    are and their tiles.
+    are and the tiles of what is multiplied.
     """
 
     number: int
@@ -63,38 +64,47 @@ class Array:
     tiles: Int
 
 
-class Steps:
+class Steps(ABC):
     """Splits boxes of one array. words: from a position of a word to the other."""
 
     def __init__(
         self, e: Emitter, v: Vectors, kernel: GradWeightTilesKernel, array: Array, words: Int, scratch: Value
     ) -> None:
-        self.e, self.v, self.parts, self.array = e, v, range(kernel.parts), array
+        self.e, self.v, self.kernel, self.array, self.scratch = e, v, kernel, array, scratch
+        self.parts, self._words = range(kernel.parts), words
         self.p = Parameters(e, array.record, GRAD_WEIGHT_TILES_SIDE)
-        self._is_turned = array.number == X
-        self._way: RunWay = kernel.b_way if self._is_turned else kernel.a_way
-        self._words, self._scratch = words, scratch
+        self.is_x = array.number == X
+        self._way: RunWay = kernel.b_way if self.is_x else kernel.a_way
         at = HEADER_BYTES + array.number * GRAD_WEIGHT_PROGRESS_BYTES
         self._progress = e.at(scratch, "i8", at)
         self._seen = e.at(scratch, "i8", at + UNIT_BYTES)
-        self._squares = e.at(scratch, "i8", HEADER_BYTES + 2 * GRAD_WEIGHT_PROGRESS_BYTES)
+        squares = e.at(scratch, "i8", HEADER_BYTES + 2 * GRAD_WEIGHT_PROGRESS_BYTES)
+        self.squares = [e.at(squares, "i32", part * _SQUARE) for part in self.parts]
         self._seeing: list[Value] = []
 
     @property
-    def _blocks(self) -> Int:
-        """Of 16 words, of a plane."""
-        return self.e.div(self.p.words, SIDE)
+    def step(self) -> int:
+        """Positions of the array from a word to the next."""
+        return 1
 
-    def start(self) -> None:
-        """Begin a task: nothing seen."""
-        for i in range(2):
-            self.v.clear_bits(self._seen, i * self.v.lanes)
+    @property
+    def target(self) -> Int:
+        """Where the words of the box that is split lie in scratch."""
+        return self.e.add(self.p.at, self._get("to"))
+
+    @abstractmethod
+    def count(self) -> Int:
+        """Steps of a box."""
+
+    @abstractmethod
+    def emit_step(self, step: Int) -> list[Piece]:
+        """What emits a step of a box, piece by piece."""
 
     def begin(self, box: Box, to: Int) -> None:
         """The next steps are those of a box, to the place so many bytes on."""
         values = {
             "step": 0,
-            "steps": self.e.mul(self.array.tiles, self.p.planes, self._blocks),
+            "steps": self.count(),
             "origin": self.e.mul(box.image, self.p.array_batch),
             "first": box.first,
             "limit": box.limit,
@@ -114,7 +124,7 @@ class Steps:
     def finish(self) -> None:
         """Do those that are left."""
         with self.e.loop(self._get("step"), self._get("steps"), name="split") as step:
-            for emit in self._emit_step(step.index):
+            for emit in self.emit_step(step.index):
                 emit()
 
     def pieces(self) -> list[Piece]:
@@ -122,60 +132,56 @@ class Steps:
         e = self.e
         step = self._get("step")
         self._set("step", e.add(step, 1))
-        return self._emit_step(e.minimum(step, e.sub(self._get("steps"), 1)))
+        return self.emit_step(e.minimum(step, e.sub(self._get("steps"), 1)))
+
+    def _get(self, name: str) -> Value:
+        """What GRAD_WEIGHT_PROGRESS tells."""
+        return self.e.load("i64", self._progress, GRAD_WEIGHT_PROGRESS.index(name))
+
+    def _set(self, name: str, value: Int) -> None:
+        """Change what GRAD_WEIGHT_PROGRESS tells."""
+        self.e.store(self.e.i64(value), "i64", self._progress, GRAD_WEIGHT_PROGRESS.index(name))
+
+    def start(self) -> None:
+        """Begin a task: nothing seen."""
+        for i in range(2):
+            self.v.clear_bits(self._seen, i * self.v.lanes)
 
     def end(self) -> None:
         """Set the flag where what was split would not be exact."""
         v = self.v
         seen = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
-        limits = WEIGHT_RANGE if self._is_turned else INPUT_RANGE
-        emit_flag(self.e, self._scratch, emit_outside(v, seen, limits))
+        limits = WEIGHT_RANGE if self.is_x else INPUT_RANGE
+        emit_flag(self.e, self.scratch, emit_outside(v, seen, limits))
 
-    def _emit_step(self, step: Int) -> list[Piece]:
-        e, v, p, is_turned = self.e, self.v, self.p, self._is_turned
-        storage = v.element.storage
-        rest, block = e.div(step, self._blocks), e.rem(step, self._blocks)
-        tile, plane = e.div(rest, p.planes), e.rem(rest, p.planes)
-        loads = self._loading(plane, block)
-        at = e.add(e.mul(tile, p.tile), e.mul(plane, p.plane), e.mul(block, SIDE * UNIT_BYTES))
-        to = e.at(self._scratch, "i8", e.add(p.at, self._get("to"), at))
-        target = [e.at(to, "i8", e.mul(p.part, part)) for part in self.parts]
-        square = [e.at(self._squares, "i32", part * _SQUARE) for part in self.parts]
-        last = e.sub(self.array.channels, 1)
-        source = e.at(self.array.first, storage, self._get("origin"))
+    def split(self, number: Int, loads: Sequence[tuple[Load, Load]], row: int, into: Sequence[Value]) -> None:
+        """Split 16 words of the channel of this number into a row of squares or tiles, part by part."""
+        e, v, storage = self.e, self.v, self.v.element.storage
+        origin = e.add(self._get("origin"), e.mul(number, self.p.array_channel))
+        channel = e.at(self.array.first, storage, origin)
+        for i, pair in enumerate(loads):
+            low, high = (load(channel) for load in pair)
+            self._seeing = emit_seen(v, emit_seen(v, self._seeing, low), high)
+            for word, to in zip(emit_words(v, low, high, len(self.parts)), into):
+                v.store_bits(word, to, row * UNIT_WORDS + i * v.lanes)
 
-        def begin() -> None:
-            self._seeing = [v.load_bits(self._seen, i * v.lanes) for i in range(2)]
+    def begin_seeing(self) -> None:
+        """Before the splits of a step."""
+        self._seeing = [self.v.load_bits(self._seen, i * self.v.lanes) for i in range(2)]
 
-        def split(c: int) -> None:
-            # Channels beyond the last one are it, and their sums are not written.
-            number = e.minimum(e.add(e.mul(tile, SIDE), c), last)
-            channel = e.at(source, storage, e.mul(number, p.array_channel))
-            for i, pair in enumerate(loads):
-                low, high = (load(channel) for load in pair)
-                self._seeing = emit_seen(v, emit_seen(v, self._seeing, low), high)
-                for word, into in zip(
-                    emit_words(v, low, high, len(self.parts)), square if is_turned else target
-                ):
-                    v.store_bits(word, into, c * UNIT_WORDS + i * v.lanes)
+    def end_seeing(self) -> None:
+        """After them."""
+        for i, value in enumerate(self._seeing):
+            self.v.store_bits(value, self._seen, i * self.v.lanes)
 
-        def turn(part: int) -> None:
-            emit_turned(v, square[part], SIDE, storing(v, target[part], UNIT_WORDS))
-
-        def end() -> None:
-            for i, value in enumerate(self._seeing):
-                v.store_bits(value, self._seen, i * v.lanes)
-
-        turns = [lambda part=part: turn(part) for part in (self.parts if is_turned else ())]
-        return [begin, *(lambda c=c: split(c) for c in range(SIDE)), *turns, end]
-
-    def _loading(self, plane: Int, block: Int) -> list[tuple[Load, Load]]:
-        """What loads both positions of the words of a block, vector by vector."""
+    def loading(self, plane: Int, block: Int) -> list[tuple[Load, Load]]:
+        """What loads both positions of the words of a block of a plane, vector by vector."""
         e, v, p = self.e, self.v, self.p
         size = v.lanes * 4 if self._way == "gathered" else 8
         table = e.at(p.pointer("table"), "i8", e.mul(plane, p.entries, size))
         vectors = SIDE // v.lanes
-        first, ahead = e.add(self._get("first"), e.mul(block, vectors)), e.div(self._words, v.lanes)
+        first = e.add(e.mul(self._get("first"), self.step), e.mul(block, vectors))
+        ahead = e.div(e.mul(self._words, self.step), v.lanes)
         found: list[tuple[Load, Load]] = []
         for i in range(vectors):
             entry = e.add(first, i)
@@ -202,10 +208,33 @@ class Steps:
 
         return load_and_fetch
 
-    def _get(self, name: str) -> Value:
-        """What GRAD_WEIGHT_PROGRESS tells."""
-        return self.e.load("i64", self._progress, GRAD_WEIGHT_PROGRESS.index(name))
 
-    def _set(self, name: str, value: Int) -> None:
-        """Change what GRAD_WEIGHT_PROGRESS tells."""
-        self.e.store(self.e.i64(value), "i64", self._progress, GRAD_WEIGHT_PROGRESS.index(name))
+class ChannelSteps(Steps):
+    """A step splits 16 words of 16 channels: rows of grad-output, or squares of x, which are turned."""
+
+    def count(self) -> Int:
+        """Steps of a box."""
+        return self.e.mul(self.array.tiles, self.p.planes, self.p.blocks)
+
+    def emit_step(self, step: Int) -> list[Piece]:
+        """What emits a step of a box, piece by piece."""
+        e, v, p = self.e, self.v, self.p
+        rest, block = e.div(step, p.blocks), e.rem(step, p.blocks)
+        tile, plane = e.div(rest, p.planes), e.rem(rest, p.planes)
+        loads = self.loading(plane, block)
+        at = e.add(e.mul(tile, p.tile), e.mul(plane, p.plane), e.mul(block, SIDE * UNIT_BYTES))
+        to = e.at(self.scratch, "i8", e.add(self.target, at))
+        target = [e.at(to, "i8", e.mul(p.part, part)) for part in self.parts]
+        last = e.sub(self.array.channels, 1)
+
+        def split(row: int) -> None:
+            # Channels beyond the last one are it, and their sums are not written.
+            number = e.minimum(e.add(e.mul(tile, SIDE), row), last)
+            self.split(number, loads, row, self.squares if self.is_x else target)
+
+        def turn(part: int) -> None:
+            emit_turned(v, self.squares[part], SIDE, storing(v, target[part], UNIT_WORDS))
+
+        splits = [lambda row=row: split(row) for row in range(SIDE)]
+        turns = [lambda part=part: turn(part) for part in (self.parts if self.is_x else ())]
+        return [self.begin_seeing, *splits, *turns, self.end_seeing]

@@ -11,7 +11,8 @@ A word holds the parts of two positions, `words` apart in a box of twice as many
     box     0 1 2 3 … 7 | 8 9 …      A's row    0,8  1,9  2,10  3,11 …
                                      B's rows   0,8 | 1,9 | 2,10 | …        a tap is some rows further on
 
-so every tap reads the same words of x, whole lines of the cache, and x is split once for all of them. The run
+so every tap reads the same words of x, whole lines of the cache, and x is split once for all of them. Few
+channels are read as windows (schedule/windows.py, grad_weight_columns.py). The run
 is that of the layout (schedule/layout.py), image after image; a table says which positions hold what, and of
 grad-output those beside its outputs are zeros.
 
@@ -43,13 +44,21 @@ from convforge.kernels.contract_grad_weight import (
     GradWeightTilesKernel,
 )
 from convforge.kernels.contract_split import PRODUCTS
-from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS
-from convforge.kernels.grad_weight_steps import GRAD_OUTPUT, Array, Box, Piece, Steps, X
+from convforge.kernels.contract_tiles import UNIT_BYTES
+from convforge.kernels.grad_weight_columns import ColumnSteps
+from convforge.kernels.grad_weight_steps import (
+    GRAD_OUTPUT,
+    Array,
+    Box,
+    ChannelSteps,
+    Piece,
+    Steps,
+    X,
+)
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.turn import SIDE
 
 _TILE_BYTES = SIDE * UNIT_BYTES
-_TILE_WORDS = SIDE * UNIT_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,10 @@ class _Task:
 
     def steps(self) -> list[Steps]:
         """What splits each array."""
+        kinds = ChannelSteps, ChannelSteps if self.kernel.windows is None else ColumnSteps
         return [
-            Steps(self.e, self.v, self.kernel, array, self.p.words, self.scratch) for array in self.arrays
+            kind(self.e, self.v, self.kernel, array, self.p.words, self.scratch)
+            for kind, array in zip(kinds, self.arrays)
         ]
 
     def part(self, name: str, values: Sequence[Int]) -> tuple[_Task, list[Value]]:
@@ -225,17 +236,18 @@ def _emit_step(task: _Task, pointers: list[Value], part: list[Int], word: Int, b
     sums = kernel.rows * kernel.columns
     of_a, of_b = range(sums, sums + kernel.rows), range(sums + kernel.rows, sums + len(pointers))
     products = PRODUCTS[kernel.parts]
+    b_bytes = UNIT_BYTES if kernel.windows is None else 4 * kernel.windows.distance
     done, emitted = 0, 0
     loaded: tuple[int | None, int | None] = None, None
     for part_a, part_b in products:
-        for number, before, numbers, apart in (
-            (part_a, loaded[0], of_a, part[0]),
-            (part_b, loaded[1], of_b, part[1]),
+        for number, before, numbers, apart, row in (
+            (part_a, loaded[0], of_a, part[0], UNIT_BYTES),
+            (part_b, loaded[1], of_b, part[1], b_bytes),
         ):
             if number != before:
-                at = e.add(e.mul(word, UNIT_BYTES), e.mul(apart, number))
+                at = e.add(e.mul(word, row), e.mul(apart, number))
                 for tile in numbers:
-                    tiles.load(tile, e.at(pointers[tile - sums], "i8", at), UNIT_BYTES)
+                    tiles.load(tile, e.at(pointers[tile - sums], "i8", at), row)
         loaded = part_a, part_b
         for i, a in enumerate(of_a):
             for j, b in enumerate(of_b):
@@ -247,21 +259,15 @@ def _emit_step(task: _Task, pointers: list[Value], part: list[Int], word: Int, b
 
 
 def _emit_write(task: _Task, target: Value) -> None:
-    """sums[tile of m][tile of c][tap][m][c] -> target[m][c][position], zeros where there is no tap."""
+    """sums[tile of m][column tile][m][column] -> target[m][c][position], zeros where there is no tap."""
     e, p = task.e, task.p
-    table, sums = p.pointer("position_table"), e.at(task.scratch, "i8", p.sums_at)
+    table, sums = p.pointer("sum_table"), e.at(task.scratch, "i8", p.sums_at)
     outs, channels = (array.channels for array in task.arrays)
-    with e.loop(0, outs, name="w_row") as m, e.loop(0, channels, name="w_channel") as c:
-        at = e.add(
-            e.mul(e.div(m.index, SIDE), e.div(p.sums_row, 4)),
-            e.mul(e.div(c.index, SIDE), p.taps, _TILE_WORDS),
-            e.mul(e.rem(m.index, SIDE), SIDE),
-            e.rem(c.index, SIDE),
-        )
-        line = e.at(sums, "f32", at)
-        to = e.at(target, "f32", e.add(e.mul(m.index, p.w_out), e.mul(c.index, p.positions)))
-        with e.loop(0, p.positions, name="w_position") as position:
-            tap = e.load("i64", table, position.index)
-            is_there = e.no_less(tap, 0)
-            value = e.load("f32", line, e.mul(e.select(is_there, tap, 0), _TILE_WORDS))
-            e.store(e.b.select(is_there, value, TYPES["f32"](0.0)), "f32", to, position.index)
+    with e.loop(0, outs, name="w_row") as m:
+        at = e.add(e.mul(e.div(m.index, SIDE), e.div(p.sums_row, 4)), e.mul(e.rem(m.index, SIDE), SIDE))
+        row, to = e.at(sums, "f32", at), e.at(target, "f32", e.mul(m.index, p.w_out))
+        with e.loop(0, e.mul(channels, p.positions), name="w") as w:
+            place = e.load("i64", table, w.index)
+            is_there = e.no_less(place, 0)
+            value = e.load("f32", row, e.select(is_there, place, 0))
+            e.store(e.b.select(is_there, value, TYPES["f32"](0.0)), "f32", to, w.index)

@@ -58,6 +58,30 @@ def storing(v: Vectors, target: Value, step: Int) -> Store:
     return lambda value, row, column: v.store(value, target, v.e.add(v.e.mul(row, step), column))
 
 
+def emit_turned_rows(v: Vectors, source: Value, rows: int, store: Callable[[int, int, Value], None]) -> None:
+    """Turn the first rows of a square whose rows follow each other: target row by target row, four columns
+    at a time. store: given the row, the first column, and a vector of four; beyond the last row are zeros.
+    """
+
+    def line(row: int, first: int) -> Value:
+        return v.load_bits(source, row * SIDE + first) if row < rows else v.bits_constant(0)
+
+    for first in range(0, SIDE, v.lanes):
+        turned = [
+            _turned_quarters(v, [line(row + r, first) for r in range(_QUARTER)])
+            for row in range(0, rows, _QUARTER)
+        ]
+        for column in range(v.lanes):
+            begins = column // _QUARTER * _QUARTER
+            for number, quarters in enumerate(turned):
+                words = quarters[column % _QUARTER]
+                store(
+                    first + column,
+                    number * _QUARTER,
+                    v.shuffle(words, words, range(begins, begins + _QUARTER)),
+                )
+
+
 def _joined(v: Vectors, pieces: list[Value]) -> Value:
     """One vector of pieces side by side."""
     while len(pieces) > 1:

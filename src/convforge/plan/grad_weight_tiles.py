@@ -31,16 +31,14 @@ from convforge.plan.grad_weight_tiles_blocks import (
     bands_of,
     best_blocking,
     fewest_bytes,
-    part_bytes,
     run_of,
-    x_words,
 )
+from convforge.plan.grad_weight_x import part_bytes, x_of_tiles
 from convforge.plan.job import Job
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.run_positions import RunPositions, RunTable
 from convforge.plan.sizes import aligned
-from convforge.problem.gather import Gather, gather_of
-from convforge.schedule import Layout, layout_of
+from convforge.problem.gather import gather_of
 from convforge.schedule.tile_unit import TILE_ROWS
 from convforge.target import Target
 
@@ -76,16 +74,21 @@ def _why_unfit(request: GradWeightRequest) -> str | None:
     elements = max(prod(spec.input_shape), prod(spec.output_shape))
     if elements >= _REACH:
         return f"an array of {elements} elements: offsets of 32 bits reach {_REACH}"
-    layout = layout_of(gather_of(flattened(spec)))
-    size = fewest_bytes(layout, _parts(request))
+    x = x_of_tiles(flattened(spec), _parts(request))
+    layout, size = x.layout, fewest_bytes(x, _parts(request))
     if size > _SCRATCH_LIMIT:
         return f"{size} bytes of scratch are above {_SCRATCH_LIMIT}"
-    positions = layout.planes * (layout.flat + layout.reach)
+    positions = x.planes * (layout.flat + layout.reach) * x.step
     if positions > _MOST_POSITIONS:
         return f"a table of {positions} positions: those of {_MOST_POSITIONS} are made in a tenth of a second"
-    fewest = min(spec.in_channels, spec.out_channels) // spec.groups
-    if fewest < _FEWEST_CHANNELS:
-        return f"{fewest} channels a group fill less than half of a tile: {_FEWEST_CHANNELS} do"
+    fill = {"grad-output channels a group": layout.gather.out_channels}
+    if x.windows is None:
+        fill["input channels a group"] = layout.gather.in_channels
+    else:
+        fill["values that taps along the last axis read"] = x.windows.values
+    for what, number in fill.items():
+        if number < _FEWEST_CHANNELS:
+            return f"{number} {what} fill less than half of a tile: {_FEWEST_CHANNELS} do"
     return None
 
 
@@ -118,13 +121,15 @@ class GradWeightTilesPlan:
         self._arrays = arrays = GradWeightArrays(request, reach=_REACH)
         self.blocking = blocking = _best(request, target)
         self._number_parts = _parts(request)
-        layout, lanes = arrays.layout, target.vector_bytes // 4
+        lanes = target.vector_bytes // 4
+        self._x = x = x_of_tiles(flattened(self.spec), self._number_parts)
+        layout, windows = x.layout, x.windows
         words, images = blocking.words, blocking.images
         run, bands = run_of(layout, images), bands_of(layout, words, images)
-        own_words = x_words(layout, words)
         first = words * (2 * bands - 1)  # of the second positions of a period's last words
         a_run = RunPositions.of_output(layout, arrays.g_steps).table(images, run, first + words, lanes)
-        b_run = RunPositions.of_input(layout, arrays.x_steps).table(images, run, first + own_words, lanes)
+        length = first * x.step + x.blocks(words) * TILE_ROWS
+        b_run = x.positions(arrays.x_steps).table(images, run, length, lanes)
         self.kernel = GradWeightTilesKernel(
             element=arrays.element,
             lanes=lanes,
@@ -133,30 +138,35 @@ class GradWeightTilesPlan:
             columns=blocking.columns,
             a_way=a_run.way,
             b_way=b_run.way,
+            windows=windows,
         )
         self._job = Job(self.kernel, target)
         parts, gather = self._number_parts, layout.gather
-        taps = len(gather.taps_by_phase[0])
         steps = -(-gather.batch // images) * bands
         part_steps, self.parts = parts_of(steps, blocking.parts)
-        channel_blocks = -(-gather.in_channels // blocking.channel_block)
+        in_channels = gather.in_channels
+        channel_blocks = -(-in_channels // blocking.channel_block)
         out_blocks = -(-gather.out_channels // blocking.out_block)
         self._total = gather.groups * channel_blocks * out_blocks * self.parts
         o_tiles = -(-blocking.out_block // (TILE_ROWS * blocking.rows)) * blocking.rows
         c_tiles = blocking.channel_block // TILE_ROWS
-        table = self._column_table(layout, own_words, c_tiles)
-        positions = self._position_table(gather)
-        sums_row = len(table) * _TILE_BYTES
         a_at = aligned(HEADER_BYTES + 2 * GRAD_WEIGHT_PROGRESS_BYTES + square_bytes(parts))
         b_at = aligned(a_at + o_tiles * parts * part_bytes(words))
-        end = aligned(b_at + c_tiles * layout.planes * parts * part_bytes(own_words))
-        sums_at = end + (end - a_at)
+        tile_bytes = x.tile_bytes(words)
+        box_bytes = aligned(b_at + c_tiles * tile_bytes) - a_at
+        table = (np.arange(c_tiles)[:, None] * tile_bytes + x.columns(words)).ravel()
+        # The last again, up to whole tiles of sums.
+        table = np.concatenate((table, table[-1:].repeat(-len(table) % blocking.columns)))
+        sum_table = self._sum_table(blocking.channel_block)
+        sums_at, sums_row = a_at + 2 * box_bytes, len(table) * _TILE_BYTES
         self.scratch_bytes = aligned(sums_at + o_tiles * sums_row)
         shapes = product_shapes(blocking.rows, blocking.columns, TILE_ROWS, upright=True)
-        a_side = self._side(arrays.g_steps, a_run, planes=1, words=words, at=a_at)
-        b_side = self._side(arrays.x_steps, b_run, planes=layout.planes, words=own_words, at=b_at)
+        ahead = [2 * words if bands > 1 else images * steps[0] for steps in (arrays.g_steps, arrays.x_steps)]
+        a_side = _side(arrays.g_steps, a_run, ahead[0], 1, words // TILE_ROWS, a_at, parts, part_bytes(words))
+        b_side = _side(arrays.x_steps, b_run, ahead[1], x.planes, x.blocks(words), b_at, parts, x.part(words))
+        positions = prod(self.spec.kernel_size)
         values = {
-            "channels": gather.in_channels,
+            "channels": in_channels,
             "out_channels": gather.out_channels,
             "channel_block": blocking.channel_block,
             "channel_blocks": channel_blocks,
@@ -174,55 +184,26 @@ class GradWeightTilesPlan:
             "a_side": a_side.ctypes.data,
             "b_side": b_side.ctypes.data,
             "column_table": table.ctypes.data,
-            "taps": taps,
-            "positions": len(positions),
-            "position_table": positions.ctypes.data,
-            "w_out": gather.in_channels * len(positions),
-            "y_part": gather.groups * gather.out_channels * gather.in_channels * len(positions),
+            "taps": x.taps,
+            "positions": positions,
+            "sum_table": sum_table.ctypes.data,
+            "w_out": in_channels * positions,
+            "y_part": prod(self.spec.weight_shape),
             "shapes": shapes.ctypes.data,
-            "box_bytes": end - a_at,
+            "box_bytes": box_bytes,
             "sums_at": sums_at,
             "sums_row": sums_row,
         }
         self._parameters = fill(GRAD_WEIGHT_TILES_PARAMETERS, values)
-        self._keep = (a_side, b_side, a_run, b_run, table, positions, shapes)
+        self._keep = (a_side, b_side, a_run, b_run, table, sum_table, shapes)
 
-    def _side(
-        self, steps: tuple[int, ...], run: RunTable, *, planes: int, words: int, at: int
-    ) -> NDArray[np.int64]:
-        """The record of an array."""
-        blocking, parts = self.blocking, self._number_parts
-        bands = bands_of(self._arrays.layout, blocking.words, blocking.images)
-        values = {
-            "array_batch": steps[0],
-            "array_channel": steps[1],
-            "ahead": 2 * blocking.words if bands > 1 else blocking.images * steps[0],
-            "planes": planes,
-            "table": run.table.ctypes.data,
-            "entries": run.entries,
-            "words": words,
-            "at": at,
-            "tile": planes * parts * part_bytes(words),
-            "plane": parts * part_bytes(words),
-            "part": part_bytes(words),
-        }
-        return fill(GRAD_WEIGHT_TILES_SIDE, values)
-
-    def _column_table(self, layout: Layout, own_words: int, c_tiles: int) -> Int64s:
-        """Where each tap of each tile of channels begins, in bytes; the last again, up to whole tiles."""
-        plane = self._number_parts * part_bytes(own_words) // UNIT_BYTES
-        taps = [layout.distance(tap, plane) * UNIT_BYTES for tap in layout.gather.taps_by_phase[0]]
-        step = layout.planes * plane * UNIT_BYTES
-        table = [tile * step + tap for tile in range(c_tiles) for tap in taps]
-        missing = -len(table) % self.blocking.columns
-        return np.array(table + table[-1:] * missing, np.int64)
-
-    def _position_table(self, gather: Gather) -> Int64s:
-        """Which tap is at each position of the kernel, or -1."""
-        arrays = self._arrays
-        table = np.full(prod(self.spec.kernel_size), -1, np.int64)
-        for number in range(len(gather.taps_by_phase[0])):
-            table[position_in_kernel(self.spec, arrays.layout, number)] = number
+    def _sum_table(self, channels: int) -> Int64s:
+        """How many elements behind the first the sum of each channel of a block and position of the kernel
+        lies, or -1.
+        """
+        table = np.full((channels, prod(self.spec.kernel_size)), -1, np.int64)
+        for number, places in enumerate(self._x.sums(channels)):
+            table[:, position_in_kernel(self.spec, self._arrays.layout, number)] = places
         return table
 
     def __call__(self, x: Array, grad_output: Array, grad_weight: Array) -> bool:
@@ -233,3 +214,30 @@ class GradWeightTilesPlan:
             self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
             self._parameters, x, grad_output, grad_weight,
         )  # fmt: skip
+
+
+def _side(
+    steps: tuple[int, ...],
+    run: RunTable,
+    ahead: int,
+    planes: int,
+    blocks: int,
+    at: int,
+    parts: int,
+    part: int,
+) -> Int64s:
+    """The record of an array (GRAD_WEIGHT_TILES_SIDE). steps: elements between its neighbours."""
+    values = {
+        "array_batch": steps[0],
+        "array_channel": steps[1],
+        "ahead": ahead,
+        "planes": planes,
+        "table": run.table.ctypes.data,
+        "entries": run.entries,
+        "blocks": blocks,
+        "at": at,
+        "tile": planes * parts * part,
+        "plane": parts * part,
+        "part": part,
+    }
+    return fill(GRAD_WEIGHT_TILES_SIDE, values)

@@ -10,10 +10,10 @@ from math import prod
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.plan.boxes import block_counts
 from convforge.plan.grad_weight_boxes import deal_steps
+from convforge.plan.grad_weight_x import XChannels, XWindows, part_bytes, x_of_tiles
 from convforge.plan.run_positions import rounded
 from convforge.plan.tile_unit_cost import bf16_work, block_cycles
 from convforge.problem import ConvSpec
-from convforge.problem.gather import gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.schedule.tile_unit import TILE_ROWS, images_as_slices, tile_shapes
 from convforge.target import Target
@@ -25,10 +25,10 @@ _WORDS, _JOINED, CHUNK = (768, 512, 384, 256, 192, 128, 96, 64, 32, 16), 512, 64
 # Shares of the second-level cache for a task's sums, and for the words of two boxes.
 _SUMS_SHARE, _BOX_SHARE = 0.35, 0.5
 # Cycles as other families count them: of the tile unit's own (tile_unit_cost.py) where work is done beside;
-# for a position of a channel to be split, and for one of x, which is turned too; for each tile of sums of a
-# chunk, loaded and stored; for each weight of a part, written, and added up where there are several. Fitted
-# to 120 blockings of 14 layers, 11 % off.
-_STEP_SHARE, _ROW_CYCLES, _COLUMN_CYCLES, _SUM_CYCLES = 0.69, 0.87, 0.84, 51.0
+# for a position of a channel of grad-output to be split; for each tile of sums of a chunk, loaded and stored;
+# for each weight of a part, written, and added up where there are several. Fitted to 120 blockings of 14
+# layers, 11 % off.
+_STEP_SHARE, _ROW_CYCLES, _SUM_CYCLES = 0.69, 0.87, 51.0
 _WEIGHT_CYCLES, _PART_CYCLES = 4.2, 7.2
 
 
@@ -57,32 +57,32 @@ def best_blocking(spec: ConvSpec, parts: int, target: Target) -> Blocking:
 
 def blockings(spec: ConvSpec, parts: int, target: Target) -> Iterator[Blocking]:
     """Those that fit the caches: each box with each cut of both arrays' channels, in its best tiles."""
-    gather = gather_of(spec)
-    layout = layout_of(gather)
+    x = x_of_tiles(spec, parts)
+    layout, gather = x.layout, x.layout.gather
     outputs = gather.batch * prod(axis.columns for axis in gather.axes)
-    weights = gather.in_channels * gather.out_channels * prod(spec.kernel_size)
-    taps = len(gather.taps_by_phase[0])
-    o_tiles, c_tiles = (-(-n // TILE_ROWS) for n in (gather.out_channels, gather.in_channels))
-    steps = {shape: block_cycles(bf16_work(parts), shape) for shape in tile_shapes()}
+    weights = prod(spec.weight_shape) // spec.groups
+    taps, o_tiles, c_tiles = x.taps, -(-gather.out_channels // TILE_ROWS), x.tiles
+    work, crossing = bf16_work(parts), x.windows is not None
+    steps = {shape: block_cycles(work, shape, crossing=crossing) for shape in tile_shapes()}
     cuts = [
         (-(-o_tiles // o_blocks), -(-c_tiles // c_blocks))
         for o_blocks in block_counts(o_tiles)
         for c_blocks in block_counts(c_tiles)
     ]
-    for words, images in _boxes(layout):
-        own_words = x_words(layout, words)
+    for words, images in _boxes(x):
+        tile_bytes = x.tile_bytes(words)
         boxes = -(-gather.batch // images) * bands_of(layout, words, images)
         for o_many, c_many in cuts:
             smallest = (o_many, c_many) == (1, 1)
-            size = 2 * parts * (part_bytes(words) * o_many + layout.planes * part_bytes(own_words) * c_many)
+            size = 2 * (parts * part_bytes(words) * o_many + tile_bytes * c_many)
             if size > _BOX_SHARE * target.l2_bytes and (not smallest or words > TILE_ROWS):
                 continue
             if o_many * c_many * taps * _TILE_BYTES > _SUMS_SHARE * target.l2_bytes and not smallest:
                 continue
             o_count, c_count = -(-o_tiles // o_many), -(-c_tiles // c_many)
             rows = o_tiles * c_count * words * _ROW_CYCLES
-            columns = c_tiles * o_count * own_words * layout.planes * _COLUMN_CYCLES
-            split = 2 * TILE_ROWS * (rows + columns) * parts / 3
+            split = 2 * TILE_ROWS * rows * parts / 3
+            split += o_count * c_tiles * x.cycles(words)
 
             def multiplied(
                 shape: tuple[int, int], words: int = words, o: int = o_many, c: int = c_many
@@ -101,11 +101,15 @@ def blockings(spec: ConvSpec, parts: int, target: Target) -> Iterator[Blocking]:
             )
 
 
-def _boxes(layout: Layout) -> Iterator[tuple[int, int]]:
+def _boxes(x: XChannels | XWindows) -> Iterator[tuple[int, int]]:
     """(words of a box, images of a period), which is one image in boxes or some images in one."""
+    layout = x.layout
     run = run_of(layout, 1)
     for boxes in {-(-run // (2 * words)) for words in _WORDS}:
         yield rounded(-(-run // (2 * boxes))), 1
+    if x.windows is not None:
+        # The gaps behind rows are not those that images share.
+        return
     run = run_of(layout, 2)
     for images in range(2, min(layout.gather.batch, 2 * _JOINED // run) + 1):
         if images * run % (2 * TILE_ROWS) == 0:
@@ -125,24 +129,11 @@ def run_of(layout: Layout, images: int) -> int:
     return rounded(both.slice_rows * both.pitch)
 
 
-def fewest_bytes(layout: Layout, parts: int) -> int:
+def fewest_bytes(x: XChannels | XWindows, parts: int) -> int:
     """Scratch of the smallest blocks: words of two boxes, and sums of all taps."""
-    words = part_bytes(TILE_ROWS) + layout.planes * part_bytes(x_words(layout, TILE_ROWS))
-    return 2 * parts * words + len(layout.gather.taps_by_phase[0]) * _TILE_BYTES
+    return 2 * (parts * part_bytes(TILE_ROWS) + x.tile_bytes(TILE_ROWS)) + x.taps * _TILE_BYTES
 
 
 def bands_of(layout: Layout, words: int, images: int) -> int:
     """Boxes of a period."""
     return -(-run_of(layout, images) * images // (2 * words))
-
-
-def x_words(layout: Layout, words: int) -> int:
-    """Words of a plane of x that the taps of so many read."""
-    return rounded(words + layout.reach)
-
-
-def part_bytes(words: int) -> int:
-    """Bytes of a part of so many words of a tile of channels. A line more: those an exact power of two apart
-    would fall on the same lines of the cache.
-    """
-    return words * UNIT_BYTES + UNIT_BYTES

@@ -4,6 +4,7 @@ it (kernels/run_loading.py).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,19 @@ class RunPositions:
                 there = inside & real[residue][row] & (at >= 0)
                 planes.append(np.where(there, offsets[residue][row] + at * steps[4], NOWHERE))
         return cls(np.stack(planes), steps[0])
+
+    @classmethod
+    def of_columns(cls, layout: Layout, steps: tuple[int, ...]) -> RunPositions:
+        """Columns of windows (schedule/windows.py), `in_step` of them for each position. layout: theirs."""
+        width = layout.gather.axes[2]
+        every = replace(width, in_step=1)
+        offsets, real = layout.row_sources(steps[2], steps[3])
+        positions = (layout.flat + layout.reach) * width.in_step
+        row, column = np.divmod(np.arange(rounded(positions)), layout.pitch * width.in_step)
+        inside = row < layout.total_rows
+        row, at = np.where(inside, row, 0), every.sources_at(0, column)
+        there = inside & (at >= 0) & real[:, row]
+        return cls(np.where(there, offsets[:, row] + at * steps[4], NOWHERE), steps[0])
 
     @classmethod
     def of_output(cls, layout: Layout, steps: tuple[int, ...]) -> RunPositions:

@@ -3,7 +3,7 @@
 Cycles are those of the vector unit's multiply-adds, as other families count them: on the processor with AMX
 that was timed (Granite Rapids, one core), the direct family ran at 2.33 of its cycles a nanosecond. Fitted
 to 94 layers of two tables by six products, 14 % off in the mean square. A product of tiles takes 16 cycles
-of the unit, and a load 8, which products hide.
+of the unit, and a load 8, or 48 if its rows cross lines of the cache, which products hide.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from convforge.schedule.tile_unit import (
 )
 from convforge.target import Target
 
-_PRODUCT_CYCLES, _LOAD_CYCLES = 20.0, 10.0
+_PRODUCT_CYCLES, _LOAD_CYCLES, _CROSSING_CYCLES = 20.0, 10.0, 60.0
 # From a product to the next one that adds to the same tile: 52 of the unit's cycles where a product takes 16.
 _LATENCY_CYCLES = 65.0
 # For a vector of one channel: packed as fp32 and looked at, then split; each part rounded, stored and turned.
@@ -78,13 +78,14 @@ def bf16_work(parts: int) -> TileWork:
 BYTE_WORK = TileWork(1, ((0, 0),), 1, True, _PACK_BYTES_CYCLES)
 
 
-def loads(work: TileWork, rows: int, columns: int) -> int:
-    """Tiles that a step loads: one factor of each product mostly stays."""
-    found, before = 0, (-1, -1)
+def loads(work: TileWork, rows: int, columns: int) -> tuple[int, int]:
+    """Tiles of rows and of columns that a step loads: one factor of each product mostly stays."""
+    of_rows, of_columns, before = 0, 0, (-1, -1)
     for product in work.products:
-        found += rows * (product[0] != before[0]) + columns * (product[1] != before[1])
+        of_rows += rows * (product[0] != before[0])
+        of_columns += columns * (product[1] != before[1])
         before = product
-    return found
+    return of_rows, of_columns
 
 
 def shape_cycles(
@@ -103,11 +104,15 @@ def shape_cycles(
     return tiles * sum(blocks * len(taps) * step + finish for taps in gather.taps_by_phase)
 
 
-def block_cycles(work: TileWork, shape: tuple[int, int]) -> float:
-    """Cycles of a step: a tap and a block of channels."""
+def block_cycles(work: TileWork, shape: tuple[int, int], *, crossing: bool = False) -> float:
+    """Cycles of a step: a tap and a block of channels. crossing: whether rows of columns' tiles cross
+    lines of the cache.
+    """
     rows, columns = shape
     products = len(work.products) * max(rows * columns * _PRODUCT_CYCLES, _LATENCY_CYCLES)
-    return max(products, loads(work, rows, columns) * _LOAD_CYCLES)
+    of_rows, of_columns = loads(work, rows, columns)
+    column = _CROSSING_CYCLES if crossing else _LOAD_CYCLES
+    return max(products, of_rows * _LOAD_CYCLES + of_columns * column)
 
 
 def best_shapes(layout: Layout, work: TileWork) -> list[tuple[int, int]]:
