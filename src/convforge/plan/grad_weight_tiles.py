@@ -39,6 +39,7 @@ from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.run_positions import RunPositions, RunTable
 from convforge.plan.sizes import aligned
 from convforge.problem.gather import gather_of
+from convforge.schedule import Layout
 from convforge.schedule.tile_unit import TILE_ROWS
 from convforge.target import Target
 
@@ -161,7 +162,10 @@ class GradWeightTilesPlan:
         sums_at, sums_row = a_at + 2 * box_bytes, len(table) * _TILE_BYTES
         self.scratch_bytes = aligned(sums_at + o_tiles * sums_row)
         shapes = product_shapes(blocking.rows, blocking.columns, TILE_ROWS, upright=True)
-        ahead = [2 * words if bands > 1 else images * steps[0] for steps in (arrays.g_steps, arrays.x_steps)]
+        if bands > 1:
+            ahead = 2 * words, _elements(layout, arrays.x_steps, 2 * words)
+        else:
+            ahead = images * arrays.g_steps[0], images * arrays.x_steps[0]
         a_side = _side(arrays.g_steps, a_run, ahead[0], 1, words // TILE_ROWS, a_at, parts, part_bytes(words))
         b_side = _side(arrays.x_steps, b_run, ahead[1], x.planes, x.blocks(words), b_at, parts, x.part(words))
         positions = prod(self.spec.kernel_size)
@@ -214,6 +218,14 @@ class GradWeightTilesPlan:
             self._arrays, self._job, self._total, self.threads, self.scratch_bytes, self.parts,
             self._parameters, x, grad_output, grad_weight,
         )  # fmt: skip
+
+
+def _elements(layout: Layout, steps: tuple[int, ...], positions: int) -> int:
+    """How far from an element of x the one lies that is so many positions on in the run, about."""
+    _, h, w = layout.gather.axes
+    if layout.is_one_row:
+        return positions * w.in_step * steps[4]
+    return round(positions / layout.pitch * h.in_step * steps[3])
 
 
 def _side(
