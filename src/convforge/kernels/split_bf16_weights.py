@@ -10,8 +10,10 @@ Scratch: header, a square of words for each part (turn.py), one row in fp32.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from convforge.ir.emitter import Int, Module, Value
-from convforge.ir.text import I16, vector
+from convforge.ir.text import I16, I32, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, none_seen
 from convforge.kernels.contract import HEADER_BYTES, WEIGHT_PHASE_FIELDS
@@ -52,14 +54,25 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     # From a part's rows to the next one's: of a square, or of packed weights.
     part_rows = kernel.mr if kernel.upright else SIDE
 
-    def pack_row(x: Value, to: Value, count: Int, seen: list[Value]) -> list[Value]:
-        """One row: up to 32 channels, gathered and then split; what was seen of magnitudes."""
+    def load_row(x: Value, count: Int) -> Iterator[tuple[int, Value]]:
+        """Vectors of a row's channels; of numbers of 16 bits no processor gathers any."""
+        if v.element.storage_bytes == 4:
+            for j in range(0, _ROW, v.lanes):
+                yield j, v.load_gathered(x, places[j], v.first(e.sub(count, j)))
+            return
         for j in range(0, _ROW, v.lanes):
             v.store(v.zero(), line, j)
         with e.loop(0, count, name="channel") as c:
             e.store(v.widen(e.load(storage, x, e.mul(c.index, w_channel))), "f32", line, c.index)
         for j in range(0, _ROW, v.lanes):
-            value = v.load(line, j)
+            yield j, v.load(line, j)
+
+    apart = v.broadcast(e.b.trunc(e.i64(w_channel), I32))
+    places = {j: e.b.mul(e.b.add(v.iota(), v.broadcast(I32(j))), apart) for j in range(0, _ROW, v.lanes)}
+
+    def pack_row(x: Value, to: Value, count: Int, seen: list[Value]) -> list[Value]:
+        """One row: up to 32 channels, gathered and then split; what was seen of magnitudes."""
+        for j, value in load_row(x, count):
             seen = emit_seen(v, seen, value)
             for part, bits in enumerate(emit_parts(v, value, kernel.parts)):
                 upper = e.b.trunc(e.b.lshr(bits, v.bits_constant(16)), vector(I16, v.lanes))

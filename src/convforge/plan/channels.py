@@ -156,9 +156,7 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         )
         mr = self.kernel.mr
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(
-            layout, self.element, target, mr, transposed=spec.transposed, rank=spec.rank
-        )
+        self.weights = WeightPacking(layout, self.element, target, mr, transposed=spec.transposed)
         self.reads_in_place = self.kernel.columns is None
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)

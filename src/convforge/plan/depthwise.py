@@ -139,9 +139,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | Depthwis
         copied = copied_rows(layout, tables, x_steps[4], plane, lanes)
         self.kernel = self._kernel(request, target, layout, lanes, shape, plane, copied.how)
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(
-            layout, self.element, target, 1, transposed=spec.transposed, rank=spec.rank
-        )
+        self.weights = WeightPacking(layout, self.element, target, 1, transposed=spec.transposed)
         bands = -(-h.columns // band_rows)
         group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
         group_block = -(-gather.groups // group_blocks)

@@ -116,9 +116,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
             staged=target.vector_bytes < 64 and _is_staged(gather, lanes),
         )
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(
-            layout_of(gather), self.element, target, 1, transposed=spec.transposed, rank=spec.rank
-        )
+        self.weights = WeightPacking(layout_of(gather), self.element, target, 1, transposed=spec.transposed)
         group_block, _ = share_groups(gather, threads)
         group_blocks = -(-gather.groups // group_block)
         self.tasks = gather.batch * group_blocks

@@ -97,9 +97,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             staged=_is_staged(gather, self.element, lanes, target),
         )
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(
-            layout_of(gather), self.element, target, 1, transposed=spec.transposed, rank=spec.rank
-        )
+        self.weights = WeightPacking(layout_of(gather), self.element, target, 1, transposed=spec.transposed)
         group_block, missing = share_groups(gather, threads)
         band_rows, strip_columns = h.columns, w.columns
         if h.columns >= 2 * rows:

@@ -222,7 +222,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
         )
         self._job = Job(self.kernel, target)
         self.weights = weights = WeightPacking(
-            layout, element, target, schedule.mr, transposed=spec.transposed, rank=spec.rank
+            layout, element, target, schedule.mr, transposed=spec.transposed
         )
         self.starts = weights.starts
         self.reads_in_place = not schedule.packed

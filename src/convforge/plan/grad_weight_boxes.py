@@ -218,8 +218,10 @@ def run_parts(
     )
     if served and not alone:
         # Part after part, in the type that they were summed in: integers wrap around.
-        total = np.add.reduce(to, axis=0, dtype=to.dtype)
-        grad_weight[...] = total.astype(grad_weight.dtype, copy=False)
+        if to.dtype == grad_weight.dtype:
+            np.add.reduce(to, axis=0, dtype=to.dtype, out=grad_weight)
+        else:
+            grad_weight[...] = np.add.reduce(to, axis=0, dtype=to.dtype)
     return served
 
 

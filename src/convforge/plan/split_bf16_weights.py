@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, WEIGHT_PHASE_FIELDS, fill
+from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES
 from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker, square_bytes
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.memory import LINE_BYTES, on_lines
 from convforge.plan.job import Job
-from convforge.plan.tables import tap_offsets
+from convforge.plan.weight_places import FEW_BYTES, WeightPlaces
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
 from convforge.schedule import Layout
@@ -77,7 +77,7 @@ class SplitWeights:
         upright: bool,
     ) -> None:
         self._layout, self._element, self._schedule = layout, element, schedule
-        self._transposed, self._arranged = transposed and arranged is None, arranged
+        self._arranged = arranged
         gather = layout.gather
         lanes = target.vector_bytes // 4
         self._kernel = SplitWeightPacker(element, lanes, schedule.parts, schedule.rows, upright)
@@ -87,6 +87,13 @@ class SplitWeights:
         self.starts = list(accumulate(sizes, initial=0))[:-1]
         self._size = sum(sizes)
         self._job = Job(self._kernel, target)
+        self._places = WeightPlaces(
+            layout,
+            [start // 2 for start in self.starts],
+            SPLIT_WEIGHT_PARAMETERS,
+            {"blocks": schedule.blocks, "pairs": schedule.depth, "out_tiles": self._out_tiles},
+            transposed=transposed and arranged is None,
+        )
 
     @property
     def signature(self) -> Hashable:
@@ -98,42 +105,16 @@ class SplitWeights:
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
-        gather = self._layout.gather
         if self._arranged:
             weight = self._arranged(weight)
-        steps = [s // weight.itemsize for s in weight.strides]
-        first, second = steps[0], steps[1]
-        d, h, w = [0] * (5 - len(steps)) + steps[2:]
-        offsets = [tap_offsets(self._layout, i, (d, h, w)) for i in range(len(gather.taps_by_phase))]
-        fields = {
-            "taps": [len(taps) for taps in gather.taps_by_phase],
-            "weights": [start // 2 for start in self.starts],
-            "offsets": [offset.ctypes.data for offset in offsets],
-        }
-        phases = np.array([fields[name] for name in WEIGHT_PHASE_FIELDS], np.int64).T.copy()
-        per_group = gather.in_channels if self._transposed else gather.out_channels
-        values = {
-            "groups": gather.groups,
-            "channels": gather.in_channels,
-            "blocks": self._schedule.blocks,
-            "pairs": self._schedule.depth,
-            "out_channels": gather.out_channels,
-            "out_tiles": self._out_tiles,
-            "w_group": first * per_group,
-            "w_out": second if self._transposed else first,
-            "w_channel": first if self._transposed else second,
-            "phases": len(phases),
-            "phase_table": phases.ctypes.data,
-        }
-        parameters = fill(SPLIT_WEIGHT_PARAMETERS, values)
         packed = on_lines((max(self._size, LINE_BYTES) // 2,), np.uint16)
         packed[:2] = 0
         exact = self._job.run_watched(
             FLAG_BYTES,
-            self._out_tiles * gather.groups * len(phases),
-            threads,
+            self._out_tiles * self._layout.gather.groups * len(self.starts),
+            threads if self._size >= FEW_BYTES else 1,
             HEADER_BYTES + square_bytes(self._schedule.parts) + 2 * UNIT_BYTES,
-            address_of(parameters),
+            address_of(self._places.parameters(weight)),
             address_of(weight),
             0,
             0,
