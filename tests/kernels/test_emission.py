@@ -325,6 +325,7 @@ def test_kernels_on_tiles_refer_to_nothing_outside(name: str, dtype: str) -> Non
         SplitKernel(element, lanes, parts, 1, 3, None, "unit", False, "none", way_in="gathered"),
         SplitWeightPacker(element, lanes, parts, 2, upright=False),
         SplitWeightPacker(element, lanes, parts, 2, upright=True),
+        SplitWeightPacker(element, lanes, parts, 2, upright=True, turned=True),
         DotTilesKernel(True, "int8", lanes, 2, 2, "pair", "pair"),
         DotTilesKernel(False, "float32", lanes, 2, 2, "strided", "strided"),
         TileCheckKernel("bf16"),

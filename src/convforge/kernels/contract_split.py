@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import PACKING, Activation, Columns, Emitted, WayOut
+from convforge.kernels.contract import HEADER_BYTES, PACKING, Activation, Columns, Emitted, WayOut
 from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS, TileKernel
 from convforge.schedule.tile_unit import STEP_POSITIONS, TILE_ROWS, WayIn
 
@@ -166,7 +166,8 @@ class SplitTapsKernel(TileKernel):
 class SplitWeightPacker(Emitted):
     """What the machine code that splits and packs weights depends on (split_bf16_weights.py).
 
-    upright: for a kernel whose positions are columns.
+    upright: for a kernel whose positions are columns. turned: whether these are read along output channels,
+    which lie side by side in a transposed layer's array, and turned.
     """
 
     file: ClassVar[str] = "split_bf16_weights"
@@ -175,11 +176,17 @@ class SplitWeightPacker(Emitted):
     parts: int
     rows: int
     upright: bool
+    turned: bool = False
 
     @property
     def mr(self) -> int:
         """Output channels that are packed together."""
         return self.rows * TILE_ROWS
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Of a thread: header, a vector, squares."""
+        return HEADER_BYTES + UNIT_BYTES + (square_bytes(self.parts) if self.turned else 0)
 
     @property
     def name(self) -> str:

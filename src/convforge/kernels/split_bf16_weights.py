@@ -5,23 +5,20 @@
 with zeros for channels that do not exist; 16 pairs take room whatever their number. Where positions are
 columns the last three are [m][pair][2], as in the array. A task is one tile of one
 group of one phase. It sets the header's flag where a weight's parts would not be exact.
-Scratch: header, a square of words for each part (turn.py), one row in fp32.
+Scratch: header, one vector in fp32, a square of words for each part (turn.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from convforge.ir.emitter import Int, Module, Value
+from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.text import I16, I32, vector
 from convforge.ir.vector import Vectors
-from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, none_seen
+from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, emit_words, none_seen
 from convforge.kernels.contract import HEADER_BYTES, WEIGHT_PHASE_FIELDS
 from convforge.kernels.contract_split import (
     SPLIT_WEIGHT_PARAMETERS,
     WEIGHT_RANGE,
     SplitWeightPacker,
-    square_bytes,
 )
 from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
@@ -38,8 +35,7 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     p = Parameters(e, e.load_pointer(call, 0), SPLIT_WEIGHT_PARAMETERS)
     v = Vectors(e, kernel.element, kernel.lanes, fused=False)
     weights, packed = e.load_pointer(call, 1), e.load_pointer(call, 4)
-    storage, squares = kernel.element.storage, e.at(scratch, "i8", HEADER_BYTES)
-    line = e.at(squares, "i8", square_bytes(kernel.parts))
+    storage = kernel.element.storage
     tile, rest = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
     group, phase = e.rem(rest, p.groups), e.div(rest, p.groups)
     record = e.at(p.pointer("phase_table"), "i64", e.mul(phase, len(WEIGHT_PHASE_FIELDS)))
@@ -48,62 +44,97 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     step = kernel.parts * kernel.mr * _ROW
     at = e.add(start, e.mul(e.add(e.mul(group, p.out_tiles), tile), p.blocks, taps, step))
     target = e.at(packed, "bf16", at)
-    first, together, w_channel = e.mul(tile, kernel.mr), e.mul(p.pairs, 2), p.w_channel
+    first, together = e.mul(tile, kernel.mr), e.mul(p.pairs, 2)
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
 
+    line, squares = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", HEADER_BYTES + UNIT_BYTES)
+    numbers = _Gatherer(e, v, line)
     # From a part's rows to the next one's: of a square, or of packed weights.
-    part_rows = kernel.mr if kernel.upright else SIDE
+    part_rows = SIDE if kernel.turned else kernel.mr
 
-    def load_row(x: Value, count: Int) -> Iterator[tuple[int, Value]]:
-        """Vectors of a row's channels; of numbers of 16 bits no processor gathers any."""
-        if v.element.storage_bytes == 4:
-            for j in range(0, _ROW, v.lanes):
-                yield j, v.load_gathered(x, places[j], v.first(e.sub(count, j)))
-            return
+    def pack_row(x: Value, to: Value, channels: Int, seen: list[Value]) -> list[Value]:
+        """Positions are columns: the pairs of an output channel, side by side as in the array."""
         for j in range(0, _ROW, v.lanes):
-            v.store(v.zero(), line, j)
-        with e.loop(0, count, name="channel") as c:
-            e.store(v.widen(e.load(storage, x, e.mul(c.index, w_channel))), "f32", line, c.index)
-        for j in range(0, _ROW, v.lanes):
-            yield j, v.load(line, j)
-
-    apart = v.broadcast(e.b.trunc(e.i64(w_channel), I32))
-    places = {j: e.b.mul(e.b.add(v.iota(), v.broadcast(I32(j))), apart) for j in range(0, _ROW, v.lanes)}
-
-    def pack_row(x: Value, to: Value, count: Int, seen: list[Value]) -> list[Value]:
-        """One row: up to 32 channels, gathered and then split; what was seen of magnitudes."""
-        for j, value in load_row(x, count):
+            value = numbers.load(x, p.w_channel, j, channels)
             seen = emit_seen(v, seen, value)
             for part, bits in enumerate(emit_parts(v, value, kernel.parts)):
                 upper = e.b.trunc(e.b.lshr(bits, v.bits_constant(16)), vector(I16, v.lanes))
-                e.b.store(upper, e.at(to, "bf16", part * part_rows * _ROW + j), align=2)
+                e.b.store(upper, e.at(to, "bf16", part * kernel.mr * _ROW + j), align=2)
         return seen
 
+    def pack_pair(x: Value, to: Value, channels: Int, outs: Int, seen: list[Value]) -> list[Value]:
+        """Positions are rows: a pair of channels of 16 output channels. channels: that exist from it on."""
+        second = e.at(x, storage, e.select(e.less(1, channels), p.w_channel, 0))
+        for j in range(0, SIDE, v.lanes):
+            low = numbers.load(x, p.w_out, j, e.select(e.less(0, channels), outs, 0))
+            high = numbers.load(second, p.w_out, j, e.select(e.less(1, channels), outs, 0))
+            for part, words in enumerate(emit_words(v, low, high, kernel.parts)):
+                v.store_bits(words, e.at(to, "bf16", part * part_rows * _ROW), j)
+            seen = emit_seen(v, emit_seen(v, seen, low), high)
+        return seen
+
+    def pack_tap(block: Int, square: Int, tap: Int, seen: list[Value]) -> list[Value]:
+        """16 output channels of a block of channels and a tap."""
+        channel = e.mul(block, together)
+        channels = e.minimum(together, e.sub(p.channels, channel))
+        at = e.add(e.mul(channel, p.w_channel), e.load("i64", offsets, tap), e.mul(square, p.w_out))
+        x = e.at(source, storage, at)
+        at = e.add(e.mul(e.add(e.mul(block, taps), tap), step), e.mul(square, _ROW))
+        outs = e.sub(p.out_channels, e.add(first, square))
+        packed_rows = e.at(target, "bf16", at)
+        rows = squares if kernel.turned else packed_rows
+        with e.loop(0, SIDE, carried=seen, name="row") as row:
+            to = e.at(rows, "bf16", e.mul(row.index, _ROW))
+            if kernel.upright and not kernel.turned:
+                here = e.select(e.less(row.index, outs), channels, 0)
+                row.next = pack_row(e.at(x, storage, e.mul(row.index, p.w_out)), to, here, row.carried)
+            else:
+                number = e.mul(row.index, 2)
+                pair = e.at(x, storage, e.mul(e.minimum(number, e.sub(channels, 1)), p.w_channel))
+                row.next = pack_pair(pair, to, e.sub(channels, number), outs, row.carried)
+        for part in range(kernel.parts if kernel.turned else 0):
+            of_part = e.at(squares, "bf16", part * SIDE * _ROW)
+            to = e.at(packed_rows, "bf16", part * kernel.mr * _ROW)
+            emit_turned(v, of_part, UNIT_WORDS, storing(v, to, UNIT_WORDS))
+        return row.results
+
     with e.loop(0, p.blocks, carried=none_seen(v), name="block") as block:
-        channel = e.mul(block.index, together)
-        here = e.minimum(together, e.sub(p.channels, channel))
-        with e.loop(0, taps, carried=block.carried, name="tap") as tap:
-            at = e.add(e.mul(channel, p.w_channel), e.load("i64", offsets, tap.index))
-            x = e.at(source, storage, at)
-            to = e.at(target, "bf16", e.mul(e.add(e.mul(block.index, taps), tap.index), step))
-            with e.loop(0, kernel.mr, step=SIDE, carried=tap.carried, name="square") as square:
-                packed_rows = e.at(to, "bf16", e.mul(square.index, _ROW))
-                rows = packed_rows if kernel.upright else squares
-                with e.loop(0, SIDE, carried=square.carried, name="m") as m:
-                    number = e.add(square.index, m.index)
-                    real = e.less(e.add(first, number), p.out_channels)
-                    m.next = pack_row(
-                        e.at(x, storage, e.mul(number, p.w_out)),
-                        e.at(rows, "bf16", e.mul(m.index, _ROW)),
-                        e.select(real, here, 0),
-                        m.carried,
-                    )
-                for part in range(0 if kernel.upright else kernel.parts):
-                    source = e.at(squares, "bf16", part * part_rows * _ROW)
-                    turned = e.at(packed_rows, "bf16", part * kernel.mr * _ROW)
-                    emit_turned(v, source, UNIT_WORDS, storing(v, turned, UNIT_WORDS))
-                square.next = m.results
-            tap.next = square.results
-        block.next = tap.results
+        # All taps of the same channels, which lie on the same lines of the cache.
+        with e.loop(0, kernel.mr, step=SIDE, carried=block.carried, name="square") as square:
+            with e.loop(0, taps, carried=square.carried, name="tap") as tap:
+                tap.next = pack_tap(block.index, square.index, tap.index, tap.carried)
+            square.next = tap.results
+        block.next = square.results
     emit_flag(e, scratch, emit_outside(v, block.results, WEIGHT_RANGE))
     e.done()
+
+
+class _Gatherer:
+    """Loads numbers that lie equally far apart: side by side, or gathered; those of 16 bits, of which no
+    processor gathers any, one by one into `line` first.
+    """
+
+    def __init__(self, e: Emitter, v: Vectors, line: Value) -> None:
+        self._e, self._v, self._line = e, v, line
+
+    def load(self, x: Value, apart: Int, first: int, count: Int) -> Value:
+        """A vector of x's numbers from `first` on, those from `count` on zeros."""
+        e, v = self._e, self._v
+        storage, here = v.element.storage, e.at(x, v.element.storage, e.mul(apart, first))
+        left = e.sub(count, first)
+        if v.element.storage_bytes < 4:
+            v.store(v.zero(), self._line)
+            with e.loop(0, e.maximum(e.minimum(left, v.lanes), 0), name="number") as i:
+                e.store(v.widen(e.load(storage, here, e.mul(i.index, apart))), "f32", self._line, i.index)
+            return v.load(self._line)
+        mask = v.first(left)
+        with e.b.if_else(e.equal(apart, 1)) as (beside, far):
+            with beside:
+                together, from_beside = v.load_stored(here, 0, mask), e.b.block
+            with far:
+                places = e.b.mul(v.iota(), v.broadcast(e.b.trunc(e.i64(apart), I32)))
+                gathered, from_far = v.load_gathered(here, places, mask), e.b.block
+        value = e.b.phi(v.type)
+        value.add_incoming(together, from_beside)
+        value.add_incoming(gathered, from_far)
+        return value

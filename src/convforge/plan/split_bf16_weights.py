@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES
-from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker, square_bytes
+from convforge.kernels.contract import FLAG_BYTES
+from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.memory import LINE_BYTES, on_lines
 from convforge.plan.job import Job
@@ -27,6 +27,8 @@ from convforge.target import Target
 
 Array = NDArray[Any]
 
+# Elements between neighbours that offsets of 32 bits reach over 16 of them.
+_FAR = 1 << 27
 # Two bf16 NaN: a NaN in fp32.
 NAN = 0x7FC0
 
@@ -80,7 +82,9 @@ class SplitWeights:
         self._arranged = arranged
         gather = layout.gather
         lanes = target.vector_bytes // 4
-        self._kernel = SplitWeightPacker(element, lanes, schedule.parts, schedule.rows, upright)
+        transposed = transposed and arranged is None
+        turned = upright and transposed
+        self._kernel = SplitWeightPacker(element, lanes, schedule.parts, schedule.rows, upright, turned)
         self._out_tiles = -(-gather.out_channels // self._kernel.mr)
         tap_bytes = schedule.blocks * self._out_tiles * self._kernel.mr * schedule.parts * UNIT_BYTES
         sizes = [len(taps) * tap_bytes * gather.groups for taps in gather.taps_by_phase]
@@ -92,7 +96,7 @@ class SplitWeights:
             [start // 2 for start in self.starts],
             SPLIT_WEIGHT_PARAMETERS,
             {"blocks": schedule.blocks, "pairs": schedule.depth, "out_tiles": self._out_tiles},
-            transposed=transposed and arranged is None,
+            transposed=transposed,
         )
 
     @property
@@ -107,13 +111,15 @@ class SplitWeights:
         """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
         if self._arranged:
             weight = self._arranged(weight)
+        if max(map(abs, weight.strides)) >= _FAR * weight.itemsize:
+            weight = np.ascontiguousarray(weight)
         packed = on_lines((max(self._size, LINE_BYTES) // 2,), np.uint16)
         packed[:2] = 0
         exact = self._job.run_watched(
             FLAG_BYTES,
             self._out_tiles * self._layout.gather.groups * len(self.starts),
             threads if self._size >= FEW_BYTES else 1,
-            HEADER_BYTES + square_bytes(self._schedule.parts) + 2 * UNIT_BYTES,
+            self._kernel.scratch_bytes,
             address_of(self._places.parameters(weight)),
             address_of(weight),
             0,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES, WEIGHT_PHASE_FIELDS, fill
-from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker, square_bytes
-from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS
+from convforge.kernels.contract import FLAG_BYTES, WEIGHT_PHASE_FIELDS, fill
+from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeightPacker
+from convforge.kernels.contract_tiles import UNIT_WORDS
 from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.split_bf16_weights import NAN
@@ -44,10 +44,9 @@ class WinogradTileWeights:
         self._inner, self._parts, self._mr = inner, parts, mr
         self._points, self._blocks, self._tiles = points, blocks, tiles
         self.step = parts * mr * UNIT_WORDS * points * blocks
-        packer = SplitWeightPacker(
-            ELEMENTS["float32"], target.vector_bytes // 4, parts, mr // TILE_ROWS, False
-        )
-        self._job = Job(packer, target)
+        lanes = target.vector_bytes // 4
+        self._packer = SplitWeightPacker(ELEMENTS["float32"], lanes, parts, mr // TILE_ROWS, False)
+        self._job = Job(self._packer, target)
 
     @property
     def signature(self) -> Hashable:
@@ -82,7 +81,7 @@ class WinogradTileWeights:
             FLAG_BYTES,
             self._tiles * self._points,
             threads,
-            HEADER_BYTES + square_bytes(self._parts) + 2 * UNIT_BYTES,
+            self._packer.scratch_bytes,
             address_of(parameters),
             address_of(transformed),
             0,
