@@ -63,13 +63,13 @@ GRAD_WEIGHT_POINTWISE_PARAMETERS = (
 # grad-output and x. column_table: how many bytes each column tile, a channel
 # tile's tap or a tile of a window, begins behind the first word; taps: columns of a channel tile. sum_table:
 # for each channel of a block and position of the kernel how many elements its sum lies behind the first, or
-# -1. sums_row: bytes from a channel tile's sums to the next's. box_bytes: from the words of a box to those of
-# the next.
+# -1. sums_row: bytes from a channel tile's sums to the next's. unit_bytes, box_bytes: from the words of a
+# unit of grad-output to those of the next, and from those of a box of x.
 GRAD_WEIGHT_TILES_PARAMETERS = (
     *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
     *("parts", "steps", "part_steps", "batch", "images", "run", "bands", "words", "chunk"),
     *("a_side", "b_side", "column_table", "taps", "positions", "sum_table", "w_out", "y_part"),
-    *("shapes", "box_bytes", "sums_at", "sums_row"),
+    *("shapes", "unit_bytes", "box_bytes", "sums_at", "sums_row"),
 )
 # Of an array: elements from an image, a channel, a box to the next; planes: residues modulo the stride.
 # table: which positions of the run hold what, `entries` vectors of a plane. blocks: of 16 words, or columns,
@@ -79,10 +79,11 @@ GRAD_WEIGHT_TILES_SIDE = (
     *("array_batch", "array_channel", "ahead", "planes", "table", "entries", "blocks"),
     *("at", "tile", "plane", "part"),
 )
-# How far the split of a box of an array has come, in scratch: steps done, and all; elements from the array to
-# the box's first image; the table's vector of its first position; vectors that are there; where its words
-# lie. Two vectors of what was seen of magnitudes follow on the next line.
-GRAD_WEIGHT_PROGRESS = ("step", "steps", "origin", "first", "limit", "to")
+# How far the split of a stretch of an array has come, in scratch: steps done, and all; elements from the
+# array to its first image; the table's vector of its first position; vectors that are there; where its words
+# lie; blocks of 16 words, or columns; its first tile of channels. Two vectors of what was seen of magnitudes
+# follow on the next line.
+GRAD_WEIGHT_PROGRESS = ("step", "steps", "origin", "first", "limit", "to", "blocks", "tile")
 GRAD_WEIGHT_PROGRESS_BYTES = 256
 # A run of taps that lie side by side in a packed row: how far its first reads in a panel, how many there are,
 # which position of the kernel the first is, and the outputs first … stop - 1 of each axis that it reaches.

@@ -11,7 +11,7 @@ products of three parts, a fourth as many loads as products, none (5.1 ns a prod
 from __future__ import annotations
 
 from convforge.ir.emitter import Int, Value
-from convforge.kernels.grad_weight_steps import Piece, Steps
+from convforge.kernels.grad_weight_steps import Piece, Steps, Stretch
 from convforge.kernels.turn import SIDE, emit_turned_rows
 
 
@@ -24,12 +24,12 @@ class ColumnSteps(Steps):
         assert self.kernel.windows is not None
         return self.kernel.windows.step
 
-    def count(self) -> Int:
-        """Steps of a box."""
-        return self.e.mul(self.p.planes, self.p.blocks)
+    def count(self, stretch: Stretch) -> Int:
+        """Steps of a stretch."""
+        return self.e.mul(self.p.planes, stretch.blocks)
 
     def emit_step(self, step: Int) -> list[Piece]:
-        """What emits a step of a box, piece by piece."""
+        """What emits a step, piece by piece."""
         e, p, windows = self.e, self.p, self.kernel.windows
         assert windows is not None
         plane, block = e.div(step, p.blocks), e.rem(step, p.blocks)

@@ -41,14 +41,18 @@ Load = Callable[[Value], Value]
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """Positions of a period: its first image, the number of the first vector of positions, and of those
-    behind the last image's.
+class Stretch:
+    """What is split together: words of a period from its first image on, the number of the first vector of
+    positions, and of those behind the last image's; blocks of 16 words, or columns, of some tiles of
+    channels.
     """
 
     image: Int
     first: Int
     limit: Int
+    blocks: Int
+    first_tile: Int
+    tiles: Int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Array:
 
 
 class Steps(ABC):
-    """Splits boxes of one array. words: from a position of a word to the other."""
+    """Splits an array, stretch by stretch. words: from a position of a word to the other."""
 
     def __init__(
         self, e: Emitter, v: Vectors, kernel: GradWeightTilesKernel, array: Array, words: Int, scratch: Value
@@ -89,26 +93,28 @@ class Steps(ABC):
 
     @property
     def target(self) -> Int:
-        """Where the words of the box that is split lie in scratch."""
+        """Where the words of what is split lie in scratch."""
         return self.e.add(self.p.at, self._get("to"))
 
     @abstractmethod
-    def count(self) -> Int:
-        """Steps of a box."""
+    def count(self, stretch: Stretch) -> Int:
+        """Steps of a stretch."""
 
     @abstractmethod
     def emit_step(self, step: Int) -> list[Piece]:
-        """What emits a step of a box, piece by piece."""
+        """What emits a step, piece by piece."""
 
-    def begin(self, box: Box, to: Int) -> None:
-        """The next steps are those of a box, to the place so many bytes on."""
+    def begin(self, stretch: Stretch, to: Int) -> None:
+        """The next steps are those of a stretch, to the place so many bytes on."""
         values = {
             "step": 0,
-            "steps": self.count(),
-            "origin": self.e.mul(box.image, self.p.array_batch),
-            "first": box.first,
-            "limit": box.limit,
+            "steps": self.count(stretch),
+            "origin": self.e.mul(stretch.image, self.p.array_batch),
+            "first": stretch.first,
+            "limit": stretch.limit,
             "to": to,
+            "blocks": stretch.blocks,
+            "tile": stretch.first_tile,
         }
         for name in GRAD_WEIGHT_PROGRESS:
             self._set(name, values[name])
@@ -212,24 +218,25 @@ class Steps(ABC):
 class ChannelSteps(Steps):
     """A step splits 16 words of 16 channels: rows of grad-output, or squares of x, which are turned."""
 
-    def count(self) -> Int:
-        """Steps of a box."""
-        return self.e.mul(self.array.tiles, self.p.planes, self.p.blocks)
+    def count(self, stretch: Stretch) -> Int:
+        """Steps of a stretch."""
+        return self.e.mul(stretch.tiles, self.p.planes, stretch.blocks)
 
     def emit_step(self, step: Int) -> list[Piece]:
-        """What emits a step of a box, piece by piece."""
+        """What emits a step, piece by piece."""
         e, v, p = self.e, self.v, self.p
-        rest, block = e.div(step, p.blocks), e.rem(step, p.blocks)
+        blocks = self._get("blocks")
+        rest, block = e.div(step, blocks), e.rem(step, blocks)
         tile, plane = e.div(rest, p.planes), e.rem(rest, p.planes)
         loads = self.loading(plane, block)
         at = e.add(e.mul(tile, p.tile), e.mul(plane, p.plane), e.mul(block, SIDE * UNIT_BYTES))
         to = e.at(self.scratch, "i8", e.add(self.target, at))
         target = [e.at(to, "i8", e.mul(p.part, part)) for part in self.parts]
-        last = e.sub(self.array.channels, 1)
+        first_tile, last = self._get("tile"), e.sub(self.array.channels, 1)
 
         def split(row: int) -> None:
             # Channels beyond the last one are it, and their sums are not written.
-            number = e.minimum(e.add(e.mul(tile, SIDE), row), last)
+            number = e.minimum(e.add(e.mul(e.add(first_tile, tile), SIDE), row), last)
             self.split(number, loads, row, self.squares if self.is_x else target)
 
         def turn(part: int) -> None:

@@ -12,22 +12,28 @@ A word holds the parts of two positions, `words` apart in a box of twice as many
                                      B's rows   0,8 | 1,9 | 2,10 | …        a tap is some rows further on
 
 so every tap reads the same words of x, whole lines of the cache, and x is split once for all of them. Few
-channels are read as windows (schedule/windows.py, grad_weight_columns.py). The run
-is that of the layout (schedule/layout.py), image after image; a table says which positions hold what, and of
-grad-output those beside its outputs are zeros.
+channels are read as windows (schedule/windows.py, grad_weight_columns.py). The run is that of the layout
+(schedule/layout.py), image after image; a table says which positions hold what, and of grad-output those
+beside its outputs are zeros.
+
+X is split box by box, and stays in the second-level cache for all tiles. Grad-output is split unit by unit,
+the tiles of channels and the words that are multiplied next, into two places by turns: so its words stay in
+the first level, and no store waits for a line of the second.
 
 A task is a block of channels by a block of channels of one group, and a part of the boxes. Parts follow from
 the layer alone and are added up by the plan.
 
-    for box of the run                                        the next one is split beside these products
+    for box of the run                                    the next one's x is split beside these products
         for chunk of words
-            for tiles of grad-output's channels, of taps and of x's channels
-                for 16 words                                  sums in tiles
-                    for product of parts
+            for tiles of grad-output's channels           and the next unit
+                for tiles of taps and of x's channels
+                    for 16 words                          sums in tiles
+                        for product of parts
 
 As in split_bf16.py, values that are not for this set a flag, and the plan has another family serve.
 
-Scratch: header, progress (grad_weight_steps.py), squares of words, words of both arrays of two boxes, sums.
+Scratch: header, progress (grad_weight_steps.py), squares of words, words of two units of grad-output and of
+two boxes of x, sums.
 """
 
 from __future__ import annotations
@@ -49,10 +55,10 @@ from convforge.kernels.grad_weight_columns import ColumnSteps
 from convforge.kernels.grad_weight_steps import (
     GRAD_OUTPUT,
     Array,
-    Box,
     ChannelSteps,
     Piece,
     Steps,
+    Stretch,
     X,
 )
 from convforge.kernels.parameters import Parameters
@@ -135,64 +141,113 @@ def _array(
 
 def _emit_boxes(task: _Task, part: Int) -> None:
     """The sums of a part of the boxes."""
-    e, p, v, steps = task.e, task.p, task.v, task.steps()
+    e, p, v = task.e, task.p, task.v
+    of_a, of_x = task.steps()
     tiles, sums = Tiles(e), e.at(task.scratch, "i8", p.sums_at)
     with e.loop(0, e.mul(task.arrays[0].tiles, e.div(p.sums_row, 4)), step=v.lanes, name="clear") as i:
         v.store(v.zero(), sums, i.index)
     tiles.configure(p.pointer("shapes"))
     first = e.mul(part, p.part_steps)
     stop = e.minimum(e.add(first, p.part_steps), p.steps)
-    for each in steps:
+    for each in (of_a, of_x):
         each.start()
-        each.begin(_box(task, first)[0], 0)
-    with e.loop(first, stop, carried=[e.i64(0)], name="step") as step:
-        (here,) = step.carried
+    of_a.begin(_unit(task, first, 0, 0), 0)
+    of_x.begin(_box(task, first), 0)
+    with e.loop(first, stop, carried=[e.i64(0), e.i64(0)], name="step") as step:
+        here, unit = step.carried
         there, ahead = e.sub(p.box_bytes, here), e.add(step.index, 1)
-        words = _box(task, step.index)[1]
-        for number, name in ((GRAD_OUTPUT, "finish_grad_output"), (X, "finish_x")):
-            own, _ = task.part(name, [])
-            own.steps()[number].finish()
-            own.e.done()
-        for each in steps:
-            each.begin(_box(task, e.minimum(ahead, e.sub(stop, 1)))[0], there)
+        _finish(task, X)
+        of_x.begin(_box(task, e.minimum(ahead, e.sub(stop, 1))), there)
         with e.when(e.equal(ahead, stop)):
-            for each in steps:
-                each.stop()
-        _emit_products(task, here, words)
-        step.next = [e.i64(there)]
+            of_x.stop()
+        step.next = [e.i64(there), _emit_products(task, step.index, stop, here, unit)]
     tiles.release()
-    for each in steps:
+    for each in (of_a, of_x):
         each.end()
 
 
-def _box(task: _Task, step: Int) -> tuple[Box, Int]:
-    """The box of a step, and its words."""
+def _finish(task: _Task, number: int) -> None:
+    """Do the steps that are left of an array."""
+    own, _ = task.part(("finish_grad_output", "finish_x")[number], [])
+    own.steps()[number].finish()
+    own.e.done()
+
+
+def _words(task: _Task, step: Int) -> Int:
+    """Of the box of a step."""
+    e, p = task.e, task.p
+    period, band = e.div(step, p.bands), e.rem(step, p.bands)
+    images = e.minimum(p.images, e.sub(p.batch, e.mul(period, p.images)))
+    return e.minimum(p.words, e.sub(e.mul(images, p.run), e.mul(band, p.words, 2)))
+
+
+def _box(task: _Task, step: Int) -> Stretch:
+    """Of x: all channels of the box of a step."""
+    x = task.arrays[X]
+    return _stretch(task, step, 0, 0, x.tiles, task.steps()[X].p.blocks)
+
+
+def _unit(task: _Task, step: Int, chunk: Int, m: Int) -> Stretch:
+    """Of grad-output: the tiles of channels from m on that are multiplied at once, of a chunk of words."""
+    e, p = task.e, task.p
+    words = e.minimum(p.chunk, e.sub(_words(task, step), chunk))
+    return _stretch(task, step, chunk, m, task.kernel.rows, e.div(words, SIDE))
+
+
+def _stretch(task: _Task, step: Int, word: Int, tile: Int, tiles: Int, blocks: Int) -> Stretch:
+    """Of the box of a step, from a word on."""
     e, p, lanes = task.e, task.p, task.kernel.lanes
     period, band = e.div(step, p.bands), e.rem(step, p.bands)
     image = e.mul(period, p.images)
     images = e.minimum(p.images, e.sub(p.batch, image))
-    begins, ends = e.mul(band, p.words, 2), e.mul(images, p.run)
     # What lies behind the last image of a whole period is in the table.
-    limit = e.select(e.less(images, p.images), e.div(ends, lanes), 1 << 40)
-    words = e.minimum(p.words, e.sub(ends, begins))
-    return Box(image, e.div(begins, lanes), limit), words
+    limit = e.select(e.less(images, p.images), e.div(e.mul(images, p.run), lanes), 1 << 40)
+    first = e.div(e.add(e.mul(band, p.words, 2), word), lanes)
+    return Stretch(image, first, limit, blocks, tile, tiles)
 
 
-def _emit_products(task: _Task, here: Value, words: Int) -> None:
-    """All sums of a box that is split."""
-    e, p, kernel, steps = task.e, task.p, task.kernel, task.steps()
-    of_a, of_b = (e.at(task.scratch, "i8", e.add(each.p.at, here)) for each in steps)
-    with (
-        e.loop(0, words, step=p.chunk, name="chunk") as chunk,
-        e.loop(0, task.arrays[0].tiles, step=kernel.rows, name="m") as m,
-        e.loop(0, e.mul(task.arrays[1].tiles, p.taps), step=kernel.columns, name="column") as column,
-    ):
-        stop = e.minimum(e.add(chunk.index, p.chunk), words)
-        a = [e.at(of_a, "i8", e.mul(e.add(m.index, i), steps[0].p.tile)) for i in range(kernel.rows)]
-        table = e.at(p.pointer("column_table"), "i64", column.index)
-        b = [e.at(of_b, "i8", e.load("i64", table, j)) for j in range(kernel.columns)]
-        at = e.add(p.sums_at, e.mul(m.index, p.sums_row), e.mul(column.index, _TILE_BYTES))
-        _emit_sums(task, a, b, chunk.index, stop, e.at(task.scratch, "i8", at))
+def _emit_products(task: _Task, step: Int, stop: Int, here: Value, unit: Value) -> Value:
+    """All sums of a box of x that is split, unit by unit of grad-output. unit: where the first one's words
+    lie; returned: those of the next box's.
+    """
+    e, p, kernel, (of_a, of_x) = task.e, task.p, task.kernel, task.steps()
+    words, out_tiles = _words(task, step), task.arrays[GRAD_OUTPUT].tiles
+    columns = e.mul(task.arrays[X].tiles, p.taps)
+    x = e.at(task.scratch, "i8", e.add(of_x.p.at, here))
+    with e.loop(0, words, step=p.chunk, carried=[unit], name="chunk") as chunk:
+        with e.loop(0, out_tiles, step=kernel.rows, carried=chunk.carried, name="m") as m:
+            (own,) = m.carried
+            other = e.sub(p.unit_bytes, own)
+            _finish(task, GRAD_OUTPUT)
+            _begin_next(task, step, stop, words, chunk.index, m.index, other)
+            # Words are counted from the box's first.
+            at = e.sub(e.add(of_a.p.at, own), e.mul(chunk.index, UNIT_BYTES))
+            a = [e.at(task.scratch, "i8", e.add(at, e.mul(of_a.p.tile, i))) for i in range(kernel.rows)]
+            end = e.minimum(e.add(chunk.index, p.chunk), words)
+            with e.loop(0, columns, step=kernel.columns, name="column") as column:
+                table = e.at(p.pointer("column_table"), "i64", column.index)
+                b = [e.at(x, "i8", e.load("i64", table, j)) for j in range(kernel.columns)]
+                at = e.add(p.sums_at, e.mul(m.index, p.sums_row), e.mul(column.index, _TILE_BYTES))
+                _emit_sums(task, a, b, chunk.index, end, e.at(task.scratch, "i8", at))
+            m.next = [e.i64(other)]
+        chunk.next = m.results
+    return chunk.results[0]
+
+
+def _begin_next(task: _Task, step: Int, stop: Int, words: Int, chunk: Int, m: Int, to: Int) -> None:
+    """The next unit of grad-output is to be split: the next tiles', chunk's or box's first."""
+    e, p = task.e, task.p
+    of_a = task.steps()[GRAD_OUTPUT]
+    next_m, next_chunk = e.add(m, task.kernel.rows), e.add(chunk, p.chunk)
+    ends_chunk = e.no_less(next_m, task.arrays[GRAD_OUTPUT].tiles)
+    ends_box = e.b.and_(ends_chunk, e.no_less(next_chunk, words))
+    next_step = e.select(ends_box, e.add(step, 1), step)
+    is_last = e.no_less(next_step, stop)
+    next_chunk = e.select(ends_box, 0, e.select(ends_chunk, next_chunk, chunk))
+    next_m = e.select(ends_chunk, 0, next_m)
+    of_a.begin(_unit(task, e.select(is_last, step, next_step), next_chunk, next_m), to)
+    with e.when(is_last):
+        of_a.stop()
 
 
 def _emit_sums(task: _Task, a: list[Value], b: list[Value], first: Int, stop: Int, sums: Value) -> None:

@@ -152,21 +152,22 @@ class GradWeightTilesPlan:
         o_tiles = -(-blocking.out_block // (TILE_ROWS * blocking.rows)) * blocking.rows
         c_tiles = blocking.channel_block // TILE_ROWS
         a_at = aligned(HEADER_BYTES + 2 * GRAD_WEIGHT_PROGRESS_BYTES + square_bytes(parts))
-        b_at = aligned(a_at + o_tiles * parts * part_bytes(words))
+        unit_bytes = aligned(blocking.rows * parts * part_bytes(CHUNK))
+        b_at = a_at + 2 * unit_bytes
         tile_bytes = x.tile_bytes(words)
-        box_bytes = aligned(b_at + c_tiles * tile_bytes) - a_at
+        box_bytes = aligned(c_tiles * tile_bytes)
         table = (np.arange(c_tiles)[:, None] * tile_bytes + x.columns(words)).ravel()
         # The last again, up to whole tiles of sums.
         table = np.concatenate((table, table[-1:].repeat(-len(table) % blocking.columns)))
         sum_table = self._sum_table(blocking.channel_block)
-        sums_at, sums_row = a_at + 2 * box_bytes, len(table) * _TILE_BYTES
+        sums_at, sums_row = b_at + 2 * box_bytes, len(table) * _TILE_BYTES
         self.scratch_bytes = aligned(sums_at + o_tiles * sums_row)
         shapes = product_shapes(blocking.rows, blocking.columns, TILE_ROWS, upright=True)
         if bands > 1:
             ahead = 2 * words, _elements(layout, arrays.x_steps, 2 * words)
         else:
             ahead = images * arrays.g_steps[0], images * arrays.x_steps[0]
-        a_side = _side(arrays.g_steps, a_run, ahead[0], 1, words // TILE_ROWS, a_at, parts, part_bytes(words))
+        a_side = _side(arrays.g_steps, a_run, ahead[0], 1, CHUNK // TILE_ROWS, a_at, parts, part_bytes(CHUNK))
         b_side = _side(arrays.x_steps, b_run, ahead[1], x.planes, x.blocks(words), b_at, parts, x.part(words))
         positions = prod(self.spec.kernel_size)
         values = {
@@ -194,6 +195,7 @@ class GradWeightTilesPlan:
             "w_out": in_channels * positions,
             "y_part": prod(self.spec.weight_shape),
             "shapes": shapes.ctypes.data,
+            "unit_bytes": unit_bytes,
             "box_bytes": box_bytes,
             "sums_at": sums_at,
             "sums_row": sums_row,

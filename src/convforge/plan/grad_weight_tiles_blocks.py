@@ -22,7 +22,7 @@ _TILE_BYTES = TILE_ROWS * UNIT_BYTES
 # Words of a box, tried; of one of several images, at most; of a chunk, whose rows of A stay in the
 # first-level cache: of 32 to 96 tried 64 was the fastest on five layers.
 _WORDS, _JOINED, CHUNK = (768, 512, 384, 256, 192, 128, 96, 64, 32, 16), 512, 64
-# Shares of the second-level cache for a task's sums, and for the words of two boxes.
+# Shares of the second-level cache for a task's sums, and for the words of two boxes of x.
 _SUMS_SHARE, _BOX_SHARE = 0.35, 0.5
 # Cycles as other families count them: of the tile unit's own (tile_unit_cost.py) where work is done beside;
 # for a position of a channel of grad-output to be split; for each tile of sums of a chunk, loaded and stored;
@@ -63,6 +63,7 @@ def blockings(spec: ConvSpec, parts: int, target: Target) -> Iterator[Blocking]:
     weights = prod(spec.weight_shape) // spec.groups
     taps, o_tiles, c_tiles = x.taps, -(-gather.out_channels // TILE_ROWS), x.tiles
     work, crossing = bf16_work(parts), x.windows is not None
+    unit_bytes = parts * part_bytes(CHUNK) * min(2, o_tiles)
     steps = {shape: block_cycles(work, shape, crossing=crossing) for shape in tile_shapes()}
     cuts = [
         (-(-o_tiles // o_blocks), -(-c_tiles // c_blocks))
@@ -74,7 +75,7 @@ def blockings(spec: ConvSpec, parts: int, target: Target) -> Iterator[Blocking]:
         boxes = -(-gather.batch // images) * bands_of(layout, words, images)
         for o_many, c_many in cuts:
             smallest = (o_many, c_many) == (1, 1)
-            size = 2 * (parts * part_bytes(words) * o_many + tile_bytes * c_many)
+            size = 2 * (unit_bytes + tile_bytes * c_many)
             if size > _BOX_SHARE * target.l2_bytes and (not smallest or words > TILE_ROWS):
                 continue
             if o_many * c_many * taps * _TILE_BYTES > _SUMS_SHARE * target.l2_bytes and not smallest:
@@ -130,8 +131,8 @@ def run_of(layout: Layout, images: int) -> int:
 
 
 def fewest_bytes(x: XChannels | XWindows, parts: int) -> int:
-    """Scratch of the smallest blocks: words of two boxes, and sums of all taps."""
-    return 2 * (parts * part_bytes(TILE_ROWS) + x.tile_bytes(TILE_ROWS)) + x.taps * _TILE_BYTES
+    """Scratch of the smallest blocks: words of two units and two boxes, and sums of all taps."""
+    return 2 * (parts * part_bytes(CHUNK) + x.tile_bytes(TILE_ROWS)) + x.taps * _TILE_BYTES
 
 
 def bands_of(layout: Layout, words: int, images: int) -> int:
