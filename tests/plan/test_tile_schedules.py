@@ -84,7 +84,7 @@ def test_channels_are_cut_into_even_blocks() -> None:
 def test_shapes_of_tiles_fit_the_unit() -> None:
     assert tile_shapes() == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)]
     assert why_shape_illegal(2, 3) == "11 tiles (6 sums, 2 weights, 3 inputs) exceed 8"
-    assert loads(bf16_work(3), 2, 2) == 14
+    assert loads(bf16_work(3), 2, 2) == (8, 6)
 
 
 def test_long_signals_of_any_length_share_their_code(unit: TileUnit) -> None:
