@@ -60,11 +60,11 @@ GRAD_WEIGHT_POINTWISE_PARAMETERS = (
 )
 # A period is a number of images, each of `run` positions, in `bands` boxes of twice `words` positions. chunk:
 # words of one chain of sums. a_side, b_side: the addresses of records of GRAD_WEIGHT_TILES_SIDE for
-# grad-output and x. column_table: how many bytes each column tile, a channel
-# tile's tap or a tile of a window, begins behind the first word; taps: columns of a channel tile. sum_table:
-# for each channel of a block and position of the kernel how many elements its sum lies behind the first, or
-# -1. sums_row: bytes from a channel tile's sums to the next's. unit_bytes, box_bytes: from the words of a
-# unit of grad-output to those of the next, and from those of a box of x.
+# grad-output and x. column_table: how many bytes each column tile, a channel tile's tap or a tile of a
+# window, begins behind the first word; taps: columns of a channel tile. sum_table: for each channel of a
+# block and position of the kernel how many elements its sum lies behind the first, or -1. sums_row: bytes
+# from a channel tile's sums to the next's. unit_bytes, box_bytes: from the words of a unit of grad-output to
+# those of the next, and from those of a box of x.
 GRAD_WEIGHT_TILES_PARAMETERS = (
     *("channels", "out_channels", "channel_block", "channel_blocks", "out_block", "out_blocks"),
     *("parts", "steps", "part_steps", "batch", "images", "run", "bands", "words", "chunk"),

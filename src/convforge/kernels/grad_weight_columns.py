@@ -13,16 +13,22 @@ from __future__ import annotations
 from convforge.ir.emitter import Int, Value
 from convforge.kernels.grad_weight_steps import Piece, Steps, Stretch
 from convforge.kernels.turn import SIDE, emit_turned_rows
+from convforge.schedule.windows import Windows
 
 
 class ColumnSteps(Steps):
     """A step splits 16 columns, all channels."""
 
     @property
+    def windows(self) -> Windows:
+        """Those that are read of the columns."""
+        assert self.kernel.windows is not None
+        return self.kernel.windows
+
+    @property
     def step(self) -> int:
         """Positions of the array from a word to the next."""
-        assert self.kernel.windows is not None
-        return self.kernel.windows.step
+        return self.windows.step
 
     def count(self, stretch: Stretch) -> Int:
         """Steps of a stretch."""
@@ -30,8 +36,7 @@ class ColumnSteps(Steps):
 
     def emit_step(self, step: Int) -> list[Piece]:
         """What emits a step, piece by piece."""
-        e, p, windows = self.e, self.p, self.kernel.windows
-        assert windows is not None
+        e, p, windows = self.e, self.p, self.windows
         plane, block = e.div(step, p.blocks), e.rem(step, p.blocks)
         loads = self.loading(plane, block)
         to = e.add(self.target, e.mul(plane, p.plane), e.mul(block, 4 * SIDE * windows.channels))
@@ -41,8 +46,7 @@ class ColumnSteps(Steps):
 
     def _turn(self, part: int, to: Int) -> None:
         """Put the channels of 16 columns side by side."""
-        e, windows = self.e, self.kernel.windows
-        assert windows is not None
+        e, windows = self.e, self.windows
         target = e.at(self.scratch, "i8", e.add(to, e.mul(self.p.part, part)))
 
         def store(column: int, row: int, words: Value) -> None:

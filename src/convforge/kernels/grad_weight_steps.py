@@ -1,5 +1,6 @@
-"""How a box of an array becomes words of bf16 parts for grad_weight_tiles.py: by steps of 16 words of 16
-channels, which are woven into the products of the box before, as split_bf16_steps.py has it.
+"""How a stretch of an array, a box of x or a unit of grad-output, becomes words of bf16 parts for
+grad_weight_tiles.py: by steps of 16 words of 16 channels, which are woven into the products of what was split
+before, as split_bf16_steps.py has it.
 
     rows        [tile of channels][plane][part][16 words][channel][word]    as they are
     columns     [tile of channels][plane][part][word][channel]              squares, which are turned

@@ -82,12 +82,12 @@ def _why_unfit(request: GradWeightRequest) -> str | None:
     positions = x.planes * (layout.flat + layout.reach) * x.step
     if positions > _MOST_POSITIONS:
         return f"a table of {positions} positions: those of {_MOST_POSITIONS} are made in a tenth of a second"
-    fill = {"grad-output channels a group": layout.gather.out_channels}
+    numbers = {"grad-output channels a group": layout.gather.out_channels}
     if x.windows is None:
-        fill["input channels a group"] = layout.gather.in_channels
+        numbers["input channels a group"] = layout.gather.in_channels
     else:
-        fill["values that taps along the last axis read"] = x.windows.values
-    for what, number in fill.items():
+        numbers["values that taps along the last axis read"] = x.windows.values
+    for what, number in numbers.items():
         if number < _FEWEST_CHANNELS:
             return f"{number} {what} fill less than half of a tile: {_FEWEST_CHANNELS} do"
     return None

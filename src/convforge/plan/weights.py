@@ -23,8 +23,8 @@ Array = NDArray[Any]
 class WeightPacking:
     """Packs the weights of one plan.
 
-    roles: axis of the weight array that holds the output channels and the input channels of the product,
-    (0, 1) for a convolution, (1, 0) for a transposed one, where the first axis is grouped.
+    transposed: whether the weight array's first axis, which is grouped, holds the input channels of the
+    product and the second one its output channels, as a transposed layer's does.
     """
 
     def __init__(
