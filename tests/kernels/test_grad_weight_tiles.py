@@ -297,8 +297,15 @@ def test_values_beside_the_outputs_are_not_read(unit: TileUnit) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_layer_chooses_it_where_it_costs_least(unit: TileUnit) -> None:
-    spec, _ = normalize_conv((16, 64, 56, 56), (64, 64, 3, 3), None, padding=1, rank=2, dtype=np.float32)
+@pytest.mark.parametrize(
+    ("shape", "weight", "stride"),
+    [((16, 64, 56, 56), (64, 64, 3, 3), 1), ((16, 3, 224, 224), (64, 3, 7, 7), 2)],
+)
+def test_a_layer_chooses_it_where_it_costs_least(
+    shape: tuple[int, ...], weight: tuple[int, ...], stride: int, unit: TileUnit
+) -> None:
+    padding = weight[-1] // 2
+    spec, _ = normalize_conv(shape, weight, None, stride, padding, rank=2, dtype=np.float32)
     request = GradWeightRequest(spec, (4,) * 4, (4,) * 4)
     costs = grad_weight_planner.grad_weight_costs(request, unit.target)
     assert min(costs, key=lambda name: costs[name]) == "tiles"

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import split_bf16
+from convforge.plan import split_bf16, split_bf16_weights
 from convforge.plan.planner import choices
 from convforge.plan.tile_unit_schedule import tile_unit_schedule
+from convforge.plan.weight_places import WeightPlaces
 from convforge.schedule.tile_unit import tile_shapes
 from support.guarded import Guarded
 from support.split_bf16 import (
@@ -73,7 +74,7 @@ def test_place_in_the_batch_does_not_change_a_bit(name: str, unit: TileUnit) -> 
     "name",
     [
         *("batch", "stride 2", "volume", "pointwise", "reflect", "transposed, stride 2", "first layer"),
-        *("beside", "one tap by a table", "one tap, reflect"),
+        *("beside", "one tap by a table", "one tap, reflect", "phases of one tap"),
     ],
 )
 def test_strides_of_the_arrays_do_not_change_a_bit(name: str, unit: TileUnit) -> None:
@@ -89,6 +90,25 @@ def test_strides_of_the_arrays_do_not_change_a_bit(name: str, unit: TileUnit) ->
     np.testing.assert_array_equal(plan.output(spec, x, weight, bias, out=out), expected)
     turned = np.ascontiguousarray(weight.T).T
     np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
+
+
+def test_weights_that_reach_far_are_copied(unit: TileUnit, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, x, weight, bias = make("batch")
+    expected = plan.output(spec, x, weight, bias)
+    contiguous: list[bool] = []
+
+    def noted(places: WeightPlaces, array: Array) -> Array:
+        contiguous.append(array.flags.c_contiguous)
+        return found(places, array)
+
+    found = WeightPlaces.parameters
+    monkeypatch.setattr(WeightPlaces, "parameters", noted)
+    turned = np.ascontiguousarray(weight.T).T
+    np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
+    # As if 32 bits were fewer.
+    monkeypatch.setattr(split_bf16_weights, "_FAR", 2)
+    np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
+    assert contiguous == [False, True]
 
 
 def test_choices_of_a_tuner_have_the_same_bits(unit: TileUnit) -> None:
