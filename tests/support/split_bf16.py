@@ -171,6 +171,6 @@ def serves(spec: ConvSpec, precision: Precision = "highest") -> bool:
     return "split bf16" in plan_of(spec, precision=precision).describe()
 
 
-def plan_request(spec: ConvSpec) -> Any:
+def plan_request(spec: ConvSpec, precision: Precision = "highest") -> Any:
     x, y = (np.empty(s, spec.dtype) for s in (spec.input_shape, spec.output_shape))
-    return plan.prepared.OutputRequest(spec, x.strides, y.strides, False, "none")
+    return plan.prepared.OutputRequest(spec, x.strides, y.strides, False, "none", precision)

@@ -17,6 +17,7 @@ whole tile of channels to a row.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
@@ -39,11 +40,17 @@ _RATE_BITS = 10
 
 def emit_channels(kernel: ChannelsKernel, module: Module) -> None:
     """Emit the task: some tiles of output channels of one group of one image."""
-    _Channels(kernel).emit(module)
+    ChannelsNest(kernel).emit(module)
 
 
-class _Channels:
-    """The loop nest, its kernel's choices at hand."""
+class ChannelsNest:
+    """The loop nest, its kernel's choices at hand.
+
+    What another kernel of this nest (channels_pairs.py) does in its own way is a method: which vectors sum,
+    and how the input is packed.
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = CHANNELS_PARAMETERS
 
     def __init__(self, kernel: ChannelsKernel) -> None:
         self.kernel, self.pixels, self.nv, self.mr = kernel, kernel.pixels, kernel.nv, kernel.mr
@@ -54,9 +61,9 @@ class _Channels:
         """Emit `task(call, index, scratch)`."""
         e = module.function("task", "pip")
         call, index, scratch = e.arguments
-        p = Parameters(e, e.load_pointer(call, 0), CHANNELS_PARAMETERS)
+        p = Parameters(e, e.load_pointer(call, 0), self.parameters)
         x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
-        v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
+        v = self._vectors(e)
         storage, compute = self.element.storage, self.element.compute
 
         out_block, rest = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
@@ -64,7 +71,8 @@ class _Channels:
         first_out = e.mul(out_block, p.task_tiles)
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
         planes = e.at(scratch, "i8", HEADER_BYTES)
-        source = e.at(x, storage, e.add(e.mul(image, p.x_batch), e.mul(group, p.channels, p.x_channel)))
+        channel = e.mul(group, self._group_channels(p), p.x_channel)
+        source = e.at(x, storage, e.add(e.mul(image, p.x_batch), channel))
         columns, copied = self.kernel.columns, self.kernel.copied
         copies = e.at(scratch, "i8", p.copies)
         if columns is None and not copied:
@@ -75,10 +83,7 @@ class _Channels:
             with e.when(e.differ(e.load("i64", scratch), key)):
                 e.store(e.i64(key), "i64", scratch)
                 if columns is not None:
-                    emit_pack(
-                        e, v, columns, p, source=source, target=planes, channels=p.channels,
-                        first_row=0, first_column=0,
-                    )  # fmt: skip
+                    self._emit_pack(e, v, p, source, scratch, planes)
                 if copied:
                     self._emit_copy(e, v, p, source if columns is None else planes, copies)
         if copied:
@@ -96,6 +101,25 @@ class _Channels:
             tile = e.add(e.mul(group, p.out_tiles), out.index)
             self._emit_out_tile(e, v, p, record, planes, weights, offset, target, tile, first, scratch)
         e.done()
+
+    def _vectors(self, e: Emitter) -> Vectors:
+        """Vectors of the sums."""
+        return Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
+
+    def _group_channels(self, p: Parameters) -> Int:
+        """Channels of the input array that a group has."""
+        return p.channels
+
+    def _emit_pack(
+        self, e: Emitter, v: Vectors, p: Parameters, source: Value, scratch: Value, target: Value
+    ) -> None:
+        """Pack a group of an image."""
+        del scratch
+        assert self.kernel.columns is not None
+        emit_pack(
+            e, v, self.kernel.columns, p, source=source, target=target, channels=p.channels,
+            first_row=0, first_column=0,
+        )  # fmt: skip
 
     def _emit_copy(self, e: Emitter, v: Vectors, p: Parameters, source: Value, target: Value) -> None:
         """The pixels of each tile, neighbours in the input or its planes, for each channel and tap."""

@@ -100,11 +100,13 @@ class _Dot(GatherNest):
         p: Parameters,
         bias: Value,
         source: Value,
+        scratch: Value,
         target: Value,
         first_row: Int,
         first_column: Int,
         rows: Int,
     ) -> None:
+        del scratch
         zero = e.load("i32", bias, DOT_HEADER.index("x_zero"))
         emit_pack_dot(
             e, v, self.dot.packing, p, zero=zero, source=source, target=target, first=0, count=p.channels,

@@ -55,8 +55,8 @@ def emit_gather(kernel: GatherKernel, module: Module) -> None:
 class GatherNest:
     """The loop nest, its kernel's choices at hand.
 
-    What another kernel of this nest does in its own way (dot.py) is a method: which vectors sum, how a group
-    is packed, and what becomes of finished sums.
+    What other kernels of this nest (dot.py, pairs.py) do in their own way is a method: which vectors sum, how
+    a group is packed, and what becomes of finished sums.
     """
 
     parameters: ClassVar[tuple[str, ...]] = GATHER_PARAMETERS
@@ -108,7 +108,7 @@ class GatherNest:
                 stale = e.differ(e.load("i64", scratch), key)
                 with e.when(stale):
                     e.store(key, "i64", scratch)
-                    self._emit_pack(e, v, p, bias, x_group, packed, first_row, first_column, rows)
+                    self._emit_pack(e, v, p, bias, x_group, scratch, packed, first_row, first_column, rows)
                 origin, base = packed, e.add(e.mul(first_row, p.pitch), first_column)
             else:
                 origin, base = x_group, 0
@@ -150,13 +150,14 @@ class GatherNest:
         p: Parameters,
         bias: Value,
         source: Value,
+        scratch: Value,
         target: Value,
         first_row: Int,
         first_column: Int,
         rows: Int,
     ) -> None:
         """Pack the band of one group: `rows` rows of its planes."""
-        del bias
+        del bias, scratch
         assert self.columns is not None
         emit_pack(
             e, v, self.columns, p, source=source, target=target, channels=p.channels,

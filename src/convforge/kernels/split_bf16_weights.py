@@ -10,8 +10,8 @@ Scratch: header, one vector in fp32, a square of words for each part (turn.py).
 
 from __future__ import annotations
 
-from convforge.ir.emitter import Emitter, Int, Module, Value
-from convforge.ir.text import I16, I32, vector
+from convforge.ir.emitter import Int, Module, Value
+from convforge.ir.text import I16, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_parts, emit_seen, emit_words, none_seen
 from convforge.kernels.contract import HEADER_BYTES, WEIGHT_PHASE_FIELDS
@@ -22,6 +22,7 @@ from convforge.kernels.contract_split import (
 )
 from convforge.kernels.contract_tiles import UNIT_BYTES, UNIT_WORDS
 from convforge.kernels.flag import emit_flag
+from convforge.kernels.number_loading import NumberLoader
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.turn import SIDE, emit_turned, storing
 
@@ -48,7 +49,7 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
 
     line, squares = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", HEADER_BYTES + UNIT_BYTES)
-    numbers = _Gatherer(e, v, line)
+    numbers = NumberLoader(e, v, line)
     # From a part's rows to the next one's: of a square, or of packed weights.
     part_rows = SIDE if kernel.turned else kernel.mr
 
@@ -107,34 +108,3 @@ def emit_split_bf16_weights(kernel: SplitWeightPacker, module: Module) -> None:
         block.next = square.results
     emit_flag(e, scratch, emit_outside(v, block.results, WEIGHT_RANGE))
     e.done()
-
-
-class _Gatherer:
-    """Loads numbers that lie equally far apart: side by side, or gathered; those of 16 bits, of which no
-    processor gathers any, one by one into `line` first.
-    """
-
-    def __init__(self, e: Emitter, v: Vectors, line: Value) -> None:
-        self._e, self._v, self._line = e, v, line
-
-    def load(self, x: Value, apart: Int, first: int, count: Int) -> Value:
-        """A vector of x's numbers from `first` on, those from `count` on zeros."""
-        e, v = self._e, self._v
-        storage, here = v.element.storage, e.at(x, v.element.storage, e.mul(apart, first))
-        left = e.sub(count, first)
-        if v.element.storage_bytes < 4:
-            v.store(v.zero(), self._line)
-            with e.loop(0, e.maximum(e.minimum(left, v.lanes), 0), name="number") as i:
-                e.store(v.widen(e.load(storage, here, e.mul(i.index, apart))), "f32", self._line, i.index)
-            return v.load(self._line)
-        mask = v.first(left)
-        with e.b.if_else(e.equal(apart, 1)) as (beside, far):
-            with beside:
-                together, from_beside = v.load_stored(here, 0, mask), e.b.block
-            with far:
-                places = e.b.mul(v.iota(), v.broadcast(e.b.trunc(e.i64(apart), I32)))
-                gathered, from_far = v.load_gathered(here, places, mask), e.b.block
-        value = e.b.phi(v.type)
-        value.add_incoming(together, from_beside)
-        value.add_incoming(gathered, from_far)
-        return value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,11 @@ _TILES_TRIED = 5
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
-    gather = gather_of(request.spec)
-    element = ELEMENTS[request.spec.dtype.name]
+    return why_unfit(gather_of(request.spec), ELEMENTS[request.spec.dtype.name], target)
+
+
+def why_unfit(gather: Gather, element: Element, target: Target) -> str | None:
+    """The reason why this loop nest cannot serve a gather, or None."""
     outputs = max(d.count * h.count * w.count for d, h, w in gather.phase_triples)
     if outputs > OUTPUT_LIMIT:
         return f"{outputs} outputs of a channel are more than {OUTPUT_LIMIT}"
@@ -74,22 +78,27 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core, the turning round of the outputs included."""
-    gather = gather_of(request.spec)
-    layout = layout_of(gather)
-    lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    pixels, nv = best_tiles(gather, target, lanes, threads=1)[0]
+    gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
     x_steps = element_steps(request.x_strides, request.spec)
-    in_place = _in_place(layout, ELEMENTS[request.spec.dtype.name], target, x_steps)
-    total = rows_in_cycles(layout, ELEMENTS[request.spec.dtype.name], target, in_place=in_place)
+    in_place = _in_place(layout_of(gather), element, target, x_steps)
+    is_far = in_place and x_steps[1] * element.storage_bytes > _FAR_BYTES
+    slower = _FAR_SLOWER if is_far and target.vector_registers == 16 else 1.0
+    return nest_cycles(gather, element, target, in_place=in_place, slower=slower)
+
+
+def nest_cycles(
+    gather: Gather, element: Element, target: Target, *, in_place: bool, slower: float = 1.0
+) -> float:
+    """Cycles of one core for this loop nest. slower: its products."""
+    lanes = target.vector_bytes // element.compute_bytes
+    pixels, nv = best_tiles(gather, target, lanes, threads=1)[0]
+    rows = rows_in_cycles(layout_of(gather), element, target, in_place=in_place)
     phases = range(len(gather.taps_by_phase))
-    products = sum(phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases)
-    apart = x_steps[1] * ELEMENTS[request.spec.dtype.name].storage_bytes
-    if in_place and apart > _FAR_BYTES and target.vector_registers == 16:
-        products *= _FAR_SLOWER
+    products = sum(phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases) * slower
     if target.l3_is_far and not loads_add(target):
         products *= _NARROW_MESH_SLOWER
-    far = mesh_cycles(gather, ELEMENTS[request.spec.dtype.name], target)
-    return ((total + products) * gather.groups + far) * gather.batch
+    far = mesh_cycles(gather, element, target)
+    return ((rows + products) * gather.groups + far) * gather.batch
 
 
 def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
@@ -102,16 +111,23 @@ def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
-    """Schedules worth trying, the one that `plan` takes by itself first: the best tiles, tasks of two sizes.
+    """Schedules worth trying, the one that `plan` takes by itself first."""
+    return nest_candidates(gather_of(request.spec), ELEMENTS[request.spec.dtype.name], target, threads)
 
-    All of one order.
-    """
-    gather = gather_of(request.spec)
-    lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
+
+def nest_candidates(gather: Gather, element: Element, target: Target, threads: int) -> list[ChannelsSchedule]:
+    """Schedules of this loop nest, its own first: the best tiles, tasks of two sizes. All of one order."""
+    lanes = target.vector_bytes // element.compute_bytes
     tiles = best_tiles(gather, target, lanes, threads)[:_TILES_TRIED]
     found = [_schedule(gather, lanes, tile, threads) for tile in tiles]
     found += [_schedule(gather, lanes, tile, threads, tasks_per_thread=1) for tile in tiles[:2]]
     return list(dict.fromkeys(found))
+
+
+def nest_schedule(gather: Gather, element: Element, target: Target, threads: int) -> ChannelsSchedule:
+    """The schedule that is best by its cost."""
+    lanes = target.vector_bytes // element.compute_bytes
+    return _schedule(gather, lanes, best_tiles(gather, target, lanes, threads)[0], threads)
 
 
 def plan(
@@ -121,58 +137,42 @@ def plan(
     return ChannelsPlan(request, target, threads, schedule)
 
 
-class ChannelsPlan(KernelPlan[ChannelsKernel]):
-    """How one convolution on small maps is computed for inputs of one shape and one set of strides."""
+K = TypeVar("K", bound=ChannelsKernel)
 
-    def __init__(
-        self, request: OutputRequest, target: Target, threads: int, schedule: ChannelsSchedule | None = None
-    ) -> None:
-        spec = request.spec
-        self.threads = threads
-        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
-        self._gather, self._layout = gather, layout_of(gather)
-        layout, size = self._layout, self.element.compute_bytes
-        x_steps, self._y_steps = (
-            element_steps(request.x_strides, spec),
-            element_steps(request.y_strides, spec),
-        )
-        in_place = _in_place(layout, self.element, target, x_steps)
-        lanes = target.vector_bytes // size
-        if schedule is None:
-            schedule = _schedule(gather, lanes, best_tiles(gather, target, lanes, threads)[0], threads)
-        self.schedule = schedule
-        pixels = schedule.pixels
-        self.kernel = ChannelsKernel(
-            element=self.element,
-            lanes=lanes,
-            pixels=pixels,
-            nv=schedule.nv,
-            fused=target.fused,
-            columns=None if in_place else column_kind(layout, x_steps[4]),
-            has_bias=request.has_bias,
-            activation=request.activation,
-            copied=_is_copied(layout, pixels),
-            fetches=fetches_ahead(gather, size, target),
-        )
-        mr = self.kernel.mr
-        self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(layout, self.element, target, mr, transposed=spec.transposed)
-        self.reads_in_place = self.kernel.columns is None
+
+class ChannelsNestPlan(KernelPlan[K], Generic[K]):
+    """What the plans of this loop nest share: its parameters and tables.
+
+    A plan sets these and its kernel, and gives the kernel what `_values` returns.
+    """
+
+    layout: Layout
+    schedule: ChannelsSchedule
+    element: Element
+    starts: Sequence[int]  # where the packed weights of each phase begin
+    _keep: list[Any]
+
+    def _values(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> dict[str, int]:
+        """The values of CHANNELS_PARAMETERS, and what they point at kept."""
+        layout, schedule, kernel = self.layout, self.schedule, self.kernel
+        gather, size, pixels, mr = layout.gather, self.element.compute_bytes, schedule.pixels, kernel.mr
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         self.tasks = gather.batch * gather.groups * out_blocks
-        plane = x_steps[1] if in_place else band_of(layout, layout.flat, lanes, 0).plane
+        in_place = kernel.columns is None
+        plane = x_steps[1] if in_place else band_of(layout, layout.flat, kernel.lanes, 0).plane
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
-        self._keep: list[Any] = [tables]
-        phases = np.array([self._phase_record(i, plane) for i in range(len(gather.taps_by_phase))], np.int64)
+        self._keep = [tables]
+        records = [self._phase_record(i, plane, y_steps) for i in range(len(gather.taps_by_phase))]
+        phases = np.array(records, np.int64)
         self._keep.append(phases)
         packed = 0 if in_place else gather.in_channels * layout.planes * plane * size
         copies = aligned(HEADER_BYTES + packed)
-        steps = gather.in_channels * int(phases[0][0]) * int(phases[0][2]) if self.kernel.copied else 0
+        steps = gather.in_channels * int(phases[0][0]) * int(phases[0][2]) if kernel.copied else 0
         accumulators = aligned(copies + steps * pixels * size)
         outputs = max(int(record[2]) for record in phases) * pixels
         self.workspace_bytes = aligned(accumulators + outputs * mr * size + 64)
-        values = {
+        return {
             "groups": gather.groups,
             "channels": gather.in_channels,
             "out_channels": gather.out_channels,
@@ -182,8 +182,8 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             "channel_block": schedule.channel_block,
             "x_batch": x_steps[0],
             "x_channel": x_steps[1],
-            "y_batch": self._y_steps[0],
-            "y_channel": self._y_steps[1],
+            "y_batch": y_steps[0],
+            "y_channel": y_steps[1],
             "pitch": layout.pitch,
             "plane": plane,
             "planes": layout.planes,
@@ -201,13 +201,12 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
             "copies": copies,
             "accumulators": accumulators,
         }
-        self._give(CHANNELS_PARAMETERS, values)
 
-    def _phase_record(self, phase: int, plane: int) -> list[int]:
+    def _phase_record(self, phase: int, plane: int, y_steps: tuple[int, ...]) -> list[int]:
         """Tables of one phase: its outputs in tiles, each with the taps that it needs."""
-        layout, kernel = self._layout, self.kernel
-        taps = len(self._gather.taps_by_phase[phase])
-        places, outputs = self._outputs(phase)
+        layout, kernel = self.layout, self.kernel
+        taps = len(layout.gather.taps_by_phase[phase])
+        places, outputs = self._outputs(phase, y_steps)
         rows, columns = np.divmod(places, layout.pitch)
         by_column = needed_columns(layout, phase)
         # Outputs whose columns need the same taps are neighbours: those at the edges make tiles of their own.
@@ -239,23 +238,58 @@ class ChannelsPlan(KernelPlan[ChannelsKernel]):
         block = self.schedule.channel_block
         lines = -(-block * taps * kernel.mr * self.element.compute_bytes // LINE_BYTES)
         fetched = -(-lines // max(count, 1))
-        return [taps, self.weights.starts[phase], count, records.ctypes.data, fetched]
+        return [taps, self.starts[phase], count, records.ctypes.data, fetched]
 
-    def _outputs(self, phase: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _outputs(self, phase: int, y_steps: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(place in the packed planes, element offset in the output array) of each output of a phase."""
-        d, h, w = self._gather.phase_triples[phase]
-        steps = [axis.out_step for axis in self._gather.axes]
+        gather = self.layout.gather
+        d, h, w = gather.phase_triples[phase]
+        steps = [axis.out_step for axis in gather.axes]
         i, j, k = np.meshgrid(np.arange(d.count), np.arange(h.count), np.arange(w.count), indexing="ij")
-        places = (i * self._layout.slice_rows + j) * self._layout.pitch + k
+        places = (i * self.layout.slice_rows + j) * self.layout.pitch + k
         outputs = (
-            (d.first + i * steps[0]) * self._y_steps[2]
-            + (h.first + j * steps[1]) * self._y_steps[3]
-            + (w.first + k * steps[2]) * self._y_steps[4]
+            (d.first + i * steps[0]) * y_steps[2]
+            + (h.first + j * steps[1]) * y_steps[3]
+            + (w.first + k * steps[2]) * y_steps[4]
         )
         return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
 
 
-def _is_copied(layout: Layout, pixels: int) -> bool:
+class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
+    """How one convolution on small maps is computed for inputs of one shape and one set of strides."""
+
+    def __init__(
+        self, request: OutputRequest, target: Target, threads: int, schedule: ChannelsSchedule | None = None
+    ) -> None:
+        spec = request.spec
+        self.threads = threads
+        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        self.layout = layout = layout_of(gather)
+        x_steps, y_steps = (
+            element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
+        )
+        in_place = _in_place(layout, self.element, target, x_steps)
+        self.schedule = schedule or nest_schedule(gather, self.element, target, threads)
+        self.kernel = ChannelsKernel(
+            element=self.element,
+            lanes=self.schedule.lanes,
+            pixels=self.schedule.pixels,
+            nv=self.schedule.nv,
+            fused=target.fused,
+            columns=None if in_place else column_kind(layout, x_steps[4]),
+            has_bias=request.has_bias,
+            activation=request.activation,
+            copied=is_copied(layout, self.schedule.pixels),
+            fetches=fetches_ahead(gather, self.element.compute_bytes, target),
+        )
+        self._job = Job(self.kernel, target)
+        self.weights = WeightPacking(layout, self.element, target, self.kernel.mr, transposed=spec.transposed)
+        self.starts = self.weights.starts
+        self.reads_in_place = in_place
+        self._give(CHANNELS_PARAMETERS, self._values(x_steps, y_steps))
+
+
+def is_copied(layout: Layout, pixels: int) -> bool:
     """Whether the pixels of a tile are copied side by side: tiles of output channels then read one stream,
     and not a line for each channel and tap.
 

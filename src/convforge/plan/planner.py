@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from convforge.plan import (
     channels,
+    channels_pairs,
     depthwise,
     depthwise_large,
     depthwise_map,
@@ -21,6 +22,7 @@ from convforge.plan import (
     depthwise_rows,
     direct,
     fft,
+    pairs,
     split_bf16,
     split_bf16_taps,
     tuned,
@@ -68,6 +70,8 @@ FAMILIES: tuple[Family, ...] = (
     split_bf16,
     split_bf16_taps,
     fft,
+    channels_pairs,
+    pairs,
     channels,
     direct,
 )

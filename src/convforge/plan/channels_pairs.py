@@ -1,0 +1,97 @@
+"""The small-map family on pairs of bf16 numbers (kernels/channels_pairs.py): as plan/pairs.py, where outputs
+are so few that vectors along output channels waste fewer lanes.
+"""
+
+from __future__ import annotations
+
+from convforge.ir.element import ELEMENTS
+from convforge.kernels.contract_pairs import (
+    CHANNELS_PAIRS_PARAMETERS,
+    ChannelsPairsKernel,
+)
+from convforge.plan import channels, pairs
+from convforge.plan.channels import ChannelsNestPlan
+from convforge.plan.channels_tiles import fetches_ahead
+from convforge.plan.job import Job
+from convforge.plan.kernel_plan import WatchedPlan
+from convforge.plan.pair_weights import PairWeights
+from convforge.plan.request import OutputRequest
+from convforge.plan.sizes import element_steps
+from convforge.plan.tables import column_kind
+from convforge.problem.gather import gather_of
+from convforge.schedule import ChannelsSchedule, layout_of
+from convforge.target import Target
+
+NAME = "bf16 channels"
+
+
+def why_illegal(request: OutputRequest, target: Target) -> str | None:
+    """The reason why this family cannot serve a request, or None."""
+    reason = pairs.why_illegal(request, target)
+    if reason is not None:
+        return reason
+    gather = pairs.paired(gather_of(request.spec))
+    return channels.why_unfit(gather, ELEMENTS[request.spec.dtype.name], target)
+
+
+def cost_cycles(request: OutputRequest, target: Target) -> float:
+    """Cycles of one core, the turning round of the outputs included."""
+    gather = pairs.paired(gather_of(request.spec))
+    cycles = channels.nest_cycles(gather, ELEMENTS[request.spec.dtype.name], target, in_place=False)
+    words = pairs.words_cycles(layout_of(gather), target) * gather.batch
+    return cycles * pairs.step_cycles(target) + words
+
+
+def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
+    """Schedules worth trying, the one that `plan` takes by itself first. All of one order."""
+    gather = pairs.paired(gather_of(request.spec))
+    return channels.nest_candidates(gather, ELEMENTS[request.spec.dtype.name], target, threads)
+
+
+def plan(
+    request: OutputRequest, target: Target, threads: int, schedule: ChannelsSchedule | None = None
+) -> ChannelsPairsPlan:
+    """Schedule a request, or take a schedule of `candidates`, and prepare all that its kernel reads."""
+    return ChannelsPairsPlan(request, target, threads, schedule)
+
+
+class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[ChannelsPairsKernel]):
+    """How one convolution on small maps is computed for inputs of one shape and one set of strides."""
+
+    def __init__(
+        self,
+        request: OutputRequest,
+        target: Target,
+        threads: int,
+        schedule: ChannelsSchedule | None = None,
+    ) -> None:
+        spec, whole = request.spec, gather_of(request.spec)
+        self.threads = threads
+        gather, self.element = pairs.paired(whole), ELEMENTS[spec.dtype.name]
+        self.layout = layout = layout_of(gather)
+        x_steps, y_steps = (
+            element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
+        )
+        self.schedule = schedule or channels.nest_schedule(gather, self.element, target, threads)
+        self.kernel = ChannelsPairsKernel(
+            element=self.element,
+            lanes=self.schedule.lanes,
+            pixels=self.schedule.pixels,
+            nv=self.schedule.nv,
+            fused=target.fused,
+            columns=column_kind(layout, x_steps[4]),
+            has_bias=request.has_bias,
+            activation=request.activation,
+            copied=channels.is_copied(layout, self.schedule.pixels),
+            fetches=fetches_ahead(gather, self.element.compute_bytes, target),
+            instruction=pairs.instruction_of(target),
+        )
+        self._job = Job(self.kernel, target)
+        self.weights = PairWeights(
+            layout_of(whole), self.element, target, self.kernel.mr, transposed=spec.transposed
+        )
+        self.starts = self.weights.starts
+        values = self._values(x_steps, y_steps)
+        held = self.workspace_bytes
+        self.workspace_bytes = held + pairs.held_bytes(layout, values["plane"])
+        self._give(CHANNELS_PAIRS_PARAMETERS, {**values, "group_channels": whole.in_channels, "held": held})

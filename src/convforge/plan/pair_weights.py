@@ -1,0 +1,76 @@
+"""Packs the weights of kernels on pairs of bf16 numbers (kernels/pack_pair_weights.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convforge.ir.element import Element
+from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES
+from convforge.kernels.contract_pairs import PAIR_WEIGHT_PARAMETERS, PairWeightPacker
+from convforge.memory import on_lines
+from convforge.plan.job import Job
+from convforge.plan.weight_places import FEW_BYTES, WeightPlaces
+from convforge.runtime import address_of
+from convforge.schedule import Layout
+from convforge.target import Target
+
+Array = NDArray[Any]
+
+
+class PairWeights:
+    """Packs the weights of one plan, of a layout whose channels are the array's. starts: where those of each
+    phase begin, in words. mr: output channels of a tile.
+    """
+
+    def __init__(
+        self, layout: Layout, element: Element, target: Target, mr: int, *, transposed: bool
+    ) -> None:
+        self._layout, self._element, self._mr = layout, element, mr
+        gather = layout.gather
+        self._out_tiles = -(-gather.out_channels // mr)
+        pairs = -(-gather.in_channels // 2)
+        sizes = [len(taps) * pairs * self._out_tiles * mr * gather.groups for taps in gather.taps_by_phase]
+        self.starts = list(accumulate(sizes, initial=0))[:-1]
+        self._size = sum(sizes)
+        self._job = Job(PairWeightPacker(element, target.vector_bytes // 4, mr), target)
+        values = {"out_tiles": self._out_tiles, "pairs": pairs}
+        self._places = WeightPlaces(
+            layout, self.starts, PAIR_WEIGHT_PARAMETERS, values, transposed=transposed
+        )
+
+    @property
+    def signature(self) -> Hashable:
+        """All that the packed memory depends on beside the values."""
+        gather = self._layout.gather
+        channels = (gather.groups, gather.in_channels, gather.out_channels)
+        return (self._element.name, self._mr, channels, gather.taps_kept)
+
+    def pack(self, weight: Array, threads: int) -> Array:
+        """Packed weights of a weight array of any strides; NaN in front where they must not be rounded."""
+        packed = on_lines((max(self._size, 1),), np.float32)
+        packed[:1] = 0
+        exact = self._job.run_watched(
+            FLAG_BYTES,
+            self._out_tiles * self._layout.gather.groups * len(self.starts),
+            threads if packed.nbytes >= FEW_BYTES else 1,
+            HEADER_BYTES + 64,
+            address_of(self._places.parameters(weight)),
+            address_of(weight),
+            0,
+            0,
+            address_of(packed),
+        )
+        if not exact:
+            packed[:1] = np.nan
+        return packed
+
+    def pack_bias(self, bias: Array) -> Array:
+        """The bias in fp32, with room for the tile that ends beyond it."""
+        padded = np.zeros(bias.size + self._mr, np.float32)
+        padded[: bias.size] = bias
+        return padded

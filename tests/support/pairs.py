@@ -1,0 +1,29 @@
+"""Layers computed on pairs of bf16 numbers in vectors, by the processor's instruction or spelt out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import pytest
+
+from convforge.plan import channels_pairs, pairs
+from support.families import costing
+from support.targets import masked
+
+FAMILIES = (pairs, channels_pairs)
+# Without one of these masks, where the processor has it, with vdpbf16ps.
+SPELT_OUT = ("avx2", "sse2")
+
+
+@contextmanager
+def served_by(family: ModuleType, mask: str = "host") -> Iterator[None]:
+    """Inside the block a family serves all that it can, on any processor: where there is no instruction for
+    it, spelt out.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "why_no_instruction", lambda target: None)
+        other = channels_pairs if family is pairs else pairs
+        with masked(mask), costing(other, float("inf")), costing(family, -1.0):
+            yield
