@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import channels_pairs, pairs
+from convforge.plan import pairs
 from convforge.plan.describe import plan_of
 from convforge.target import Target
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
