@@ -7,8 +7,9 @@ import argparse
 import numpy as np
 
 from benchmarks.arrays import layer_spec
-from benchmarks.layer_table import load_layers
+from benchmarks.layer_table import TABLES, load_layers
 from benchmarks.machine import cores
+from benchmarks.settings import PRECISIONS
 
 LIMIT_BYTES = 16 * 2**20
 
@@ -16,6 +17,8 @@ LIMIT_BYTES = 16 * 2**20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--precision", choices=PRECISIONS, default="highest")
+    parser.add_argument("--table", choices=TABLES, default=TABLES[0])
     parser.add_argument("--filter", metavar="WORDS", help="only layers whose name has one of these words")
 
 
@@ -27,9 +30,9 @@ def run(options: argparse.Namespace) -> int:
 
     print(f"{'layer':<34}{'input':>10}{'output':>10}{'weight':>10}{'a thread':>11}{'all':>10}  MB")
     over: list[str] = []
-    for layer in load_layers(options.filter):
+    for layer in load_layers(options.filter, options.table):
         spec = layer_spec(layer, options.batch, np.dtype(np.float32))
-        workspace = plan.workspace_bytes(spec)
+        workspace = plan.workspace_bytes(spec, precision=options.precision)
         sizes = [
             4 * int(np.prod(shape)) for shape in (spec.input_shape, spec.output_shape, spec.weight_shape)
         ]
