@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from convforge.plan.tiles import loads_add, mesh_step, step_overhead
 from convforge.problem.gather import Axis, Gather, Phase
 from convforge.schedule import why_tile_illegal
@@ -56,8 +54,11 @@ def phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: in
     """Cycles of a phase in tiles of so many pixels by nv vectors of channels."""
     d, h, w = gather.phase_triples[phase]
     # Taps that meet only padding are left out, tile by tile.
-    together = (1, -(-(pixels - 1) // max(1, w.count)) + 1, 1)
-    met = prod(share_met(axis, part, n) for axis, part, n in zip(gather.axes, (d, h, w), together))
+    rows = -(-(pixels - 1) // max(1, w.count)) + 1
+    met = share_met(gather.axes[1], h, rows) * share_met(gather.axes[2], w, 1)
+    # So many tiles lie in two slices: 9 pixels of 7x7, a sixth of them.
+    crossing = min(1.0, (pixels - 1) / max(1, h.count * w.count))
+    met *= sum(share * share_met(gather.axes[0], d, n) for n, share in ((1, 1 - crossing), (2, crossing)))
     steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
     element_bytes = target.vector_bytes // lanes
     if loads_add(target):

@@ -77,8 +77,8 @@ _NARROW_POINT_CYCLES = ((4, 5.0), (6, 7.0), (8, 10.0))
 # 44.9 ms along tiles and 34.0 along channels, and was run along tiles with 2.0.
 _WIDE_POINT_CYCLES = ((4, 3.0), (6, 7.0), (8, 9.0))
 _THREE_AXES = 6.0
-# All else along three axes, beside other families' cycles: 256 -> 512 channels at 4x14x14 8.3 ms along tiles,
-# 6.6 by split bf16.
+# All else along three axes behind a mesh, beside other families: 256 -> 512 channels at 4x14x14 8.3 ms
+# along tiles, 6.6 by split bf16.
 _VOLUME_TIMES = 1.1
 # Where values of one tile's vectors, all channels, are more than the near cache: 2048 channels of dilation
 # 18 on 33x33 (Granite Rapids) took 1.8 times as long as by split bf16.
@@ -315,6 +315,6 @@ def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float
     transform = max(_point_cycles(tiling, target) * tiling.points, _VECTOR_CYCLES)
     transforms = transform * vectors * (gather.in_channels + gather.out_channels)
     total = products + transforms + ROW_CYCLES * (rows_in + rows_out)
-    if target.vector_registers > 16 and min(tiling.sizes) > 1:
+    if target.vector_registers > 16 and target.l3_is_far and min(tiling.sizes) > 1:
         total *= _VOLUME_TIMES
     return total * gather.batch * gather.groups

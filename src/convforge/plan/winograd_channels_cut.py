@@ -35,13 +35,18 @@ _MAGNITUDE_CYCLES, _CHECK_CYCLES, _TASK_CYCLES = 1.0, 60.0, 3000.0
 _FETCH_CYCLES = (0.03, 0.25, 0.5)
 # With 16 registers all this takes so much less time than plan/winograd.py's cycles for vectors along tiles.
 _NARROW_TIMES = 0.8
-# With 512 bits, and input channels that do not fill a vector, so much more: of 3 channels (Granite Rapids,
-# one core) MobileNet's, ResNet's and AlexNet's first layers took 1.3 to 2.3 times what others take for their
-# cycles, and AlexNet's was chosen at `high`, 979 us on two cores where the direct kernel takes 560.
+# With 512 bits behind a mesh, and input channels that do not fill a vector, so much more: of 3 channels
+# (Granite Rapids, one core) MobileNet's, ResNet's and AlexNet's first layers took 1.3 to 2.3 times what
+# others take for their cycles, and AlexNet's was chosen at `high`, 979 us on two cores where the direct
+# kernel takes 560.
 _FEW_TIMES = 2.0
 # The same along three axes: C3D's and a 3-d U-Net's layers took 0.95 to 1.15 of these cycles on two cores,
 # where 2-d ones take 0.7 to 0.95; 128 -> 256 channels at 8x28x28 16.7 ms by them, 13.8 by split bf16.
 _VOLUME_TIMES = 1.4
+# With 512 bits and a near last level so much less, along two axes and three, whatever the channels: at `high`
+# two cores of Zen 4 took AlexNet's first layer in 550 us, by the direct kernel 700, R3D's in 8.0 ms, and 14.4
+# ms; 32 groups of 32 channels at 7x7 117 us, by channels 143.
+_WIDE_NEAR_TIMES = 0.9
 # Bytes of weights that the last-level cache does not hold between tasks.
 _FAR_BYTES = 24 << 20
 # A thread's share of the last-level cache that values may take, and sums as much.
@@ -168,6 +173,8 @@ def channels_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) 
     one = (one + _TASK_CYCLES) * gather.batch * gather.groups
     if target.vector_registers == 16:
         return one * _NARROW_TIMES
+    if not target.l3_is_far:
+        return one * (1.0 if max(tiling.sizes) == tiling.points else _WIDE_NEAR_TIMES)
     volume = _VOLUME_TIMES if min(tiling.sizes) > 1 else 1.0
     return volume * (one * _FEW_TIMES if gather.in_channels < lanes else one)
 
