@@ -30,8 +30,8 @@ TAP_LIMIT = 128
 ROW_LIMIT_BYTES = 16 << 10
 # Cycles of Zen 1 to copy a vector of a row with zeros around it.
 _COPIED_CYCLES = 6.6
-# Kernels of several slices, 512 bits: 1 -> 32 channels of 3x3x3 at 64x64x64 took 4.0 ms (two cores of Zen 4), by
-# the direct kernel 2.2, 54 channels at 16x56x56 1.3 times what 2-d layers take for their cycles.
+# Kernels of several slices, 512 bits: 1 -> 32 channels of 3x3x3 at 64x64x64 took 4.0 ms (two cores of Zen 4),
+# by the direct kernel 2.2, 54 channels at 16x56x56 1.3 times what 2-d layers take for their cycles.
 _VOLUME_TIMES = 1.25
 
 
