@@ -124,9 +124,15 @@ class WinogradWeightPacker(Emitted):
 
     file: ClassVar[str] = "winograd_weights"
     element: Element
+    lanes: int
     mr: int
     tiling: Tiling
     woven: bool = False
+
+    @property
+    def padded_mr(self) -> int:
+        """Output channels of a tile, in whole vectors."""
+        return -(-self.mr // self.lanes) * self.lanes
 
     @property
     def name(self) -> str:

@@ -8,14 +8,16 @@ from convforge.ir.vector import Vectors
 
 
 class NumberLoader:
-    """Loads them: side by side, or gathered; those of 16 bits, of which no
-    processor gathers any, one by one into `line` first.
+    """Loads them: side by side, or gathered; those of 16 bits, of which no processor gathers any, one by one
+    into `line` first, a vector of the compute type.
+
+    Offsets have 32 bits: a vector's numbers lie less than 2^31 elements apart.
     """
 
     def __init__(self, e: Emitter, v: Vectors, line: Value) -> None:
         self._e, self._v, self._line = e, v, line
 
-    def load(self, x: Value, apart: Int, first: int, count: Int) -> Value:
+    def load(self, x: Value, apart: Int, first: Int, count: Int) -> Value:
         """A vector of x's numbers from `first` on, those from `count` on zeros."""
         e, v = self._e, self._v
         storage, here = v.element.storage, e.at(x, v.element.storage, e.mul(apart, first))

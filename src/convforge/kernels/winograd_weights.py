@@ -9,8 +9,8 @@ in its own order. Where an input has no tap its weight is zero (schedule/polypha
 
 An output at the border meets only some taps. Where those of an output channel lie too far apart, it would
 drown in the rounding of the largest: then the header's flag is set, and the plan takes another family.
-Scratch: header, the largest magnitude of each tap of each output channel of the tile, one channel's taps,
-and what the transforms keep between the axes.
+Vectors are output channels. Scratch: header, the largest magnitude of each tap of each output channel of the
+tile, a vector of weights, one channel's taps, and what the transforms keep between the axes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 from math import prod
 
 from convforge.ir.element import ELEMENTS
-from convforge.ir.emitter import TYPES, Emitter, Int, Module, Value
+from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.combine import emit_product
 from convforge.kernels.contract import HEADER_BYTES
@@ -30,6 +30,7 @@ from convforge.kernels.contract_winograd import (
     WinogradWeightPacker,
 )
 from convforge.kernels.flag import emit_flag
+from convforge.kernels.number_loading import NumberLoader
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.separable import Pass, emit_separable
 from convforge.kernels.spread import emit_uneven
@@ -50,66 +51,69 @@ def emit_winograd_weights(kernel: WinogradWeightPacker, module: Module) -> None:
     e: Emitter = module.function("task", "pip")
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), WINOGRAD_WEIGHT_PARAMETERS)
-    stored = Vectors(e, kernel.element, 1, fused=False)
-    double = Vectors(e, ELEMENTS["float64"], 1, fused=False)
-    largest, g = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", p.lines)
-    lines = e.at(g, "f64", prod(kernel.tiling.taps))
-    storage, compute, tiling = kernel.element.storage, kernel.element.compute, kernel.tiling
+    stored = Vectors(e, kernel.element, kernel.lanes, fused=False)
+    double = Vectors(e, ELEMENTS["float64"], kernel.lanes, fused=False)
+    compute, tiling, mr = kernel.element.compute, kernel.tiling, kernel.padded_mr
+    largest, lines = e.at(scratch, "i8", HEADER_BYTES), e.at(scratch, "i8", p.lines)
+    g = e.at(lines, compute, kernel.lanes)
+    between = e.at(g, "f64", prod(tiling.taps) * kernel.lanes)
+    numbers = NumberLoader(e, stored, lines)
     weights, packed, offsets = e.load_pointer(call, 1), e.load_pointer(call, 4), p.pointer("offsets")
     taps = prod(tiling.taps)
     matrices = [transforms(m, r).weight for m, r in zip(tiling.outputs, tiling.taps)]
     tile, rest = e.rem(index, p.out_tiles), e.div(index, p.out_tiles)
     phase, group = e.rem(rest, p.phases), e.div(rest, p.phases)
     first = e.mul(tile, kernel.mr)
+    outs = e.minimum(e.sub(p.out_channels, first), kernel.mr)
     every = e.mul(p.residues, taps)
+    storage = kernel.element.storage
     source = e.at(weights, storage, e.add(e.mul(group, p.w_group), e.mul(first, p.w_out)))
     point = e.mul(p.point_rows, kernel.mr)
     target = e.at(packed, compute, e.mul(index, p.tile_step))
-    with e.loop(0, e.mul(every, kernel.mr), name="tap") as tap:
+    passes = [
+        Pass(axis, tiling.sizes[axis], partial(emit_product, double, matrices[axis]))
+        for axis in (2, 1, 0)
+        if tiling.sizes[axis] > 1
+    ]
+    with e.loop(0, e.mul(every, mr), step=kernel.lanes, name="tap") as tap:
         stored.clear_bits(largest, tap.index)
     with (
         e.loop(0, p.residues, name="residue") as residue,
         e.loop(0, p.channels, name="channel") as channel,
-        e.loop(0, kernel.mr, name="out_channel") as m,
+        e.loop(0, kernel.mr, step=kernel.lanes, name="out_channel") as m,
     ):
-        real = e.less(e.add(first, m.index), p.out_channels)
-        # A missing channel reads the tile's first weights, which are there, and keeps zeros of them.
-        at = e.add(e.mul(channel.index, p.w_channel), e.select(real, e.mul(m.index, p.w_out), 0))
-        line = e.at(source, storage, at)
+        line = e.at(source, storage, e.mul(channel.index, p.w_channel))
         own = e.at(offsets, "i64", e.mul(e.add(e.mul(phase, p.residues), residue.index), taps))
         with e.loop(0, taps, name="tap") as tap:
             offset = e.load("i64", own, tap.index)
             none = e.equal(offset, NO_TAP)
-            there = stored.widen(e.load(storage, line, e.select(none, 0, offset)))
-            value = e.b.select(none, TYPES[compute](0.0), there)
-            place = e.add(e.mul(m.index, every), e.mul(residue.index, taps), tap.index)
-            here = stored.magnitude(stored.broadcast(value))
-            stored.store_bits(stored.larger(here, stored.load_bits(largest, place)), largest, place)
-            e.store(value if compute == "f64" else e.b.fpext(value, TYPES["f64"]), "f64", g, tap.index)
+            there = e.at(line, storage, e.select(none, 0, offset))
+            value = numbers.load(there, p.w_out, m.index, e.select(none, 0, outs))
+            place = e.add(e.mul(e.add(e.mul(residue.index, taps), tap.index), mr), m.index)
+            seen = stored.larger(stored.magnitude(value), stored.load_bits(largest, place))
+            stored.store_bits(seen, largest, place)
+            exact = value if compute == "f64" else e.b.fpext(value, double.type)
+            double.store(exact, g, e.mul(tap.index, kernel.lanes))
         row = e.add(e.mul(residue.index, p.channels), _place(e, channel.index, woven=kernel.woven))
         to = e.at(target, compute, e.add(e.mul(row, kernel.mr), m.index))
+        mask = stored.first(e.sub(kernel.mr, m.index)) if mr > kernel.mr else None
 
-        def store(places: list[Int], u: list[Value], to: Value = to, real: Value = real) -> None:
-            for place, value in zip(places, u):
-                exact = e.b.extract_element(value, TYPES["i32"](0))
-                rounded = exact if compute == "f64" else e.b.fptrunc(exact, TYPES[compute])
-                kept = e.b.select(real, rounded, TYPES[compute](0.0))
-                e.store(kept, compute, to, e.mul(point, place))
+        def store(places: list[Int], u: list[Value], to: Value = to, mask: Value | None = mask) -> None:
+            for place, exact in zip(places, u):
+                value = exact if compute == "f64" else e.b.fptrunc(exact, stored.type)
+                stored.store_computed(value, to, e.mul(point, place), mask)
 
-        passes = [
-            Pass(axis, tiling.sizes[axis], partial(emit_product, double, matrices[axis]))
-            for axis in (2, 1, 0)
-            if tiling.sizes[axis] > 1
-        ]
-        read = partial(double.load, g)
-        emit_separable(e, double, tiling.taps, passes, read=read, write=store, scratch=lines)
+        def read(tap: Int) -> Value:
+            return double.load(g, e.mul(tap, kernel.lanes))
+
+        emit_separable(e, double, tiling.taps, passes, read=read, write=store, scratch=between)
     zero = stored.bits_constant(0)
-    with e.loop(0, kernel.mr, name="out_channel") as m:
+    with e.loop(0, kernel.mr, step=kernel.lanes, name="out_channel") as m:
         with e.loop(0, every, carried=[zero, zero], name="tap") as tap:
-            here = stored.load_bits(largest, e.add(e.mul(m.index, every), tap.index))
+            here = stored.load_bits(largest, e.add(e.mul(tap.index, mr), m.index))
             most, least = tap.carried
             fewer = e.b.or_(e.b.icmp_unsigned("<", here, least), e.b.icmp_unsigned("==", least, zero))
             fewer = e.b.and_(fewer, e.b.icmp_unsigned(">", here, zero))
             tap.next = [stored.larger(most, here), e.b.select(fewer, here, least)]
-        emit_flag(e, scratch, emit_uneven(stored, tap.results, stored.first(1)))
+        emit_flag(e, scratch, emit_uneven(stored, tap.results, stored.first(e.sub(outs, m.index))))
     e.done()

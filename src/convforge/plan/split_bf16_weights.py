@@ -16,7 +16,7 @@ from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeigh
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.memory import LINE_BYTES, on_lines
 from convforge.plan.job import Job
-from convforge.plan.weight_places import FEW_BYTES, WeightPlaces
+from convforge.plan.weight_places import FAR, FEW_BYTES, WeightPlaces
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
 from convforge.schedule import Layout
@@ -27,8 +27,6 @@ from convforge.target import Target
 
 Array = NDArray[Any]
 
-# Elements between neighbours that offsets of 32 bits reach over 16 of them.
-_FAR = 1 << 27
 # Two bf16 NaN: a NaN in fp32.
 NAN = 0x7FC0
 
@@ -111,7 +109,7 @@ class SplitWeights:
         """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
         if self._arranged:
             weight = self._arranged(weight)
-        if max(map(abs, weight.strides)) >= _FAR * weight.itemsize:
+        if max(map(abs, weight.strides)) >= FAR * weight.itemsize:
             weight = np.ascontiguousarray(weight)
         packed = on_lines((max(self._size, LINE_BYTES) // 2,), np.uint16)
         packed[:2] = 0

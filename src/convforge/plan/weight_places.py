@@ -20,6 +20,8 @@ Int64s = NDArray[np.int64]
 
 # Packed by one thread: to wake another takes longer (12 thousand weights, 74 KB: 57 us, by two threads 94).
 FEW_BYTES = 1 << 18
+# Elements between neighbours that offsets of 32 bits reach over 16 of them (kernels/number_loading.py).
+FAR = 1 << 27
 # Ways in which an array lies that are kept: a layer's weight has one.
 _KEPT = 8
 

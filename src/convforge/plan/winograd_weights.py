@@ -20,6 +20,7 @@ from convforge.kernels.contract_winograd import (
 from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.sizes import aligned
+from convforge.plan.weight_places import FAR
 from convforge.plan.winograd_cut import channel_block
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
@@ -60,7 +61,9 @@ class WinogradWeights:
         self._tiles = gather.groups * len(self._poly.phases) * self._out_tiles
         self._size = self._tiles * self.step
         self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
-        self._job = Job(WinogradWeightPacker(element, mr, tiling, woven), target)
+        lanes = target.vector_bytes // element.compute_bytes
+        self._kernel = WinogradWeightPacker(element, lanes, mr, tiling, woven)
+        self._job = Job(self._kernel, target)
 
     @property
     def signature(self) -> Hashable:
@@ -71,13 +74,16 @@ class WinogradWeights:
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be used."""
+        if max(map(abs, weight.strides)) >= FAR * weight.itemsize:
+            weight = np.ascontiguousarray(weight)
         steps = [s // weight.itemsize for s in weight.strides]
         offsets = self._offsets([0] * (3 - self._rank) + steps[2:])
         gather = self._gather
         per_group = gather.in_channels if self._transposed else gather.out_channels
         first, second = steps[0], steps[1]
         taps = prod(self._tiling.taps)
-        lines = aligned(HEADER_BYTES + self._mr * taps * self._poly.residues * self._dtype.itemsize)
+        kernel, size = self._kernel, self._dtype.itemsize
+        lines = aligned(HEADER_BYTES + kernel.padded_mr * taps * self._poly.residues * size)
         values = {
             "groups": gather.groups,
             "phases": len(self._poly.phases),
@@ -101,7 +107,7 @@ class WinogradWeights:
             FLAG_BYTES,
             self._tiles,
             threads,
-            aligned(lines + 8 * (taps + 2 * self._tiling.points)),
+            aligned(lines + kernel.lanes * (size + 8 * (taps + 2 * self._tiling.points))),
             address_of(parameters),
             address_of(weight),
             0,
