@@ -170,9 +170,9 @@ def test_outputs_that_need_taps_of_their_own_are_not_copied() -> None:
     spec, _ = normalize_conv(
         (1, 9, 1, 1), (9, 520, 4, 4), None, rank=2, dtype=np.dtype(np.float32), transposed=True
     )
-    assert not channels._is_copied(layout_of(gather_of(spec)), 1)
+    assert not channels.is_copied(layout_of(gather_of(spec)), 1)
     patches, _ = normalize_conv(
         (1, 3, 32, 32), (520, 3, 16, 16), None, 16, rank=2, dtype=np.dtype(np.float32)
     )
-    assert channels._is_copied(layout_of(gather_of(patches)), 4)
-    assert not channels._is_copied(layout_of(gather_of(patches)), 5), "more pixels than there are"
+    assert channels.is_copied(layout_of(gather_of(patches)), 4)
+    assert not channels.is_copied(layout_of(gather_of(patches)), 5), "more pixels than there are"

@@ -77,24 +77,29 @@ def test_else_for_what_is_in_force(asked: Asked, case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(
-    "dtype", ["float64", "float16", ml_dtypes.bfloat16, "complex64", "complex128", "int32"], ids=str
+    ("dtype", "own"),
+    [
+        *((dtype, "highest") for dtype in ("float64", "complex64", "complex128", "int32")),
+        *((dtype, "high") for dtype in ("float16", ml_dtypes.bfloat16)),
+    ],
+    ids=str,
 )
-def test_other_dtypes_ask_for_the_highest(asked: Asked, dtype: Any, case: str) -> None:
+def test_other_dtypes_ask_for_one_of_their_own(asked: Asked, dtype: Any, own: Precision, case: str) -> None:
     """Also where they are computed as float32: complex parts, sums that are folded afterwards."""
     with convforge.precision("medium"):
         products(spec_of(dtype, **CASES[case]))
         made = len(asked)
-        products(spec_of(dtype, **CASES[case]), precision="high")
-    assert {each for _, _, each in asked} == {"highest"}
+        products(spec_of(dtype, **CASES[case]), precision="highest" if own == "high" else "high")
+    assert {each for _, _, each in asked} == {own}
     assert len(asked) == made, "plans of other dtypes are made once for all precisions"
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_fp16_computed_as_float32_asks_for_the_highest(asked: Asked, case: str) -> None:
+def test_fp16_computed_as_float32_asks_for_what_fp16_does(asked: Asked, case: str) -> None:
     with masked("sse2") as target:
         assert not target.has_half
         products(spec_of(np.float16, **CASES[case]), precision="medium")
-    assert {each for _, _, each in asked} == {"highest"}
+    assert {each for _, _, each in asked} == {"high"}
 
 
 def test_descriptions_are_of_the_precision_asked_for(asked: Asked) -> None:

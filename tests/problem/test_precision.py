@@ -223,12 +223,17 @@ def test_what_cannot_be_decorated(thing: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "dtype", ["float64", "float16", ml_dtypes.bfloat16, "complex64", "complex128", "int8", "int64"]
+    ("dtype", "own"),
+    [
+        *((dtype, "highest") for dtype in ("float64", "complex64", "complex128", "int8", "int64")),
+        *((dtype, "high") for dtype in ("float16", ml_dtypes.bfloat16)),
+    ],
 )
-def test_only_float32_has_a_precision(dtype: Any) -> None:
-    assert precision_of(np.dtype(dtype), "medium") == "highest"
-    with convforge.precision("medium"):
-        assert precision_of(np.dtype(dtype), None) == "highest"
+def test_only_float32_can_be_asked_for_a_precision(dtype: Any, own: str) -> None:
+    for asked in ("medium", "highest"):
+        assert precision_of(np.dtype(dtype), asked) == own
+        with convforge.precision(asked):
+            assert precision_of(np.dtype(dtype), None) == own
 
 
 @pytest.mark.parametrize("dtype", ["float32", ">f4"])

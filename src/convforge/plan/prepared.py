@@ -121,7 +121,7 @@ class Prepared:
             y[image : image + 1] = alone(x[image : image + 1], weight, bias, key)
 
     def _indirect(self, x: Array, weight: Array, bias: Array | None) -> Array:
-        # What is computed as float32 for another dtype's sake stays at "highest", as that dtype is.
+        # What is computed as float32 for another dtype's sake stays at that dtype's own precision.
         spec, precision = self.spec, self._precision
         if self._empty:
             return _with_bias(np.zeros(spec.output_shape, spec.dtype), bias, spec)
