@@ -9,6 +9,7 @@ from convforge.ir.element import Element
 from convforge.kernels.contract import PACKING, Columns, Emitted, Side
 from convforge.kernels.contract_box import PACKED_BOX, SCATTER, STEPS
 from convforge.kernels.contract_depthwise import COPYING, RowCopy
+from convforge.kernels.contract_pairs import PairInstruction
 from convforge.kernels.contract_tiles import RunWay
 from convforge.schedule.windows import Windows
 from convforge.schedule.winograd import Tiling
@@ -140,6 +141,20 @@ class GradWeightOuterKernel(Emitted):
     def name(self) -> str:
         """A short name: grad-weight outer 8x3 float32."""
         return f"grad-weight outer {len(self.picks)}x{self.nv} {self.element.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class GradWeightPairsKernel(GradWeightOuterKernel):
+    """What the machine code of the same on pairs of bf16 numbers depends on (grad_weight_pairs.py)."""
+
+    file: ClassVar[str] = "grad_weight_pairs"
+    instruction: PairInstruction = "plain"
+
+    @property
+    def name(self) -> str:
+        """A short name: grad-weight bf16 pairs 8x3 float32, vdpbf16ps."""
+        size = f"{len(self.picks)}x{self.nv}"
+        return f"grad-weight bf16 pairs {size} {self.element.name}, {self.instruction}"
 
 
 @dataclass(frozen=True, slots=True)

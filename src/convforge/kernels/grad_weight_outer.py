@@ -20,6 +20,7 @@ Scratch: header, panels of x, panels of grad-output [tile][output][mr], sums [ti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
@@ -36,11 +37,11 @@ from convforge.kernels.parameters import Parameters
 
 def emit_grad_weight_outer(kernel: GradWeightOuterKernel, module: Module) -> None:
     """Emit the task; x of the call is the input, bias grad-output, y the parts in the compute type."""
-    _Outer(kernel).emit(module)
+    OuterNest(kernel).emit(module)
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """The channels of a task: `channels` input channels and `outs` output channels, with what holds them."""
 
     channels: Int
@@ -52,8 +53,14 @@ class _Block:
     sums: Value
 
 
-class _Outer:
-    """The loop nest, its kernel's choices at hand."""
+class OuterNest:
+    """The loop nest, its kernel's choices at hand.
+
+    What another kernel of this nest (grad_weight_pairs.py) does in its own way is a method: which vectors
+    sum, and what becomes of packed images.
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = GRAD_WEIGHT_OUTER_PARAMETERS
 
     def __init__(self, kernel: GradWeightOuterKernel) -> None:
         self.kernel, self.nv, self.mr, self.lanes = kernel, kernel.nv, kernel.mr, kernel.lanes
@@ -63,9 +70,9 @@ class _Outer:
         """Emit `task(call, index, scratch)`."""
         e = module.function("task", "pip")
         call, index, scratch = e.arguments
-        p = Parameters(e, e.load_pointer(call, 0), GRAD_WEIGHT_OUTER_PARAMETERS)
+        p = Parameters(e, e.load_pointer(call, 0), self.parameters)
         x, gradient, y = e.load_pointer(call, 1), e.load_pointer(call, 3), e.load_pointer(call, 4)
-        v = Vectors(e, self.kernel.element, self.lanes, fused=self.kernel.fused)
+        v = self._vectors(e)
 
         part, rest = e.rem(index, p.parts), e.div(index, p.parts)
         out_block, rest = e.rem(rest, p.out_blocks), e.div(rest, p.out_blocks)
@@ -73,7 +80,7 @@ class _Outer:
         first_channel, first_out = e.mul(channel_block, p.channel_block), e.mul(out_block, p.out_block)
         channels = e.minimum(p.channel_block, e.sub(p.channels, first_channel))
         outs = e.minimum(p.out_block, e.sub(p.out_channels, first_out))
-        block = _Block(
+        block = Block(
             channels=channels,
             outs=outs,
             tiles=e.div(e.add(channels, p.tile_channels, -1), p.tile_channels),
@@ -95,18 +102,30 @@ class _Outer:
                 e, v, self.kernel.x_side, self.kernel.ways, p, box, x_block, channels, block.x_panels
             )
             self._emit_pack_gradient(e, v, p, box, g_block, block)
+            images = self._emit_images(e, v, p, box, block, scratch)
             with (
                 e.loop(0, block.out_tiles, name="out_tile") as m,
                 e.loop(0, block.tiles, name="tile") as c,
                 e.loop(0, p.runs, name="run") as run,
             ):
-                self._emit_tile(e, v, p, box, block, m.index, c.index, run.index)
+                self._emit_tile(e, v, p, box, block, m.index, c.index, run.index, images)
         at = e.add(e.mul(part, p.y_part), e.mul(out, p.w_out), e.mul(first_channel, p.taps))
         self._emit_write(e, v, p, block, e.at(y, self.compute, at))
         e.done()
 
+    def _vectors(self, e: Emitter) -> Vectors:
+        """Vectors of the sums."""
+        return Vectors(e, self.kernel.element, self.lanes, fused=self.kernel.fused)
+
+    def _emit_images(
+        self, e: Emitter, v: Vectors, p: Parameters, box: Box, block: Block, scratch: Value
+    ) -> Int:
+        """What is done with the images of a box when both arrays are packed; how many are summed over."""
+        del e, v, p, block, scratch
+        return box.images
+
     def _emit_pack_gradient(
-        self, e: Emitter, v: Vectors, p: Parameters, box: Box, source: Value, block: _Block
+        self, e: Emitter, v: Vectors, p: Parameters, box: Box, source: Value, block: Block
     ) -> None:
         """Grad-output of a box: its outputs are one run of every image."""
         at = e.add(e.mul(box.depth, p.g_slice), e.mul(box.height, p.g_row), e.mul(box.width, p.g_column))
@@ -126,7 +145,16 @@ class _Outer:
             emit_run(e, v, self.kernel.g_side, self.lanes, self.mr, run, panel)
 
     def _emit_tile(
-        self, e: Emitter, v: Vectors, p: Parameters, box: Box, block: _Block, m: Int, c: Int, run: Int
+        self,
+        e: Emitter,
+        v: Vectors,
+        p: Parameters,
+        box: Box,
+        block: Block,
+        m: Int,
+        c: Int,
+        run: Int,
+        images: Int,
     ) -> None:
         """picks x nv sums over the outputs of the box that a run of taps reaches."""
         record = e.at(p.pointer("run_table"), "i64", e.mul(run, len(OUTER_RUN_FIELDS)))
@@ -138,7 +166,7 @@ class _Outer:
         pixels = e.at(block.x_panels, self.compute, e.add(e.mul(c, p.panel), distance, e.mul(w0, ways)))
         gradient = e.at(block.g_panels, self.compute, e.add(e.mul(m, p.g_panel), e.mul(w0, self.mr)))
         zeros = [v.zero()] * (len(self.kernel.picks) * self.nv)
-        with e.loop(0, box.images, carried=zeros, name="n") as n:
+        with e.loop(0, images, carried=zeros, name="n") as n:
             with e.loop(d0, d1, carried=n.carried, name="d") as d:
                 slice_at = e.mul(e.add(e.mul(n.index, p.in_depths), d.index), p.in_heights)
                 g_slice_at = e.mul(e.add(e.mul(n.index, box.depths), d.index), box.heights)
@@ -169,7 +197,7 @@ class _Outer:
                     total = v.add(v.load(sums, j * self.lanes), n.results[i * self.nv + j])
                     v.store(total, sums, j * self.lanes)
 
-    def _emit_write(self, e: Emitter, v: Vectors, p: Parameters, block: _Block, target: Value) -> None:
+    def _emit_write(self, e: Emitter, v: Vectors, p: Parameters, block: Block, target: Value) -> None:
         """sums[tile][channel, tap][m] -> target[m][channel, tap]."""
         pairs = e.mul(block.channels, p.taps)
         with e.loop(0, block.outs, step=self.lanes, name="w_vector") as first_out:

@@ -21,6 +21,8 @@ from convforge.target import Target
 _SUMS_SHARE, _PANEL_SHARE = 0.4, 0.4
 # Cycles to write one element into a panel: a quarter of a shuffle, and loads and stores.
 _PACK_CYCLES = 0.4
+# And to make it a word's half, of two images.
+_WORD_CYCLES = 0.4
 # Cycles of a tile besides its multiply-adds: entering it, and each accumulator added to its sum.
 _TILE_CYCLES, _ACCUMULATOR_CYCLES, _ROW_CYCLES = 40.0, 2.0, 8.0
 # Outputs of a step: long enough to repay entering a tile, short enough that a chain of roundings is short.
@@ -44,17 +46,24 @@ class Tile:
 
 
 def outer_schedule(
-    layout: Layout, positions: int, element: Element, target: Target
+    layout: Layout, positions: int, element: Element, target: Target, together: int = 1
 ) -> GradWeightOuterSchedule:
-    """The blocking with the fewest expected cycles, for a kernel of `positions` positions."""
-    return _best(layout, positions, element, target)[1]
+    """The blocking with the fewest expected cycles, for a kernel of `positions` positions.
+
+    together: images that are summed at once, those of a layout's batch each.
+    """
+    schedule = _best(layout, positions, element, target, together)[1]
+    images, *sizes = schedule.box
+    return replace(schedule, box=(images * together, *sizes))
 
 
-def outer_cycles(layout: Layout, positions: int, element: Element, target: Target) -> float:
-    """Cycles of one core for the whole layer."""
+def outer_cycles(
+    layout: Layout, positions: int, element: Element, target: Target, together: int = 1
+) -> float:
+    """Cycles of one core for the whole layer. together: as of `outer_schedule`."""
     gather = layout.gather
     outputs = gather.batch * gather.groups * prod(axis.columns for axis in gather.axes)
-    return _best(layout, positions, element, target)[0] * outputs
+    return _best(layout, positions, element, target, together)[0] * outputs
 
 
 def scratch_elements(
@@ -89,13 +98,13 @@ def sums_elements(positions: int, schedule: GradWeightOuterSchedule) -> int:
 
 @lru_cache(maxsize=256)
 def _best(
-    layout: Layout, positions: int, element: Element, target: Target
+    layout: Layout, positions: int, element: Element, target: Target, together: int
 ) -> tuple[float, GradWeightOuterSchedule]:
     lanes = target.vector_bytes // element.compute_bytes
     tiles = sorted(_tiles(layout, lanes, target), key=lambda tile: tile.cycles)
     found: list[tuple[float, GradWeightOuterSchedule]] = []
     for tile in tiles[:3]:
-        found += list(_blockings(layout, positions, tile, lanes, element, target))
+        found += list(_blockings(layout, positions, tile, lanes, element, target, together))
     return min(found, key=lambda pair: pair[0])
 
 
@@ -121,7 +130,13 @@ def _tiles(layout: Layout, lanes: int, target: Target) -> Iterator[Tile]:
 
 
 def _blockings(
-    layout: Layout, positions: int, tile: Tile, lanes: int, element: Element, target: Target
+    layout: Layout,
+    positions: int,
+    tile: Tile,
+    lanes: int,
+    element: Element,
+    target: Target,
+    together: int,
 ) -> Iterator[tuple[float, GradWeightOuterSchedule]]:
     """(cycles for each output, schedule) of the ways to cut channels into blocks."""
     gather = layout.gather
@@ -139,7 +154,7 @@ def _blockings(
             if channels * outs * positions > _SUMS_SHARE * room and blocks != (1, 1):
                 continue
             in_blocks_now, out_blocks_now = -(-in_tiles // blocks[0]), -(-out_tiles // blocks[1])
-            schedule = _with_box(layout, tile, lanes, channels, outs, int(_PANEL_SHARE * room))
+            schedule = _with_box(layout, tile, lanes, channels, outs, int(_PANEL_SHARE * room / together))
             images, *sizes = schedule.box
             outputs = prod(schedule.box)
             read = images * layout.planes * prod(size + axis.reach for size, axis in zip(sizes, gather.axes))
@@ -149,7 +164,8 @@ def _blockings(
             fixed = tile.count * (per_tile + _ROW_CYCLES * rows) / outputs
             blocks_now = gather.groups * in_blocks_now * out_blocks_now
             weights = gather.in_channels * gather.out_channels * positions
-            cycles = tile.cycles + _PACK_CYCLES * packing + fixed
+            pack = _PACK_CYCLES if together == 1 else together * (_PACK_CYCLES + _WORD_CYCLES)
+            cycles = tile.cycles + pack * packing + fixed
             parts, cycles = deal(layout, schedule.box, blocks_now, weights, cycles)
             yield cycles, replace(schedule, parts=parts)
 

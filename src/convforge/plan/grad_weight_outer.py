@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +38,9 @@ from convforge.plan.request import Array, GradWeightRequest
 from convforge.plan.sizes import aligned
 from convforge.plan.tables import input_tables
 from convforge.plan.tap_runs import TapRuns, tap_runs
+from convforge.problem import ConvSpec
 from convforge.problem.gather import Axis, Tap, gather_of
-from convforge.schedule import layout_of
+from convforge.schedule import Layout, layout_of
 from convforge.target import Target
 
 NAME = "outer"
@@ -48,22 +51,37 @@ _SCRATCH_LIMIT = 12 << 20
 
 def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a plain convolution, or None."""
-    spec = flattened(request.spec)
+    return why_nest_illegal(request.spec, target, 1)
+
+
+def why_nest_illegal(spec: ConvSpec, target: Target, together: int) -> str | None:
+    """The reason why this loop nest cannot serve, or None. together: images that are summed at once."""
+    spec = flattened(spec)
     layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
     if not layout.gather.taps_by_phase[0]:
         return "no tap reaches the input"
     positions = prod(spec.kernel_size)
-    schedule = outer_schedule(layout, positions, element, target)
+    schedule = outer_schedule(together_of(layout, together), positions, element, target, together)
     size = sum(scratch_elements(layout, positions, schedule)) * element.compute_bytes
     return f"{size} bytes of scratch are above {_SCRATCH_LIMIT}" if size > _SCRATCH_LIMIT else None
 
 
 def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     """Cycles of one core that the gradient should take."""
-    spec = flattened(request.spec)
-    layout = layout_of(gather_of(spec))
-    cycles = outer_cycles(layout, prod(spec.kernel_size), ELEMENTS[spec.dtype.name], target)
+    return nest_cycles(request.spec, target, 1)
+
+
+def nest_cycles(spec: ConvSpec, target: Target, together: int) -> float:
+    """Cycles of one core for this loop nest, the taps beside the map left out."""
+    spec = flattened(spec)
+    layout = together_of(layout_of(gather_of(spec)), together)
+    cycles = outer_cycles(layout, prod(spec.kernel_size), ELEMENTS[spec.dtype.name], target, together)
     return cycles * prod(map(_share_reached, layout.gather.axes))
+
+
+def together_of(layout: Layout, images: int) -> Layout:
+    """The layout whose batch counts so many images as one."""
+    return replace(layout, gather=replace(layout.gather, batch=-(-layout.gather.batch // images)))
 
 
 def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightOuterPlan:
@@ -74,14 +92,18 @@ def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeight
 class GradWeightOuterPlan:
     """How the weight gradient of one plain convolution is computed for arrays of these strides (bytes)."""
 
+    together: ClassVar[int] = 1
+
     def __init__(self, request: GradWeightRequest, target: Target, threads: int) -> None:
         self.spec, self.threads = request.spec, threads
         self._arrays = arrays = GradWeightArrays(request)
         self._positions = positions = prod(self.spec.kernel_size)
-        self.schedule = schedule = outer_schedule(arrays.layout, positions, arrays.element, target)
+        layout = together_of(arrays.layout, self.together)
+        self.schedule = schedule = outer_schedule(layout, positions, arrays.element, target, self.together)
         runs = tap_runs(arrays.layout, schedule.tile_taps)
         x_side, g_side = arrays.sides(schedule.ways, schedule.lanes)
-        self.kernel = GradWeightOuterKernel(
+        self.kernel = self._kernel(
+            target,
             element=arrays.element,
             lanes=schedule.lanes,
             ways=schedule.ways,
@@ -97,6 +119,11 @@ class GradWeightOuterPlan:
         )
         self._job = Job(self.kernel, target)
         self._fill(runs)
+
+    def _kernel(self, target: Target, **fields: Any) -> GradWeightOuterKernel:
+        """The kernel of these choices."""
+        del target
+        return GradWeightOuterKernel(**fields)
 
     def _fill(self, runs: TapRuns) -> None:
         arrays, schedule = self._arrays, self.schedule

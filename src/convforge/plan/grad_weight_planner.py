@@ -13,6 +13,7 @@ from convforge.plan import (
     grad_weight_depthwise,
     grad_weight_groups,
     grad_weight_outer,
+    grad_weight_pairs,
     grad_weight_plan,
     grad_weight_pointwise,
     grad_weight_tiles,
@@ -60,6 +61,7 @@ FAMILIES: tuple[GradWeightFamily, ...] = (
     grad_weight_pointwise,
     grad_weight_winograd,
     grad_weight_outer,
+    grad_weight_pairs,
     grad_weight_plan,
 )
 

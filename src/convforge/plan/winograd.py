@@ -34,6 +34,7 @@ from convforge.plan.winograd_channels_cut import (
     channels_cycles,
     far_cycles,
     fetch_cycles,
+    streamed_cycles,
     why_too_large,
 )
 from convforge.plan.winograd_cut import channel_block, cut_tasks
@@ -293,13 +294,13 @@ def _point_cycles(tiling: Tiling, target: Target) -> float:
 
 def _least_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
     """Those of the cheaper way: what is chosen by them may not depend on batch or strides."""
-    far = far_cycles(gather, tiling, target, lanes)
-    if not is_plain(gather):
-        return far + channels_cycles(gather, tiling, target, lanes)
-    along_tiles = _cycles(gather, tiling, target, lanes)
-    if gather.out_channels < lanes or why_too_large(gather, tiling, target.vector_bytes // lanes) is not None:
-        return far + along_tiles
-    return far + min(along_tiles, channels_cycles(gather, tiling, target, lanes))
+    found = _cycles(gather, tiling, target, lanes) if is_plain(gather) else float("inf")
+    too_large = why_too_large(gather, tiling, target.vector_bytes // lanes) is not None
+    if not is_plain(gather) or (gather.out_channels >= lanes and not too_large):
+        found = min(found, channels_cycles(gather, tiling, target, lanes))
+    if target.vector_registers > 16 and not target.l3_is_far:
+        return max(found, streamed_cycles(gather, tiling, target, lanes))
+    return found + far_cycles(gather, tiling, target, lanes)
 
 
 def _cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:

@@ -49,6 +49,9 @@ _VOLUME_TIMES = 1.4
 _WIDE_NEAR_TIMES = 0.9
 # Bytes of weights that the last-level cache does not hold between tasks.
 _FAR_BYTES = 24 << 20
+# The share of a last level that stays from pass to pass, and cycles for a byte from memory (28 GB/s, of two
+# cores; other cycles take 1.6 times what they say).
+_STAYS, _STREAM_CYCLES = 0.75, 0.13
 # A thread's share of the last-level cache that values may take, and sums as much.
 _VALUE_BYTES, _VALUE_SHARE = 6 << 20, 0.7
 # Cycles for each value read again, where values and sums take no more of the second-level cache: the
@@ -191,8 +194,25 @@ def far_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> fl
     512 channels at 4x4 by F(2x4, 3x3) have 25 MB of them, and took twice as long as by F(2x2); DCGAN's 512 ->
     256 at 4x4 by F(3x3, 2x2) 34 MB, and 1.6 times as long as vectors along channels.
     """
+    return target.far_cycles(_weight_bytes(gather, tiling, target, lanes)) * gather.batch
+
+
+def streamed_cycles(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> float:
+    """Cycles for weights that stay in no cache to come from memory, which they do beside the products. Passes
+    over what takes three quarters of a cache find all of it there, over what takes all of it nothing.
+
+    Two cores of Zen 4, 32 MB: 512 channels at 7x7 by F(4x4), 38 MB, 560 to 970 us, by F(2x4), 25 MB, 530; of
+    3x3x3 at 2x7x7 by F(2x2x2), 67 MB, 2.9 ms, which are its products'.
+    """
+    size = _weight_bytes(gather, tiling, target, lanes)
+    room = _STAYS * target.near_bytes
+    missed = min(1.0, max(0.0, (size - room) / (target.near_bytes - room)))
+    return _STREAM_CYCLES * missed * size * gather.batch
+
+
+def _weight_bytes(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> int:
     weights = _work(gather, tiling, lanes).weights * gather.out_channels * gather.groups
-    return target.far_cycles(weights * target.vector_bytes // lanes) * gather.batch
+    return weights * target.vector_bytes // lanes
 
 
 def residue_elements(gather: Gather, lanes: int) -> tuple[int, int]:
