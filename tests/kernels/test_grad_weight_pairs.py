@@ -1,4 +1,4 @@
-"""Weight gradients on pairs of bf16 numbers, two images a word: by the processor's instruction or spelt out."""
+"""Weight gradients on pairs of bf16 numbers, two images a word: by the processor's instruction, or not."""
 
 from __future__ import annotations
 

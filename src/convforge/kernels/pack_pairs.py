@@ -4,8 +4,8 @@
                                          └─ lower 16 bits ─┘
 
 The planes of both channels are packed as for all kernels (pack.py), into a place of their own that stays in
-the first level, and become words from there. A channel beyond the last is zeros. Magnitudes are looked at on
-the way: the instruction takes denormal numbers for zero, so an image that has values whose rounding or
+the first level, and become words from there. A channel beyond the last is the one before it of the pair
+before, for its weights are zeros. Magnitudes are looked at on the way: the instruction takes denormal numbers for zero, so an image that has values whose rounding or
 products may be such, or infinite ones, is left to another kernel (contract_split.INPUT_RANGE).
 
 Contract: as pack.py; scratch from p.held on has room for two planes of each residue.
@@ -86,10 +86,6 @@ def emit_pack_pairs(
             e, v, columns, p, source=e.at(source, storage, e.mul(first, p.x_channel)), target=held,
             channels=there, first_row=first_row, first_column=first_column, rows=rows,
         )  # fmt: skip
-        with e.loop(e.mul(there, p.planes), e.mul(p.planes, 2), name="missing") as plane:
-            at = e.at(held, compute, e.mul(plane.index, p.plane))
-            with e.loop(0, written, step=v.lanes) as j:
-                v.store(v.zero(), at, j.index)
         words = e.at(target, compute, e.mul(pair.index, channel_planes))
         with e.loop(0, p.planes, carried=pair.carried, name="residue") as residue:
             plane = e.mul(residue.index, p.plane)
