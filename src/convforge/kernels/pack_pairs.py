@@ -4,9 +4,10 @@
                                          └─ lower 16 bits ─┘
 
 The planes of both channels are packed as for all kernels (pack.py), into a place of their own that stays in
-the first level, and become words from there. A channel beyond the last is the one before it of the pair
-before, for its weights are zeros. Magnitudes are looked at on the way: the instruction takes denormal numbers for zero, so an image that has values whose rounding or
-products may be such, or infinite ones, is left to another kernel (contract_split.INPUT_RANGE).
+the first level, and become words from there. In the place of a channel beyond the last is what the pair
+before had there: its weights are zeros. Magnitudes are looked at on the way: the instruction takes denormal
+numbers for zero, so an image that has values whose rounding or products may be such, or infinite ones, is
+left to another kernel (contract_split.INPUT_RANGE).
 
 Contract: as pack.py; scratch from p.held on has room for two planes of each residue.
 """
