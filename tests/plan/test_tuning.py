@@ -12,7 +12,7 @@ import pytest
 
 import convforge
 from convforge import nn, plan, runtime
-from convforge.plan import direct, planner, split_bf16, tuned, tuner
+from convforge.plan import direct, pairs, planner, split_bf16, tuned, tuner
 from convforge.plan.describe import _request
 from convforge.plan.planner import Choice
 from convforge.problem import ConvSpec, normalize_conv
@@ -97,6 +97,25 @@ def test_every_candidate_computes_the_same(name: str, mask: str) -> None:
                 np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-3)
         own = found[0].plan(request, target, 2)
         assert own.describe() == planner.plan_output(request, target, 2).describe()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_candidates_of_one_order_have_the_same_bits_at_medium(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of families on pairs of channels, whose chains may be as long as those of single ones."""
+    monkeypatch.setattr(pairs, "why_no_instruction", lambda target: None)
+    spec = spec_of(name)
+    x, weight = arrays(spec)
+    request = _request(spec, False, "medium")
+    by_order: dict[Any, Any] = {}
+    for choice in planner.choices(request, Target.host(), 2):
+        made = choice.plan(request, Target.host(), 2)
+        y = np.full(spec.output_shape, np.nan, np.float32)
+        packed = made.weights.pack(weight, 2)
+        made(runtime.address_of(x), runtime.address_of(packed), 0, runtime.address_of(y))
+        np.testing.assert_array_equal(y, by_order.setdefault(choice.order, y))
+    assert any(order[0] == "blocks" and order[-1] == pairs.WAYS for order in by_order)
 
 
 def test_what_is_measured_to_be_fastest_is_stored_and_followed(own_notes: Path, clock: Any) -> None:

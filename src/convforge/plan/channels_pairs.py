@@ -4,6 +4,8 @@ are so few that vectors along output channels waste fewer lanes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_pairs import (
     CHANNELS_PAIRS_PARAMETERS,
@@ -45,7 +47,8 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first. All of one order."""
     gather = pairs.paired(gather_of(request.spec))
-    return channels.nest_candidates(gather, ELEMENTS[request.spec.dtype.name], target, threads)
+    found = channels.nest_candidates(gather, ELEMENTS[request.spec.dtype.name], target, threads)
+    return [replace(schedule, ways=pairs.WAYS) for schedule in found]
 
 
 def plan(
@@ -72,7 +75,8 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )
-        self.schedule = schedule or channels.nest_schedule(gather, self.element, target, threads)
+        own = channels.nest_schedule(gather, self.element, target, threads)
+        self.schedule = schedule or replace(own, ways=pairs.WAYS)
         self.kernel = ChannelsPairsKernel(
             element=self.element,
             lanes=self.schedule.lanes,

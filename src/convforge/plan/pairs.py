@@ -27,6 +27,9 @@ from convforge.target import Target
 
 NAME = "bf16 pairs"
 
+# Channels of a word.
+WAYS = 2
+
 # Where a unit of tiles multiplies such numbers, vectors take twice as long for it as for a multiply-add.
 _UNIT_CYCLES = 2.0
 # For a vector of words to be made of two channels' planes; for each of these, whatever its size: 960 -> 240
@@ -71,7 +74,7 @@ def why_unfit(request: OutputRequest) -> str | None:
 
 def paired(gather: Gather) -> Gather:
     """The gather whose channels are pairs of this one's."""
-    return replace(gather, in_channels=-(-gather.in_channels // 2))
+    return replace(gather, in_channels=-(-gather.in_channels // WAYS))
 
 
 def words_cycles(layout: Layout, target: Target) -> float:
@@ -103,7 +106,8 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
     """Schedules worth trying, the one that `plan` takes by itself first: as the direct family's."""
     layout, element = layout_of(paired(gather_of(request.spec))), ELEMENTS[request.spec.dtype.name]
     by_rows = rows_leave(layout, way_out(layout, element_steps(request.y_strides, request.spec)))
-    return gather_candidates(layout, element, target, threads, in_place=False, rows_leave=by_rows)
+    found = gather_candidates(layout, element, target, threads, in_place=False, rows_leave=by_rows)
+    return [replace(schedule, ways=WAYS) for schedule in found]
 
 
 def plan(
@@ -134,7 +138,8 @@ class PairsPlan(GatherPlan[PairsKernel], WatchedPlan[PairsKernel]):
         way = way_out(layout, y_steps)
         if schedule is None:
             by_rows = rows_leave(layout, way)
-            schedule = gather_schedule(layout, element, target, threads, in_place=False, rows_leave=by_rows)
+            own = gather_schedule(layout, element, target, threads, in_place=False, rows_leave=by_rows)
+            schedule = replace(own, ways=WAYS)
         self.schedule = schedule
         self.kernel = PairsKernel(
             element=element,

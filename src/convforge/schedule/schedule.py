@@ -21,9 +21,11 @@ class Schedule(Protocol):
         ...
 
 
-def blocked_order(channel_block: int) -> Order:
-    """Taps within channels, one chain for each block of channels, the chains added one after the other."""
-    return ("blocks", channel_block)
+def blocked_order(channel_block: int, ways: int) -> Order:
+    """Taps within channels, one chain for each block of channels, the chains added one after the other. ways:
+    channels that are multiplied and added up at once.
+    """
+    return ("blocks", channel_block) if ways == 1 else ("blocks", channel_block, ways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,12 @@ class GatherSchedule:
     group_block: int
     packed: bool
     along_rows: bool = False
+    ways: int = 1
 
     @property
     def order(self) -> Order:
         """The order of an output's sum: neither tiles nor threads have a say."""
-        return blocked_order(self.channel_block)
+        return blocked_order(self.channel_block, self.ways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,12 @@ class ChannelsSchedule:
     lanes: int
     channel_block: int
     channel_tiles: int
+    ways: int = 1
 
     @property
     def order(self) -> Order:
         """The order of an output's sum, the same as the direct family's."""
-        return blocked_order(self.channel_block)
+        return blocked_order(self.channel_block, self.ways)
 
 
 @dataclass(frozen=True, slots=True)
