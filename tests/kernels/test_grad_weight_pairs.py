@@ -84,7 +84,7 @@ def of_bf16(array: Array) -> Array:
     return array.astype(BF16).astype(np.float32)
 
 
-@pytest.mark.parametrize("mask", ["host", *SPELT_OUT])
+@pytest.mark.parametrize("mask", ["host", "avx2"])
 @pytest.mark.parametrize("name", CASES)
 def test_against_the_oracle(name: str, mask: str) -> None:
     """With numbers that are bf16 already there is but fp32's own rounding."""

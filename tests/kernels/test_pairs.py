@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import pairs
+from convforge.plan import pair_weights, pairs
 from convforge.plan.describe import plan_of
+from convforge.plan.weight_places import WeightPlaces
 from convforge.target import Target
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
@@ -45,7 +46,7 @@ def of_bf16(array: Array) -> Array:
     return array.astype(BF16).astype(np.float32)
 
 
-@pytest.mark.parametrize("mask", ["host", *SPELT_OUT])
+@pytest.mark.parametrize("mask", ["host", "avx2"])
 @pytest.mark.parametrize(("name", "family"), SERVED)
 def test_against_the_oracle(name: str, mask: str, family: ModuleType) -> None:
     """With numbers that are bf16 already there is but fp32's own rounding."""
@@ -191,6 +192,20 @@ def test_the_same_bits_whatever_threads_batch_and_layout(name: str, family: Modu
             runtime.set_num_threads(before)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_that_reach_far_are_copied(family: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, x, weight, bias = make("batch")
+    turned = np.ascontiguousarray(weight.T).T
+    with served_by(family):
+        expected = plan.output(spec, x, weight, bias, precision="medium")
+        np.testing.assert_array_equal(plan.output(spec, x, turned, bias, precision="medium"), expected)
+        # As if 32 bits were fewer.
+        contiguous = _seen_by_places(monkeypatch)
+        monkeypatch.setattr(pair_weights, "FAR", 2)
+        np.testing.assert_array_equal(plan.output(spec, x, turned, bias, precision="medium"), expected)
+    assert contiguous == [True]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
 @pytest.mark.parametrize("at_end", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, BF16])
@@ -226,6 +241,19 @@ def test_what_cannot_be_served_says_why() -> None:
         }
         for reason, request in reasons.items():
             assert reason in str(pairs.why_illegal(request, Target.host()))
+
+
+def _seen_by_places(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each array of weights that is packed from now on is contiguous."""
+    found: list[bool] = []
+    original = WeightPlaces.parameters
+
+    def parameters(self: WeightPlaces, weight: Array) -> Array:
+        found.append(weight.flags.c_contiguous)
+        return original(self, weight)
+
+    monkeypatch.setattr(WeightPlaces, "parameters", parameters)
+    return found
 
 
 def _computes_again(monkeypatch: pytest.MonkeyPatch) -> list[object]:

@@ -106,7 +106,7 @@ def test_weights_that_reach_far_are_copied(unit: TileUnit, monkeypatch: pytest.M
     turned = np.ascontiguousarray(weight.T).T
     np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
     # As if 32 bits were fewer.
-    monkeypatch.setattr(split_bf16_weights, "_FAR", 2)
+    monkeypatch.setattr(split_bf16_weights, "FAR", 2)
     np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
     assert contiguous == [False, True]
 

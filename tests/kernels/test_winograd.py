@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import winograd, winograd_channels, winograd_channels_cut, winograd_cut
+from convforge.plan import (
+    winograd,
+    winograd_channels,
+    winograd_channels_cut,
+    winograd_cut,
+    winograd_weights,
+)
 from convforge.plan.describe import plan_of
 from convforge.plan.request import OutputRequest
 from convforge.problem import ConvSpec, Precision, normalize_conv
@@ -150,6 +156,27 @@ def test_half_types_are_computed_in_float32(dtype: str) -> None:
     assert serves(spec)
     y = plan.output(spec, x, weight, bias)
     assert error(y, spec, x, weight, bias) < (5e-4 if dtype == "float16" else 4e-3)
+
+
+def test_weights_that_reach_far_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose distances 32 bits could not hold, here as if these were fewer."""
+    spec, x, weight, bias = make("whole tiles")
+    turned = np.ascontiguousarray(weight.T).T
+    steps: list[int] = []
+    original = winograd_weights.WinogradWeights._offsets
+
+    def noted(self: Any, kernel_steps: list[int]) -> Any:
+        steps.append(kernel_steps[-1])
+        return original(self, kernel_steps)
+
+    monkeypatch.setattr(winograd_weights.WinogradWeights, "_offsets", noted)
+    with costing(winograd, 0.0):
+        expected = plan.output(spec, x, weight, bias)
+        np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
+        assert steps[0] == 1 < steps[1]
+        monkeypatch.setattr(winograd_weights, "FAR", 2)
+        np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
+    assert steps[2] == 1, "taps lie side by side again"
 
 
 @pytest.mark.parametrize("name", ["odd sizes, batch", "dilated", "volume", "reflect", "one column"])
