@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import pair_weights, pairs
+from convforge.plan import pairs, weight_places
 from convforge.plan.describe import plan_of
+from convforge.plan.prepared import Prepared
 from convforge.plan.weight_places import WeightPlaces
 from convforge.target import Target
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
@@ -193,6 +194,22 @@ def test_the_same_bits_whatever_threads_batch_and_layout(name: str, family: Modu
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("channels", [2, 5])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_weights_of_no_stride(axis: int, channels: int, family: ModuleType) -> None:
+    """One number stands for all along an axis, as in expanded tensors."""
+    spec = spec_of((2, channels, 6, 9), (33, channels, 3, 3), padding=1)
+    x = of_bf16(RNG.standard_normal(spec.input_shape).astype(np.float32))
+    shape = [1 if i == axis else size for i, size in enumerate(spec.weight_shape)]
+    one = of_bf16(RNG.standard_normal(shape).astype(np.float32))
+    weight = np.broadcast_to(one, spec.weight_shape)
+    assert weight.strides[axis] == 0
+    with served_by(family):
+        y = plan.output(spec, x, weight, out=poisoned(spec), precision="medium")
+    assert error(y, spec, x, weight) < 5e-7
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_weights_that_reach_far_are_copied(family: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, x, weight, bias = make("batch")
     turned = np.ascontiguousarray(weight.T).T
@@ -201,7 +218,7 @@ def test_weights_that_reach_far_are_copied(family: ModuleType, monkeypatch: pyte
         np.testing.assert_array_equal(plan.output(spec, x, turned, bias, precision="medium"), expected)
         # As if 32 bits were fewer.
         contiguous = _seen_by_places(monkeypatch)
-        monkeypatch.setattr(pair_weights, "FAR", 2)
+        monkeypatch.setattr(weight_places, "FAR", 2)
         np.testing.assert_array_equal(plan.output(spec, x, turned, bias, precision="medium"), expected)
     assert contiguous == [True]
 
@@ -258,8 +275,6 @@ def _seen_by_places(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 def _computes_again(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What is computed again, since values were seen that are not ordinary."""
-    from convforge.plan.prepared import Prepared
-
     found: list[object] = []
     original = Prepared._compute_plainly
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import split_bf16, split_bf16_weights
+from convforge.plan import split_bf16, weight_places
 from convforge.plan.planner import choices
 from convforge.plan.tile_unit_schedule import tile_unit_schedule
 from convforge.plan.weight_places import WeightPlaces
@@ -106,7 +106,7 @@ def test_weights_that_reach_far_are_copied(unit: TileUnit, monkeypatch: pytest.M
     turned = np.ascontiguousarray(weight.T).T
     np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
     # As if 32 bits were fewer.
-    monkeypatch.setattr(split_bf16_weights, "FAR", 2)
+    monkeypatch.setattr(weight_places, "FAR", 2)
     np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
     assert contiguous == [False, True]
 

@@ -12,6 +12,7 @@ import pytest
 
 from convforge import plan, reference, runtime
 from convforge.plan import (
+    weight_places,
     winograd,
     winograd_channels,
     winograd_channels_cut,
@@ -174,7 +175,7 @@ def test_weights_that_reach_far_are_copied(monkeypatch: pytest.MonkeyPatch) -> N
         expected = plan.output(spec, x, weight, bias)
         np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
         assert steps[0] == 1 < steps[1]
-        monkeypatch.setattr(winograd_weights, "FAR", 2)
+        monkeypatch.setattr(weight_places, "FAR", 2)
         np.testing.assert_array_equal(plan.output(spec, x, turned, bias), expected)
     assert steps[2] == 1, "taps lie side by side again"
 

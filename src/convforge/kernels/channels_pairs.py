@@ -1,6 +1,8 @@
-"""Small maps on pairs of bf16 numbers: the loop nest of channels.py, on words that hold two channels.
+"""Small maps on pairs of bf16 numbers, as pairs.py has larger ones.
 
-acc[i][m] += x0[i] * w0[m] + x1[i] * w1[m]        a word of inputs, broadcast, and a vector of words
+    acc[i][m] += x0[i] * w0[m] + x1[i] * w1[m]        a word of inputs, broadcast, and a vector of words
+
+The loop nest of channels.py, on words that hold two channels.
 """
 
 from __future__ import annotations

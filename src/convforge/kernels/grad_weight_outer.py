@@ -20,7 +20,6 @@ Scratch: header, panels of x, panels of grad-output [tile][output][mr], sums [ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
@@ -60,8 +59,6 @@ class OuterNest:
     sum, and what becomes of packed images.
     """
 
-    parameters: ClassVar[tuple[str, ...]] = GRAD_WEIGHT_OUTER_PARAMETERS
-
     def __init__(self, kernel: GradWeightOuterKernel) -> None:
         self.kernel, self.nv, self.mr, self.lanes = kernel, kernel.nv, kernel.mr, kernel.lanes
         self.storage, self.compute = kernel.element.storage, kernel.element.compute
@@ -70,7 +67,7 @@ class OuterNest:
         """Emit `task(call, index, scratch)`."""
         e = module.function("task", "pip")
         call, index, scratch = e.arguments
-        p = Parameters(e, e.load_pointer(call, 0), self.parameters)
+        p = Parameters(e, e.load_pointer(call, 0), GRAD_WEIGHT_OUTER_PARAMETERS)
         x, gradient, y = e.load_pointer(call, 1), e.load_pointer(call, 3), e.load_pointer(call, 4)
         v = self._vectors(e)
 

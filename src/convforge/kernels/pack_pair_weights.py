@@ -40,12 +40,12 @@ def emit_pack_pair_weights(kernel: PairWeightPacker, module: Module) -> None:
     outs = e.sub(p.out_channels, first)
     numbers = NumberLoader(e, v, e.at(scratch, "i8", HEADER_BYTES))
 
-    def pack_row(channel: Value, second: Int, to: Value, seen: list[Value]) -> list[Value]:
-        """One tap of a pair. second: from its first channel to the other; 0 where there is none."""
-        others = e.at(channel, storage, second)
+    def pack_row(channel: Value, second_outs: Int, to: Value, seen: list[Value]) -> list[Value]:
+        """One tap of a pair. second_outs: output channels of its second channel; 0 where there is none."""
+        others = e.at(channel, storage, e.select(e.less(0, second_outs), p.w_channel, 0))
         for j in range(0, mr, v.lanes):
             low = numbers.load(channel, p.w_out, j, outs)
-            high = numbers.load(others, p.w_out, j, e.select(e.differ(second, 0), outs, 0))
+            high = numbers.load(others, p.w_out, j, second_outs)
             seen = emit_seen(v, emit_seen(v, seen, low), high)
             (words,) = emit_words(v, low, high, 1)
             v.store_computed(v.as_float(words), to, j, v.span(0, mr - j))
@@ -54,11 +54,11 @@ def emit_pack_pair_weights(kernel: PairWeightPacker, module: Module) -> None:
     with e.loop(0, p.pairs, carried=none_seen(v), name="pair") as pair:
         channel = e.mul(pair.index, 2)
         line = e.at(source, storage, e.mul(channel, p.w_channel))
-        second = e.select(e.less(e.add(channel, 1), p.channels), p.w_channel, 0)
+        second_outs = e.select(e.less(e.add(channel, 1), p.channels), outs, 0)
         row = e.at(target, "i32", e.mul(pair.index, taps, mr))
         with e.loop(0, taps, carried=pair.carried, name="tap") as tap:
             here = e.at(line, storage, e.load("i64", offsets, tap.index))
-            tap.next = pack_row(here, second, e.at(row, "i32", e.mul(tap.index, mr)), tap.carried)
+            tap.next = pack_row(here, second_outs, e.at(row, "i32", e.mul(tap.index, mr)), tap.carried)
         pair.next = tap.results
     emit_flag(e, scratch, emit_outside(v, pair.results, WEIGHT_RANGE))
     e.done()

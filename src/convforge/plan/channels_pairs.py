@@ -75,8 +75,9 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )
-        own = channels.nest_schedule(gather, self.element, target, threads)
-        self.schedule = schedule or replace(own, ways=pairs.WAYS)
+        self.schedule = schedule or replace(
+            channels.nest_schedule(gather, self.element, target, threads), ways=pairs.WAYS
+        )
         self.kernel = ChannelsPairsKernel(
             element=self.element,
             lanes=self.schedule.lanes,

@@ -14,7 +14,7 @@ from convforge.kernels.contract import FLAG_BYTES, HEADER_BYTES
 from convforge.kernels.contract_pairs import PAIR_WEIGHT_PARAMETERS, PairWeightPacker
 from convforge.memory import on_lines
 from convforge.plan.job import Job
-from convforge.plan.weight_places import FAR, FEW_BYTES, WeightPlaces
+from convforge.plan.weight_places import FEW_BYTES, WeightPlaces, within_reach
 from convforge.runtime import address_of
 from convforge.schedule import Layout
 from convforge.target import Target
@@ -52,8 +52,7 @@ class PairWeights:
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be rounded."""
-        if max(map(abs, weight.strides)) >= FAR * weight.itemsize:
-            weight = np.ascontiguousarray(weight)
+        weight = within_reach(weight)
         packed = on_lines((max(self._size, 1),), np.float32)
         packed[:1] = 0
         exact = self._job.run_watched(

@@ -19,7 +19,7 @@ from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.pair_weights import PairWeights
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.split_bf16 import why_no_parts, work_of
+from convforge.plan.split_bf16 import parts_of, why_no_parts
 from convforge.plan.tables import packed_columns, rows_leave, way_out
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GatherSchedule, Layout, RunTiles, layout_of
@@ -60,10 +60,10 @@ def why_unfit(request: OutputRequest) -> str | None:
     reason = why_no_parts(request)
     if reason is not None:
         return reason
-    if work_of(request).parts > 1:
-        return (
-            f"values at precision {request.precision!r} are more than one bf16 part: at 'medium' they are one"
-        )
+    name = request.spec.dtype.name
+    if parts_of(name, request.precision) != 1:
+        hint = ": at 'medium' it is one" if name == "float32" else ""
+        return f"{name} at precision {request.precision!r} is more than one bf16 part{hint}"
     gather = gather_of(request.spec)
     if gather.in_channels == 1:
         return "one input channel a group leaves half of each pair empty"

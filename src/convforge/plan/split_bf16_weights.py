@@ -16,7 +16,7 @@ from convforge.kernels.contract_split import SPLIT_WEIGHT_PARAMETERS, SplitWeigh
 from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.memory import LINE_BYTES, on_lines
 from convforge.plan.job import Job
-from convforge.plan.weight_places import FAR, FEW_BYTES, WeightPlaces
+from convforge.plan.weight_places import FEW_BYTES, WeightPlaces, within_reach
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
 from convforge.schedule import Layout
@@ -109,8 +109,7 @@ class SplitWeights:
         """Packed weights of a weight array of any strides; NaN in front where they must not be split."""
         if self._arranged:
             weight = self._arranged(weight)
-        if max(map(abs, weight.strides)) >= FAR * weight.itemsize:
-            weight = np.ascontiguousarray(weight)
+        weight = within_reach(weight)
         packed = on_lines((max(self._size, LINE_BYTES) // 2,), np.uint16)
         packed[:2] = 0
         exact = self._job.run_watched(

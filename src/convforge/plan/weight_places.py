@@ -26,6 +26,12 @@ FAR = 1 << 27
 _KEPT = 8
 
 
+def within_reach(weight: Array) -> Array:
+    """The array itself, or a contiguous copy where its numbers lie too far apart for 32 bits."""
+    near = max(map(abs, weight.strides)) < FAR * weight.itemsize
+    return weight if near else np.ascontiguousarray(weight)
+
+
 class WeightPlaces:
     """The parameters of a kernel that packs weights.
 

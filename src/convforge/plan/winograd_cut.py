@@ -120,8 +120,8 @@ class Cutter:
             for whole in (True, False):
                 make = self.whole if whole else self.blocked
                 tiles = self._held() if whole else self._summed(out_blocks)
-                if whole and tiles < length:
-                    # Not even one vector's values of all channels may be: 2048 channels in 64 points, 25 MB.
+                if whole and length * self.tile_bytes > _VALUE_BYTES:
+                    # Those of the fewest tiles: of 2048 channels in 64 points 25 MB.
                     continue
                 fewest = -(-vectors // max(1, tiles // length))
                 nearest = -(-vectors // max(1, near // length)) if whole else fewest

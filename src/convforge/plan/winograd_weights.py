@@ -20,7 +20,7 @@ from convforge.kernels.contract_winograd import (
 from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.sizes import aligned
-from convforge.plan.weight_places import FAR
+from convforge.plan.weight_places import within_reach
 from convforge.plan.winograd_cut import channel_block
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
@@ -74,8 +74,7 @@ class WinogradWeights:
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be used."""
-        if max(map(abs, weight.strides)) >= FAR * weight.itemsize:
-            weight = np.ascontiguousarray(weight)
+        weight = within_reach(weight)
         steps = [s // weight.itemsize for s in weight.strides]
         offsets = self._offsets([0] * (3 - self._rank) + steps[2:])
         gather = self._gather
