@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 from convforge.ir.text import I1, I32, POINTER, VOID, Type, Value, splat, vector
 
+# Metadata that says of a store: what is written is not used soon.
+STREAMED = "!0"
 _SIGNED = {"==": "eq", "!=": "ne", "<": "slt", "<=": "sle", ">": "sgt", ">=": "sge"}
 _UNSIGNED = {"==": "eq", "!=": "ne", "<": "ult", "<=": "ule", ">": "ugt", ">=": "uge"}
 _ORDERED = {"==": "oeq", "!=": "one", "<": "olt", "<=": "ole", ">": "ogt", ">=": "oge"}
@@ -284,9 +286,10 @@ class Builder:
         """What lies at an address."""
         return self._value(typ, f"load {typ.text}, ptr {pointer.text}, align {align}")
 
-    def store(self, value: Value, pointer: Value, *, align: int) -> None:
-        """Write to an address."""
-        self._line(f"store {value}, ptr {pointer.text}, align {align}")
+    def store(self, value: Value, pointer: Value, *, align: int, streamed: bool = False) -> None:
+        """Write to an address. streamed: past the caches; `align` is then all that is written."""
+        past = f", !nontemporal {STREAMED}" if streamed else ""
+        self._line(f"store {value}, ptr {pointer.text}, align {align}{past}")
 
     def alloca(self, kind: Type, size: int) -> Value:
         """Room on the stack for `size` elements."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from convforge.ir.builder import Builder, Function, Phi
+from convforge.ir.builder import STREAMED, Builder, Function, Phi
 from convforge.ir.text import DOUBLE, FLOAT, HALF, I8, I16, I32, I64, POINTER, VOID, Type, Value
 
 Int = int | Value  # an emitted one is an i64
@@ -41,7 +41,7 @@ class Module:
     """
 
     def __init__(self, triple: str, deliver: Deliver | None = None) -> None:
-        self._head = f'target triple = "{triple}"\n'
+        self._head = f'target triple = "{triple}"\n{STREAMED} = !{{i32 1}}\n'
         self._deliver = deliver
         self._functions: dict[str, Function] = {}
         self._delivered: set[Function] = set()

@@ -26,13 +26,19 @@ from convforge.ir.text import (
 
 
 class Vectors(Lanes):
-    """Emits vectors of `lanes` elements of one dtype into one function."""
+    """Emits vectors of `lanes` elements of one dtype into one function.
 
-    def __init__(self, emitter: Emitter, element: Element, lanes: int, *, fused: bool) -> None:
+    streams: whether whole lines of what they are stored to go past the caches (kernels/streaming.py).
+    """
+
+    def __init__(
+        self, emitter: Emitter, element: Element, lanes: int, *, fused: bool, streams: bool = False
+    ) -> None:
         self.e = emitter
         self.element = element
         self.lanes = lanes
         self.fused = fused
+        self.streams = streams
         self.scalar = TYPES[element.compute]
         self.type = vector(self.scalar, lanes)
         self.stored_type = vector(TYPES[element.storage], lanes)
@@ -311,6 +317,12 @@ class Vectors(Lanes):
                     self.e.b.store(value, self.e.at(pointer, kind, offset), align=width)
                 with part:
                     self._masked_store(value, kind, width, pointer, offset, mask)
+
+    def store_streamed(self, value: Value, pointer: Value, offset: Int) -> None:
+        """Narrow to storage and store all lanes past the caches: to a multiple of their bytes."""
+        size = self.lanes * self.element.storage_bytes
+        at = self.e.at(pointer, self.element.storage, offset)
+        self.e.b.store(self.narrow(value), at, align=size, streamed=True)
 
     def store_run(self, value: Callable[[Int], Value], pointer: Value, count: Int) -> None:
         """Narrow to storage and store `count` elements, none if negative; value(i): the vector from i on.

@@ -107,7 +107,8 @@ class GatherKernel(Emitted):
 
     columns None: the input is read where it lies; `copied`: a group of tiles at a time, side by side.
     along_rows: every tile lies within one row of the output; otherwise tiles follow each other along the
-    flat run. tail: vectors of a row's last tile, 0 where it has as many as the others.
+    flat run. tail: vectors of a row's last tile, 0 where it has as many as the others. streams: whether
+    whole lines of the output go past the caches.
     """
 
     file: ClassVar[str] = "gather"
@@ -123,6 +124,7 @@ class GatherKernel(Emitted):
     copied: bool = False
     along_rows: bool = False
     tail: int = 0
+    streams: bool = False
 
     @property
     def flat_output(self) -> bool:

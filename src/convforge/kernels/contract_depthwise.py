@@ -54,7 +54,8 @@ class DepthwiseKernel(Emitted):
     width) of each in the input. row_step: input rows from one output row to the next. rows, vectors: a tile,
     in output rows and vectors of columns. narrow: whether rows of outputs end with tiles of a vector less.
     held: weights in registers. pitch, plane: elements from row to row, from plane to plane. copy: how rows
-    are copied into planes of zeros, if they are not packed by pack.py.
+    are copied into planes of zeros, if they are not packed by pack.py. streams: whether whole lines of the
+    output go past the caches.
     """
 
     file: ClassVar[str] = "depthwise"
@@ -75,6 +76,7 @@ class DepthwiseKernel(Emitted):
     copy: RowCopy | None
     has_bias: bool
     activation: Activation
+    streams: bool = False
 
     @property
     def tap_count(self) -> int:
@@ -146,7 +148,7 @@ class DepthwiseRowsKernel(Emitted):
     taps: (depth, row, column) that each reads, from its output's position times the steps. held: weights in
     registers. rows, vectors: a tile, in output rows and vectors of columns. padded: whether a tile may need
     a row that the input lacks. staged: whether tiles at the ends of their rows read copies with zeros around
-    them, instead of the rows under masks.
+    them, instead of the rows under masks. streams: whether whole lines of the output go past the caches.
     """
 
     file: ClassVar[str] = "depthwise_rows"
@@ -163,6 +165,7 @@ class DepthwiseRowsKernel(Emitted):
     has_bias: bool
     activation: Activation
     staged: bool = False
+    streams: bool = False
 
     @property
     def lines(self) -> tuple[tuple[int, int], ...]:
@@ -224,6 +227,7 @@ class DepthwisePhasesKernel(Emitted):
     copy: RowCopy | None
     has_bias: bool
     activation: Activation
+    streams: bool = False
 
     @property
     def name(self) -> str:
@@ -255,6 +259,7 @@ class DepthwiseLargeKernel(Emitted):
     copy: RowCopy | None
     has_bias: bool
     activation: Activation
+    streams: bool = False
 
     @property
     def tap_count(self) -> int:

@@ -31,6 +31,7 @@ from convforge.kernels.copy_rows import emit_copy, emit_zeros
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.streaming import Store, emit_drain, emit_whole
 
 # Gives a tile's sums, row by row, from where the input of each of its vectors begins in the planes, and the
 # row of its first output.
@@ -107,7 +108,7 @@ def emit_maps(
     baked = {"pitch": kernel.pitch, "plane": kernel.plane}
     p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_PARAMETERS, baked)
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
-    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
+    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused, streams=kernel.streams)
     storage = kernel.element.storage
 
     multiples, rest = e.rem(index, p.multiplier_blocks), e.div(index, p.multiplier_blocks)
@@ -132,6 +133,7 @@ def emit_maps(
             out = e.at(y_image, storage, e.mul(channel, p.y_channel))
             offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
             emit_map(e, v, p, weights, Map(channel, planes, out, first_row, stop_row, offset))
+    emit_drain(v)
     e.done()
 
 
@@ -155,21 +157,30 @@ def _emit_row_of_tiles(
             if kernel.ends == "early":
                 starts[-1] = e.minimum(starts[-1], e.sub(p.width, v.lanes))
             sums = tile([e.at(line, kernel.element.compute, start) for start in starts], row)
-            for i, value in enumerate(sums):
-                r, j = divmod(i, vectors)
-                biased = value if offset is None else v.add(value, offset)
-                done = emit_activation(v, kernel.activation, biased)
-                to = e.add(e.mul(p.y_row, r), starts[j])
-                if kernel.ends == "early" or (kernel.ends == "over" and r < kernel.rows - 1):
-                    v.store_stored(done, out, to)
+            biased = sums if offset is None else [v.add(value, offset) for value in sums]
+            done = [emit_activation(v, kernel.activation, value) for value in biased]
+
+            def emit_early(store: Store, starts: list[Int] = starts, done: list[Value] = done) -> None:
+                for i, value in enumerate(done):
+                    r, j = divmod(i, vectors)
+                    store(value, out, e.add(e.mul(p.y_row, r), starts[j]))
+
+            if kernel.ends == "early":
+                emit_whole(v, e.at(out, kernel.element.storage, starts[0]), emit_early)
+                return
+            # A row is one vector.
+            for r, value in enumerate(done):
+                to = e.mul(p.y_row, r)
+                if kernel.ends == "over" and r < kernel.rows - 1:
+                    v.store_stored(value, out, to)
                 elif kernel.ends == "masked":
-                    v.store_stored(done, out, to, v.first(p.width), mostly_all=True)
+                    v.store_stored(value, out, to, v.first(p.width), mostly_all=True)
                 else:
                     with e.b.if_else(last) as (exact, over):
                         with exact:
-                            v.store_stored(done, out, to, v.first(p.width))
+                            v.store_stored(value, out, to, v.first(p.width))
                         with over:
-                            v.store_stored(done, out, to)
+                            v.store_stored(value, out, to)
 
     emit(0, p.wide_columns if kernel.narrow else p.width, kernel.vectors)
     if kernel.narrow:

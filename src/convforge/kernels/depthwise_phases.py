@@ -14,6 +14,7 @@ A tile is `rows` rows by `vectors` vectors of both phases of the width, woven as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
@@ -23,6 +24,7 @@ from convforge.kernels.depthwise_packed import Map, emit_maps
 from convforge.kernels.depthwise_tile import Factors, Place, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.streaming import Store, emit_whole
 
 
 def emit_depthwise_phases(kernel: DepthwisePhasesKernel, module: Module) -> None:
@@ -83,20 +85,31 @@ def _emit_phase(
                 )
                 for b in range(widths)
             ]  # fmt: skip
-            for i, both in enumerate(zip(*sums, strict=True)):
-                r, j = divmod(i, kernel.vectors)
-                done = [_finish(v, kernel, value, one.offset) for value in both]
-                at = e.add(e.mul(p.y_row, r * heights), e.mul(starts[j], widths))
-                _emit_woven(v, done, out, at)
+            done = [[_finish(v, kernel, value, one.offset) for value in each] for each in sums]
+
+            def emit(
+                store: Store, starts: list[Int] = starts, done: list[list[Value]] = done, out: Value = out
+            ) -> None:
+                for i, both in enumerate(zip(*done, strict=True)):
+                    r, j = divmod(i, kernel.vectors)
+                    at = e.add(e.mul(p.y_row, r * heights), e.mul(starts[j], widths))
+                    _emit_woven(v, both, out, at, store)
+
+            emit_whole(v, e.at(out, storage, e.mul(starts[0], widths)), emit)
 
 
 def _finish(v: Vectors, kernel: DepthwisePhasesKernel, value: Value, offset: Value | None) -> Value:
     return emit_activation(v, kernel.activation, value if offset is None else v.add(value, offset))
 
 
-def _emit_woven(v: Vectors, pair: list[Value], out: Value, at: Int) -> None:
-    """Store a0 b0 a1 b1 …, in quarters: halves of 256 bits are not shuffled across."""
-    parts = 4 if v.lanes * v.element.compute_bytes >= 32 else 2
+def _emit_woven(v: Vectors, pair: Sequence[Value], out: Value, at: Int, store: Store) -> None:
+    """Store a0 b0 a1 b1 …; 256 bits in quarters, for halves of them are not shuffled across."""
+    vector_bytes = v.lanes * v.element.compute_bytes
+    if vector_bytes == 64:
+        for i, woven in enumerate(v.interleave(pair)):
+            store(woven, out, v.e.add(at, i * v.lanes))
+        return
+    parts = 4 if vector_bytes == 32 else 2
     size = 2 * v.lanes // parts
     for i in range(parts):
         picks = [lane + b * v.lanes for lane in range(i * size // 2, (i + 1) * size // 2) for b in (0, 1)]

@@ -26,6 +26,7 @@ from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, Dept
 from convforge.kernels.depthwise_tile import Factors, Place, Rows, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters
+from convforge.kernels.streaming import Store, emit_drain, emit_whole
 
 
 def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
@@ -34,7 +35,7 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_ROWS_PARAMETERS)
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
-    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused)
+    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused, streams=kernel.streams)
     storage, compute = kernel.element.storage, kernel.element.compute
 
     strip, rest = e.rem(index, p.strips), e.div(index, p.strips)
@@ -82,6 +83,7 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
                     _emit_staged(e, v, kernel, p, stage, out, at, factors, offset)
                 else:
                     _emit_either_way(e, v, kernel, p, lines, out, at, factors, offset)
+    emit_drain(v)
     e.done()
 
 
@@ -258,7 +260,15 @@ def _emit_stores(
     left: Int | None,
 ) -> None:
     """Write a tile; `left`: columns that there are, where a tile has more."""
-    for i, result in enumerate(results):
-        r, at = i // kernel.vectors, i % kernel.vectors * v.lanes
-        room = None if left is None else v.first(e.sub(left, at))
-        v.store_stored(result, out, e.add(e.mul(y_row, r), column, at), room)
+    # Of each vector: the row, and where in it.
+    places = [divmod(i * v.lanes, kernel.vectors * v.lanes) for i in range(len(results))]
+
+    def emit(store: Store) -> None:
+        for result, (r, at) in zip(results, places, strict=True):
+            store(result, out, e.add(e.mul(y_row, r), column, at))
+
+    if left is None:
+        emit_whole(v, e.at(out, kernel.element.storage, column), emit)
+        return
+    for result, (r, at) in zip(results, places, strict=True):
+        v.store_stored(result, out, e.add(e.mul(y_row, r), column, at), v.first(e.sub(left, at)))

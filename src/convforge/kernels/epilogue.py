@@ -8,6 +8,7 @@ from functools import partial
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import LEAKY_SLOPE, Activation, WayOut
+from convforge.kernels.streaming import Store, emit_whole
 
 
 def emit_activation(v: Vectors, activation: Activation, x: Value) -> Value:
@@ -43,7 +44,7 @@ def emit_write_flat(
     room: Int,
 ) -> None:
     """Write a tile whose outputs lie side by side: `room` elements from `target` on, `rows` channels."""
-    if not v.masks_are_free:
+    if not v.masks_are_free or v.streams:
         with e.b.if_else(e.no_less(room, nv * v.lanes)) as (whole, part):
             with whole:
                 _emit_channels(e, v, tile, mr, nv, target, channel, rows, None)
@@ -65,11 +66,31 @@ def _emit_channels(
     room: Int | None,
 ) -> None:
     """The vectors of a tile, `rows` channels of it; room None: there is room for all of them."""
+    if room is None:
+        emit_whole(v, target, partial(_emit_whole_channels, e, v, tile, mr, nv, target, channel, rows))
+        return
     for j in range(nv):
-        mask = None if room is None else v.first(e.sub(room, j * v.lanes))
+        mask = v.first(e.sub(room, j * v.lanes))
         for m in range(mr):
             with e.when(e.less(m, rows)):
                 v.store_stored(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes), mask)
+
+
+def _emit_whole_channels(
+    e: Emitter,
+    v: Vectors,
+    tile: list[Value],
+    mr: int,
+    nv: int,
+    target: Value,
+    channel: Int,
+    rows: Int,
+    store: Store,
+) -> None:
+    for m in range(mr):
+        with e.when(e.less(m, rows)):
+            for j in range(nv):
+                store(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +140,16 @@ def emit_write_in_row(
     if even is None:
         _emit_channels(e, v, tile, mr, nv, line, channel, rows, None)
         return
-    for m in range(mr):
-        with e.when(e.less(m, rows)):
-            for j in range(nv):
-                before = v.load(even, (m * nv + j) * v.lanes)
-                for i, woven in enumerate(v.interleave([before, tile[m * nv + j]])):
-                    v.store_stored(woven, line, e.add(e.mul(channel, m), (2 * j + i) * v.lanes))
+
+    def emit_woven(store: Store) -> None:
+        for m in range(mr):
+            with e.when(e.less(m, rows)):
+                for j in range(nv):
+                    before = v.load(even, (m * nv + j) * v.lanes)
+                    for i, woven in enumerate(v.interleave([before, tile[m * nv + j]])):
+                        store(woven, line, e.add(e.mul(channel, m), (2 * j + i) * v.lanes))
+
+    emit_whole(v, line, emit_woven)
 
 
 def emit_write_rows(

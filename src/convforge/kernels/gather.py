@@ -42,6 +42,7 @@ from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.phases import Phase, read_phase, read_selection
+from convforge.kernels.streaming import emit_drain
 from convforge.kernels.tile import emit_tile
 from convforge.kernels.tile_out import TileOut
 from convforge.kernels.tile_run import TileRun
@@ -67,6 +68,7 @@ class GatherNest:
         self.length = kernel.length
         self.columns: Columns | None = kernel.columns
         self.copied = isinstance(kernel, GatherKernel) and kernel.copied
+        self.streams = isinstance(kernel, GatherKernel) and kernel.streams
 
     def emit(self, module: Module) -> None:
         """Emit `task(call, index, scratch)`."""
@@ -132,11 +134,12 @@ class GatherNest:
                     e, v, out, p, run, phases, origin, base, bias, y_image, group.index, scratch,
                     (first_tile, stop_tile), (first_out, stop_out),
                 )  # fmt: skip
+        emit_drain(out)
         e.done()
 
     def _vectors(self, e: Emitter) -> tuple[Vectors, Vectors]:
         """Vectors of the sums, and of the outputs."""
-        v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused)
+        v = Vectors(e, self.element, self.lanes, fused=self.kernel.fused, streams=self.streams)
         return v, v
 
     def _group_channels(self, p: Parameters) -> Int:

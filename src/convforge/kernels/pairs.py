@@ -33,8 +33,8 @@ class _Pairs(GatherNest):
         self.instruction: PairInstruction = kernel.instruction
 
     def _vectors(self, e: Emitter) -> tuple[Vectors, Vectors]:
-        v = PairVectors(e, self.element, self.lanes, self.instruction, fused=self.kernel.fused)
-        return v, v
+        _, out = super()._vectors(e)
+        return PairVectors(e, self.element, self.lanes, self.instruction, fused=self.kernel.fused), out
 
     def _group_channels(self, p: Parameters) -> Int:
         return p.group_channels

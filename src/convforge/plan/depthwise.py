@@ -22,6 +22,7 @@ from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.row_copy import can_copy, copied_rows
 from convforge.plan.sizes import aligned, element_steps
+from convforge.plan.streaming import streams
 from convforge.plan.tables import column_kind, input_tables
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, Tap, gather_of
@@ -228,6 +229,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | Depthwis
             copy=copy,
             has_bias=request.has_bias,
             activation=request.activation,
+            streams=streams(request, target, lanes, axis=-2),
         )
 
 

@@ -9,6 +9,7 @@ from convforge.plan.depthwise import DepthwisePlan, TileShape, packing_cycles, w
 from convforge.plan.depthwise_common import MEASURED, MEASURED_NARROW, is_narrow, lanes_of
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
+from convforge.plan.streaming import streams
 from convforge.plan.tables import column_kind
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import Layout, layout_of
@@ -103,6 +104,7 @@ class DepthwiseLargePlan(DepthwisePlan):
             copy=copy,
             has_bias=request.has_bias,
             activation=request.activation,
+            streams=streams(request, target, lanes, axis=-2),
         )
 
 

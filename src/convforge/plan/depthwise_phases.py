@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_depthwise import DepthwisePhasesKernel, RowCopy
+from convforge.memory import LINE_BYTES
 from convforge.plan.depthwise import TAP_LIMIT, DepthwisePlan, TileShape, packing_cycles, why_no_planes
 from convforge.plan.depthwise_common import MEASURED_NARROW
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
+from convforge.plan.streaming import streams
 from convforge.plan.tables import column_kind
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import Layout, layout_of
@@ -100,6 +102,8 @@ class DepthwisePhasesPlan(DepthwisePlan):
             copy=copy,
             has_bias=request.has_bias,
             activation=request.activation,
+            streams=lanes * self.element.compute_bytes == LINE_BYTES
+            and streams(request, target, 2 * lanes, axis=-2),
         )
 
 

@@ -17,6 +17,7 @@ from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
+from convforge.plan.streaming import streams
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
@@ -98,6 +99,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             staged=_is_staged(gather, self.element, lanes, target),
+            streams=streams(request, target, vectors * lanes, axis=-2),
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(layout_of(gather), self.element, target, 1, transposed=spec.transposed)

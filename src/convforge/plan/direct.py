@@ -24,6 +24,7 @@ from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.phase_table import phase_table
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
+from convforge.plan.streaming import streams
 from convforge.plan.tables import (
     input_tables,
     leaving_values,
@@ -219,6 +220,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
             copied=self.copied,
             along_rows=schedule.along_rows,
             tail=RunTiles(layout, schedule.nv * schedule.lanes, schedule.along_rows).tail(schedule.lanes),
+            streams=streams(request, target, schedule.nv * schedule.lanes, axis=1),
         )
         self._job = Job(self.kernel, target)
         self.weights = weights = WeightPacking(

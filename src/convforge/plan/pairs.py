@@ -20,6 +20,7 @@ from convforge.plan.pair_weights import PairWeights
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.split_bf16 import parts_of, why_no_parts
+from convforge.plan.streaming import streams
 from convforge.plan.tables import packed_columns, rows_leave, way_out
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import GatherSchedule, Layout, RunTiles, layout_of
@@ -154,6 +155,7 @@ class PairsPlan(GatherPlan[PairsKernel], WatchedPlan[PairsKernel]):
             activation=request.activation,
             along_rows=schedule.along_rows,
             tail=RunTiles(layout, schedule.nv * schedule.lanes, schedule.along_rows).tail(schedule.lanes),
+            streams=streams(request, target, schedule.nv * schedule.lanes, axis=1),
             instruction=instruction_of(target),
         )
         self._job = Job(self.kernel, target)
