@@ -361,6 +361,15 @@ def test_inner_loops_do_not_spill(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize(("mr", "nv"), [(12, 2), (8, 3), (6, 4), (3, 7), (1, 12)])
+def test_the_next_tiles_lines_are_fetched_beside_the_products(mr: int, nv: int) -> None:
+    kernel = gather(X86, mr=mr, nv=nv, columns=None, way_out="flat", fetches=True)
+    loop = _innermost(assembly(kernel.emit(X86.triple), X86))
+    assert len(re.findall("prefetcht0", loop)) == nv
+    assert len(re.findall("vfmadd", loop)) == mr * nv
+    assert not re.search(r"[xyz]mm\d+.*%rsp|%rsp.*[xyz]mm\d+", loop), f"the loop touches the stack:\n{loop}"
+
+
 @pytest.mark.parametrize(("mr", "nv"), [(13, 2), (26, 1), (6, 4), (8, 3), (4, 5)])
 def test_products_of_winograd_do_not_spill(mr: int, nv: int) -> None:
     loop = _innermost(assembly(winograd(X86, "float32", (1, 2, 2), mr, nv).emit(X86.triple), X86))

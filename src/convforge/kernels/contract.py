@@ -105,7 +105,8 @@ class Emitted:
 class GatherKernel(Emitted):
     """What the machine code of the direct kernel depends on. Everything else is a run-time parameter.
 
-    columns None: the input is read where it lies; `copied`: a group of tiles at a time, side by side.
+    columns None: the input is read where it lies; `copied`: a group of tiles at a time, side by side;
+    `fetches`: the next tile's lines are fetched beside the products of each.
     along_rows: every tile lies within one row of the output; otherwise tiles follow each other along the
     flat run. tail: vectors of a row's last tile, 0 where it has as many as the others. streams: whether
     whole lines of the output go past the caches.
@@ -122,6 +123,7 @@ class GatherKernel(Emitted):
     has_bias: bool
     activation: Activation
     copied: bool = False
+    fetches: bool = False
     along_rows: bool = False
     tail: int = 0
     streams: bool = False

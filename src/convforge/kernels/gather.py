@@ -68,6 +68,7 @@ class GatherNest:
         self.length = kernel.length
         self.columns: Columns | None = kernel.columns
         self.copied = isinstance(kernel, GatherKernel) and kernel.copied
+        self.fetches = isinstance(kernel, GatherKernel) and kernel.fetches
         self.streams = isinstance(kernel, GatherKernel) and kernel.streams
 
     def emit(self, module: Module) -> None:
@@ -320,6 +321,7 @@ class GatherNest:
             distances=selected.distances,
             rows=selected.rows,
             pixels=pixels,
+            ahead=self.length if self.fetches else 0,
         )
 
     def _emit_resume(

@@ -109,13 +109,22 @@ def is_copied(gather: Gather, target: Target, channel_tiles: int) -> bool:
 
     AVX2 (Zen 1): 64 -> 256 at 56x56 27 -> 33 GFLOP/s a core, 1024 -> 256 at 14x14 29 -> 34; 16 and 32
     channels 1 to 2 % slower. Two tiles: as long as without, but where channels fall on the same sets of the
-    cache, 512 -> 12 at 64x64 3.9 -> 2.5 ms. Vectors of 512 bits reach 90 % of the peak without on Zen 4;
-    where the last level is far (Granite Rapids, two cores), 256 -> 64 at 56x56 477 -> 396 us, 512 -> 128 at
-    28x28 487 -> 343, 96 -> 16 at 112x112 of batch 16 10.7 -> 5.7 ms; 96 -> 24 at 56x56, which is near, 49 ->
-    62.
+    cache, 512 -> 12 at 64x64 3.9 -> 2.5 ms. Vectors of 512 bits where the last level is far (Granite Rapids,
+    two cores): 256 -> 64 at 56x56 477 -> 396 us, 512 -> 128 at 28x28 487 -> 343, 96 -> 16 at 112x112 of batch
+    16 10.7 -> 5.7 ms; 96 -> 24 at 56x56, which is near, 49 -> 62.
     """
-    pays = target.vector_bytes < 64 or target.l3_is_far
+    pays = not is_fetched(target)
     return pays and gather.in_channels >= _COPIED_CHANNELS and channel_tiles >= _copied_tiles(gather, target)
+
+
+def is_fetched(target: Target) -> bool:
+    """Whether such lines are fetched a tile ahead beside the products instead.
+
+    Vectors of 512 bits whose last level is near reach 90 % of the peak in place, and what comes from memory
+    comes in time: 256 -> 64 at 56x56 of batch 16 10.6 -> 7.6 ms (copied 9.6), 96 -> 16 at 112x112 8.3 -> 5.8
+    (6.0), 128 -> 512 at 28x28 8.3 -> 7.9; what lies in a cache takes as long as before (Zen 4, two cores).
+    """
+    return target.vector_bytes == 64 and not target.l3_is_far
 
 
 def _copied_tiles(gather: Gather, target: Target) -> int:

@@ -16,7 +16,7 @@ from convforge.kernels.contract import (
 )
 from convforge.kernels.contract_dot import DotKernel
 from convforge.plan.bands import band_of
-from convforge.plan.cut import is_copied
+from convforge.plan.cut import is_copied, is_fetched
 from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
@@ -218,6 +218,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             copied=self.copied,
+            fetches=not (schedule.packed or self.copied) and is_fetched(target),
             along_rows=schedule.along_rows,
             tail=RunTiles(layout, schedule.nv * schedule.lanes, schedule.along_rows).tail(schedule.lanes),
             streams=streams(request, target, schedule.nv * schedule.lanes, axis=1),
