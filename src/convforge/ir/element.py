@@ -11,6 +11,7 @@ class Element:
 
     `storage` and `compute` name LLVM types: "f16 f32 f64" are floats, "bf16" is a float kept in 16 integer
     bits, "i8 i16 i32 i64" are integers (unsigned where `unsigned`). Integer sums wrap around, as PyTorch's.
+    rounds: of bf16, whether the processor has an instruction that rounds to it (AVX512_BF16).
     """
 
     name: str
@@ -19,6 +20,7 @@ class Element:
     compute: str
     compute_bytes: int
     unsigned: bool = False
+    rounds: bool = False
 
     @property
     def is_float(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from convforge.ir.bf16 import are_rounded_at_once, emit_rounding, spell_rounding
 from convforge.ir.builder import Block
 from convforge.ir.element import Element
 from convforge.ir.emitter import TYPES, Emitter, Int
@@ -387,26 +388,22 @@ class Vectors(Lanes):
         return self.e.b.zext(value, target) if self.element.unsigned else self.e.b.sext(value, target)
 
     def narrow(self, value: Value) -> Value:
-        """Compute to storage type: floats round to nearest even, integers wrap."""
-        storage, compute = self.element.storage, self.element.compute
-        if storage == compute:
-            return value
-        target = self._like(value, TYPES[storage])
-        if storage == "f16":
-            return self.e.b.fptrunc(value, target)
-        if storage == "bf16":
-            return self._narrow_bf16(value, target)
-        return self.e.b.trunc(value, target)
+        """Compute to storage type: floats round to nearest even, integers wrap. What is narrow stays."""
+        return self.narrowed([value])[0]
 
-    def _narrow_bf16(self, value: Value, target: Type) -> Value:
-        b = self.e.b
-        bits = b.bitcast(value, self._like(value, I32))
-        odd = b.and_(b.lshr(bits, splat(bits.type, 16)), splat(bits.type, 1))
-        rounded = b.lshr(b.add(bits, b.add(odd, splat(bits.type, 0x7FFF))), splat(bits.type, 16))
-        # Rounding a NaN's bits could carry into infinity: set its quiet bit instead.
-        quiet = b.or_(b.lshr(bits, splat(bits.type, 16)), splat(bits.type, 0x40))
-        is_nan = b.fcmp_unordered("uno", value, value)
-        return b.trunc(b.select(is_nan, quiet, rounded), target)
+    def narrowed(self, values: list[Value]) -> list[Value]:
+        """As `narrow`, of all that leaves together: quicker than one by one where bf16 is rounded."""
+        storage, compute = self.element.storage, self.element.compute
+        if storage == compute or not values or (values[0].type.element or values[0].type) is TYPES[storage]:
+            return values
+        b, target = self.e.b, self._like(values[0], TYPES[storage])
+        if storage == "f16":
+            return [b.fptrunc(value, target) for value in values]
+        if storage != "bf16":
+            return [b.trunc(value, target) for value in values]
+        if self.element.rounds and are_rounded_at_once(values[0]):
+            return emit_rounding(self.e, values)
+        return [spell_rounding(b, value) for value in values]
 
     # Arithmetic.
 

@@ -29,6 +29,7 @@ from convforge.kernels.contract import (
     ChannelsKernel,
 )
 from convforge.kernels.epilogue import emit_activation
+from convforge.kernels.interleave import interleave
 from convforge.kernels.pack import emit_pack
 from convforge.kernels.parameters import Parameters
 from convforge.memory import LINE_BYTES
@@ -264,18 +265,49 @@ class ChannelsNest:
         held: Value,
     ) -> None:
         """Bias and activation, then channel by channel into the output: the tile lies pixel by pixel."""
-        storage, compute = self.element.storage, self.element.compute
-        for i in range(self.pixels):
-            for j in range(self.nv):
-                value = acc[i * self.nv + j]
-                if self.kernel.has_bias:
-                    value = v.add(value, v.load(bias, j * self.lanes))
-                value = emit_activation(v, self.kernel.activation, value)
-                v.store(value, held, (i * self.nv + j) * self.lanes)
+        storage = self.element.storage
+        done: list[Value] = []
+        for i, value in enumerate(acc):
+            biased = (
+                value if not self.kernel.has_bias else v.add(value, v.load(bias, i % self.nv * self.lanes))
+            )
+            done.append(emit_activation(v, self.kernel.activation, biased))
+        done = v.narrowed(done)
         places = len(CHANNELS_TILE_FIELDS) + self.pixels
         outputs = [e.at(target, storage, e.load("i64", listed, places + i)) for i in range(self.pixels)]
-        with e.loop(0, rows, name="out_channel") as m:
-            at = e.mul(m.index, p.y_channel)
-            for i, output in enumerate(outputs):
-                value = e.load(compute, held, e.add(m.index, i * self.mr))
-                e.store(v.narrow(value), storage, output, at)
+
+        def emit_one_by_one() -> None:
+            for i, value in enumerate(done):
+                v.store_stored(value, held, i * self.lanes)
+            with e.loop(0, rows, name="out_channel") as m:
+                at = e.mul(m.index, p.y_channel)
+                for i, output in enumerate(outputs):
+                    value = e.load(storage, held, e.add(m.index, i * self.mr))
+                    e.store(value, storage, output, at)
+
+        if not self.kernel.runs:
+            emit_one_by_one()
+            return
+        with e.b.if_else(e.no_less(rows, self.mr)) as (whole, part):
+            with whole:
+                self._emit_runs(e, v, p, done, outputs[0])
+            with part:
+                emit_one_by_one()
+
+    def _emit_runs(self, e: Emitter, v: Vectors, p: Parameters, done: list[Value], output: Value) -> None:
+        """A whole tile whose outputs lie side by side: turned round in registers, a few lanes for a channel.
+
+        pixels 3, lanes 8:    a0 b0 c0 c0  a1 b1 c1 c1 | a2 b2 …     written by twos: a0 b0, b0 c0
+        """
+        ways = 1 << (self.pixels - 1).bit_length()
+        piece = ways if ways == self.pixels else ways // 2
+        storage, size = self.element.storage, self.element.storage_bytes
+        for j in range(self.nv):
+            streams = [done[min(i, self.pixels - 1) * self.nv + j] for i in range(ways)]
+            for k, turned in enumerate(interleave(v, streams)):
+                for lane in range(0, self.lanes, ways):
+                    channel = j * self.lanes + (k * self.lanes + lane) // ways
+                    to = e.at(output, storage, e.mul(channel, p.y_channel))
+                    for first in sorted({0, self.pixels - piece}):
+                        value = v.shuffle(turned, turned, range(lane + first, lane + first + piece))
+                        e.b.store(value, e.at(to, storage, first), align=size)

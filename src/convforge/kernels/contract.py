@@ -155,7 +155,7 @@ class ChannelsKernel(Emitted):
 
     columns None: the input is read where it lies. copied: wherever that is, or from the planes, the pixels of
     a tile are copied first, side by side for each channel and tap. fetches: whether the next block's weights
-    are fetched beside this one's products.
+    are fetched beside this one's products. runs: whether the outputs of a tile lie side by side.
     """
 
     file: ClassVar[str] = "channels"
@@ -169,6 +169,7 @@ class ChannelsKernel(Emitted):
     activation: Activation
     copied: bool = False
     fetches: bool = False
+    runs: bool = False
 
     @property
     def mr(self) -> int:

@@ -116,12 +116,12 @@ def _emit_part(
         factors=factors, read=Rows(v, column_step, lowest, line, mask, packed=kernel.staged),
     )  # fmt: skip
     offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
-    for i, value in enumerate(sums):
+    biased = sums if offset is None else [v.add(value, offset) for value in sums]
+    results = [emit_activation(v, kernel.activation, value) for value in biased]
+    if column_step == 2:
+        results = [v.in_order(result) for result in results]
+    for i, result in enumerate(v.narrowed(results)):
         r, at = row + i // vectors, column + i % vectors * v.lanes
-        biased = value if offset is None else v.add(value, offset)
-        result = emit_activation(v, kernel.activation, biased)
-        if column_step == 2:
-            result = v.in_order(result)
         v.store_leading(result, target, r * kernel.y_row + at, _stored(kernel, r, at))
 
 

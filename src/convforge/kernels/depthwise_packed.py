@@ -158,7 +158,7 @@ def _emit_row_of_tiles(
                 starts[-1] = e.minimum(starts[-1], e.sub(p.width, v.lanes))
             sums = tile([e.at(line, kernel.element.compute, start) for start in starts], row)
             biased = sums if offset is None else [v.add(value, offset) for value in sums]
-            done = [emit_activation(v, kernel.activation, value) for value in biased]
+            done = v.narrowed([emit_activation(v, kernel.activation, value) for value in biased])
 
             def emit_early(store: Store, starts: list[Int] = starts, done: list[Value] = done) -> None:
                 for i, value in enumerate(done):

@@ -237,6 +237,7 @@ def _emit_tile(
         biased = v.add(value, v.load_broadcast(offset)) if kernel.has_bias else value
         result = emit_activation(v, kernel.activation, biased)
         results.append(v.in_order(result) if kernel.column_step == 2 else result)
+    results = v.narrowed(results)
     left = e.sub(p.width, column)
     if not cut:
         _emit_stores(e, v, kernel, results, out, column, p.y_row, None)

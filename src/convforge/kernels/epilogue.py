@@ -66,6 +66,7 @@ def _emit_channels(
     room: Int | None,
 ) -> None:
     """The vectors of a tile, `rows` channels of it; room None: there is room for all of them."""
+    tile = v.narrowed(tile)
     if room is None:
         emit_whole(v, target, partial(_emit_whole_channels, e, v, tile, mr, nv, target, channel, rows))
         return

@@ -12,8 +12,9 @@ from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.memory import LINE_BYTES
 from convforge.plan.bands import band_of
-from convforge.plan.channels_tiles import best_tiles, fetches_ahead, phase_cycles
+from convforge.plan.channels_tiles import best_tiles, fetches_ahead, is_copied, phase_cycles
 from convforge.plan.cut import TASKS_PER_THREAD
+from convforge.plan.element import element_of
 from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
@@ -49,9 +50,6 @@ _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
 # Behind a mesh, with 16 registers, products take so much longer beside the direct kernel's: 1024 -> 256
 # channels of 1x1 at 14x14 (two cores of Granite Rapids held to AVX2) 641 us, by the direct kernel 540.
 _NARROW_MESH_SLOWER = 1.25
-# Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
-# Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
-_COPIED_CHANNELS = 512
 # Tiles that a tuner tries.
 _TILES_TRIED = 5
 
@@ -263,7 +261,7 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
     ) -> None:
         spec = request.spec
         self.threads = threads
-        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        gather, self.element = gather_of(spec), element_of(spec, target)
         self.layout = layout = layout_of(gather)
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
@@ -280,6 +278,7 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             copied=is_copied(layout, self.schedule.pixels),
+            runs=leaves_in_runs(layout, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
         )
         self._job = Job(self.kernel, target)
@@ -289,18 +288,12 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
         self._give(CHANNELS_PARAMETERS, self._values(x_steps, y_steps))
 
 
-def is_copied(layout: Layout, pixels: int) -> bool:
-    """Whether the pixels of a tile are copied side by side: tiles of output channels then read one stream,
-    and not a line for each channel and tap.
-
-    They must be neighbours, and need all taps: kernels of 1x1, and patches, which do not overlap.
-    """
-    gather = layout.gather
-    d, h, w = gather.axes
-    neighbours = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
-    whole = all(axis.padding == (0, 0) and axis.reach == 0 and axis.out_step == 1 for axis in gather.axes)
-    outputs = d.columns * h.columns * w.columns
-    return neighbours and whole and gather.out_channels >= _COPIED_CHANNELS and outputs >= pixels
+def leaves_in_runs(layout: Layout, schedule: ChannelsSchedule, y_steps: tuple[int, ...]) -> bool:
+    """Whether the outputs of every tile lie side by side: its pixels do, and rows follow each other."""
+    _, h, w = layout.gather.axes
+    one_run = y_steps[4] == 1 and y_steps[3] == w.out_size and y_steps[2] in (0, h.out_size * w.out_size)
+    few = 1 < schedule.pixels <= schedule.lanes
+    return one_run and few and is_copied(layout, schedule.pixels)
 
 
 def _schedule(

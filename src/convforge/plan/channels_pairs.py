@@ -13,7 +13,8 @@ from convforge.kernels.contract_pairs import (
 )
 from convforge.plan import channels, pairs
 from convforge.plan.channels import ChannelsNestPlan
-from convforge.plan.channels_tiles import fetches_ahead
+from convforge.plan.channels_tiles import fetches_ahead, is_copied
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.pair_weights import PairWeights
@@ -70,7 +71,7 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
     ) -> None:
         spec, whole = request.spec, gather_of(request.spec)
         self.threads = threads
-        gather, self.element = pairs.paired(whole), ELEMENTS[spec.dtype.name]
+        gather, self.element = pairs.paired(whole), element_of(spec, target)
         self.layout = layout = layout_of(gather)
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
@@ -87,7 +88,8 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             columns=column_kind(layout, x_steps[4]),
             has_bias=request.has_bias,
             activation=request.activation,
-            copied=channels.is_copied(layout, self.schedule.pixels),
+            copied=is_copied(layout, self.schedule.pixels),
+            runs=channels.leaves_in_runs(layout, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
             instruction=pairs.instruction_of(target),
         )

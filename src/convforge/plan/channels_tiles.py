@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convforge.plan.tiles import loads_add, mesh_step, step_overhead
 from convforge.problem.gather import Axis, Gather, Phase
-from convforge.schedule import why_tile_illegal
+from convforge.schedule import Layout, layout_of, why_tile_illegal
 from convforge.target import Target
 
 # Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
@@ -17,6 +17,14 @@ _FAR_WEIGHTS = 1.5
 # Addresses of more pixels, beside three vectors, and of what is fetched leave the registers: 8x3 took 1.6
 # times as long as 7x3.
 _FETCHING_PIXELS, _HELD_ADDRESSES = 7, 3
+
+# Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
+# Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
+_COPIED_CHANNELS = 512
+# Cycles of a vector that leaves, for each of its lanes: one by one, and where a tile's outputs are side by
+# side. 96 -> 576 of 1x1 at 14x14 (two cores of Zen 4) 127 and 110 us, of bfloat16 88 and 67; 512 -> 2048 at
+# 7x7 465 and 457.
+_LANE_CYCLES, _RUN_LANE_CYCLES = 1.2, 0.35
 
 
 def fetches_ahead(gather: Gather, weight_bytes: int, target: Target) -> bool:
@@ -67,8 +75,23 @@ def phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: in
         step = mesh_step(pixels * nv, nv, pixels + reloaded)
     else:
         step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
-    tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + 1.2 * lanes)
+    leaving = _RUN_LANE_CYCLES if is_copied(layout_of(gather), pixels) else _LANE_CYCLES
+    tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + leaving * lanes)
     return -(-(d.count * h.count * w.count) // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
+
+
+def is_copied(layout: Layout, pixels: int) -> bool:
+    """Whether the pixels of a tile are copied side by side: tiles of output channels then read one stream,
+    and not a line for each channel and tap.
+
+    They must be neighbours, and need all taps: kernels of 1x1, and patches, which do not overlap.
+    """
+    gather = layout.gather
+    d, h, w = gather.axes
+    neighbours = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
+    whole = all(axis.padding == (0, 0) and axis.reach == 0 and axis.out_step == 1 for axis in gather.axes)
+    outputs = d.columns * h.columns * w.columns
+    return neighbours and whole and gather.out_channels >= _COPIED_CHANNELS and outputs >= pixels
 
 
 def share_met(axis: Axis, phase: Phase, together: int) -> float:

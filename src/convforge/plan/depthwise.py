@@ -17,6 +17,7 @@ from convforge.kernels.contract_depthwise import (
 )
 from convforge.plan.cut import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.depthwise_common import MEASURED, MEASURED_NARROW, TILE_LIMIT, is_narrow, lanes_of
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
@@ -125,7 +126,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | Depthwis
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
         spec = request.spec
         self.threads = threads
-        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        gather, self.element = gather_of(spec), element_of(spec, target)
         size = self.element.compute_bytes
         lanes = self._lanes(gather, target)
         layout = layout_of(gather, pitch_multiple=lanes)

@@ -12,6 +12,7 @@ from convforge.plan.depthwise_common import (
     share_groups,
     why_not_in_place,
 )
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
@@ -92,7 +93,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
         spec = request.spec
         self.threads = threads
-        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        gather, self.element = gather_of(spec), element_of(spec, target)
         lanes = lanes_of(gather, target, self.element.compute_bytes)
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         _, h, w = gather.axes

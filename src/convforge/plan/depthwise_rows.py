@@ -13,6 +13,7 @@ from convforge.plan.depthwise_common import (
     share_groups,
     why_not_in_place,
 )
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
@@ -79,7 +80,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
         spec = request.spec
         self.threads = threads
-        gather, self.element = gather_of(spec), ELEMENTS[spec.dtype.name]
+        gather, self.element = gather_of(spec), element_of(spec, target)
         lanes = target.vector_bytes // self.element.compute_bytes
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         d, h, w = gather.axes

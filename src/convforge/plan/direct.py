@@ -17,6 +17,7 @@ from convforge.kernels.contract import (
 from convforge.kernels.contract_dot import DotKernel
 from convforge.plan.bands import band_of
 from convforge.plan.cut import is_copied, is_fetched
+from convforge.plan.element import element_of
 from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
@@ -195,7 +196,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
         spec = request.spec
         self.gather = gather = gather_of(spec)
         self.layout = layout = layout_of(gather)
-        self.element = element = ELEMENTS[spec.dtype.name]
+        self.element = element = element_of(spec, target)
         x_steps = element_steps(request.x_strides, spec)
         y_steps = element_steps(request.y_strides, spec)
         way = way_out(layout, y_steps)

@@ -12,6 +12,7 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_pairs import PAIRS_PARAMETERS, PairInstruction, PairsKernel
 from convforge.kernels.contract_split import SUM_LIMIT
 from convforge.plan.direct import GatherPlan
+from convforge.plan.element import element_of
 from convforge.plan.gather_candidates import gather_candidates
 from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
@@ -133,7 +134,7 @@ class PairsPlan(GatherPlan[PairsKernel], WatchedPlan[PairsKernel]):
         spec, whole = request.spec, gather_of(request.spec)
         self.gather = gather = paired(whole)
         self.layout = layout = layout_of(gather)
-        self.element = element = ELEMENTS[spec.dtype.name]
+        self.element = element = element_of(spec, target)
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )

@@ -13,6 +13,7 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_split import PROGRESS_BYTES, SUM_LIMIT, SplitKernel, square_bytes
 from convforge.kernels.contract_tiles import TILE_PARAMETERS
 from convforge.plan.amx import why_no_unit, why_unusable
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
@@ -158,7 +159,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
     ) -> None:
         spec = request.spec
         self.threads = threads
-        element = ELEMENTS[spec.dtype.name]
+        element = element_of(spec, target)
         axes = _fold(request, target) if schedule is None else schedule.fold
         laid = _lay_out(request, target, axes)
         layout, x_steps, y_steps, way_in = laid.layout, laid.x_steps, laid.y_steps, laid.way_in

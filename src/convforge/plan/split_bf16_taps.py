@@ -7,7 +7,6 @@ from __future__ import annotations
 from functools import lru_cache
 from math import prod
 
-from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_split import (
     PROGRESS_BYTES,
@@ -17,6 +16,7 @@ from convforge.kernels.contract_split import (
 )
 from convforge.kernels.contract_tiles import UNIT_BYTES, product_shapes
 from convforge.plan.amx import why_no_unit, why_unusable
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.phase_table import phase_table
@@ -171,7 +171,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
         spec = request.spec
         self.threads = threads
-        element, gather = ELEMENTS[spec.dtype.name], gather_of(spec)
+        element, gather = element_of(spec, target), gather_of(spec)
         layout = layout_of(gather)
         x_steps, y_steps = (element_steps(s, spec) for s in (request.x_strides, request.y_strides))
         lanes = target.vector_bytes // element.compute_bytes

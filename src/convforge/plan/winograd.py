@@ -23,6 +23,7 @@ from convforge.kernels.contract_winograd import (
 from convforge.plan import winograd_channels
 from convforge.plan.bands import Band, band_of
 from convforge.plan.cut import ROW_CYCLES
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest
@@ -144,7 +145,7 @@ class WinogradPlan(WatchedPlan[WinogradKernel]):
     def __init__(self, request: OutputRequest, target: Target, threads: int, tiling: Tiling) -> None:
         spec = request.spec
         self.threads = threads
-        self.element = element = ELEMENTS[spec.dtype.name]
+        self.element = element = element_of(spec, target)
         gather, lanes = gather_of(spec), target.vector_bytes // element.compute_bytes
         layout = layout_of(tile_gather(gather, tiling))
         mr, nv = _tile(gather, layout, target, lanes)

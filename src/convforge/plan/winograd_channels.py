@@ -21,6 +21,7 @@ from convforge.kernels.contract_winograd import (
     vectors_together,
 )
 from convforge.plan.boxes import place_values, side_of
+from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.request import OutputRequest, PackedWeights
@@ -95,7 +96,7 @@ class WinogradChannelsPlan(WatchedPlan[WinogradChannelsKernel]):
 
     def __init__(self, request: OutputRequest, target: Target, threads: int, tiling: Tiling) -> None:
         spec = request.spec
-        self.threads, self.element = threads, ELEMENTS[spec.dtype.name]
+        self.threads, self.element = threads, element_of(spec, target)
         gather, size = gather_of(spec), self.element.compute_bytes
         lanes = target.vector_bytes // size
         nv, self.cut = self._cut(gather, tiling, target, lanes)
