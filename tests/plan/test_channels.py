@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from convforge.kernels.contract import Activation
 from convforge.plan import channels, channels_tiles, direct
 from convforge.plan.channels import ChannelsPlan
 from convforge.plan.request import OutputRequest
@@ -18,6 +19,7 @@ from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.schedule import layout_of
 from convforge.target import Target
+from support.convolutions import numpy_dtype
 from support.guarded import Guarded
 from support.targets import MASKS, masked
 
@@ -115,6 +117,45 @@ def test_inputs_of_many_output_channels_are_copied_and_bits_are_the_same(
     # Where outputs are one row or column the stride is 1 along it, and taps are neighbours.
     beside = kernel > 1 and 1 in size
     assert plan.kernel.copied == (plan.kernel.pixels <= size[0] * size[1] and not beside)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8"])
+@pytest.mark.parametrize("pixels", range(1, channels_tiles.PIXEL_LIMIT + 1))
+def test_tiles_of_any_size_leave_in_runs(mask: str, dtype: str, pixels: int) -> None:
+    """Whole tiles of channels and one that is not; an output of one run, and one whose rows have gaps."""
+    generator, guarded = np.random.default_rng(pixels), Guarded()
+    activation: Activation = "none" if dtype == "int8" else "relu"
+    spec, _ = normalize_conv(
+        (2, 5, 3, 5), (520, 5, 1, 1), (520,), rank=2, dtype=numpy_dtype(dtype)
+    )  # fmt: skip
+    x, weight, bias = (
+        guarded.array(generator.integers(-9, 9, shape).astype(spec.dtype), at_end=True)
+        for shape in (spec.input_shape, spec.weight_shape, (520,))
+    )
+    whole = np.full((*spec.output_shape[:3], 7), 77, spec.dtype)
+    outputs = [guarded.array(np.full(spec.output_shape, 77, spec.dtype), at_end=True), whole[..., :5]]
+    with masked(mask) as target:
+        for nv in (1, 2):
+            for out, runs in zip(outputs, (True, False)):
+                request = OutputRequest(spec, x.strides, out.strides, True, activation)
+                own = channels.plan(request, target, 2).schedule
+                schedule = replace(own, pixels=pixels, nv=nv, channel_tiles=3)
+                plan = channels.plan(request, target, 2, schedule)
+                assert plan.kernel.runs == (runs and 1 < pixels <= schedule.lanes)
+                packed = plan.weights.pack(weight, 2)
+                offsets = plan.weights.pack_bias(bias)
+                plan(address_of(x), address_of(packed), address_of(offsets), address_of(out))
+            expected = np.zeros(spec.output_shape, spec.dtype)
+            request = OutputRequest(spec, x.strides, expected.strides, True, activation)
+            other = direct.plan(request, target, 1)
+            packed, offsets = other.weights.pack(weight, 1), other.weights.pack_bias(bias)
+            other(address_of(x), address_of(packed), address_of(offsets), address_of(expected))
+            for out in outputs:
+                np.testing.assert_array_equal(out.astype(float), expected.astype(float))
+                out[...] = 77
+            assert (whole[..., 5:] == 77).all()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
