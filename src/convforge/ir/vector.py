@@ -56,10 +56,11 @@ class Vectors(Lanes):
 
     def broadcast(self, scalar: Value) -> Value:
         """All lanes one emitted scalar of the compute type."""
-        kind = vector(scalar.type, self.lanes)
+        return self._everywhere(scalar, vector(scalar.type, self.lanes))
+
+    def _everywhere(self, scalar: Value, kind: Type) -> Value:
         first = self.e.b.insert_element(anything(kind), scalar, I32(0))
-        first_lane = zeros(vector(I32, self.lanes))
-        return self.e.b.shuffle_vector(first, anything(kind), first_lane)
+        return self.e.b.shuffle_vector(first, anything(kind), zeros(vector(I32, kind.count)))
 
     def iota(self) -> Value:
         """0, 1, 2, … as 32-bit integers: lane numbers."""
@@ -76,16 +77,22 @@ class Vectors(Lanes):
         limit = self.e.b.trunc(self.e.i64(first), I32)
         return self.e.b.icmp_signed(">=", self.iota(), self.broadcast(limit))
 
-    def between(self, start: Int, count: Int) -> Value:
-        """Mask of the lanes whose number plus `start` lies in [0, count): one unsigned comparison."""
-        at = self.e.b.add(self.iota(), self.broadcast(self.e.b.trunc(self.e.i64(start), I32)))
-        return self.e.b.icmp_unsigned("<", at, self.broadcast(self.e.b.trunc(self.e.i64(count), I32)))
+    def between(self, start: Int, count: Int, times: int = 1) -> Value:
+        """Mask of the lanes whose number plus `start` lies in [0, count): one unsigned comparison.
 
-    def span(self, start: int, stop: int) -> Value | None:
-        """Mask of the lanes start … stop - 1, known now; None where that is all of them."""
-        if start <= 0 and stop >= self.lanes:
+        times: so many times as many lanes.
+        """
+        kind = vector(I32, times * self.lanes)
+        numbers = constant(kind, list(range(kind.count)))
+        first, stop = (self._everywhere(self.e.b.trunc(self.e.i64(n), I32), kind) for n in (start, count))
+        return self.e.b.icmp_unsigned("<", self.e.b.add(numbers, first), stop)
+
+    def span(self, start: int, stop: int, times: int = 1) -> Value | None:
+        """Mask of the lanes start … stop - 1, known now; None where that is all of them. times: as above."""
+        lanes = times * self.lanes
+        if start <= 0 and stop >= lanes:
             return None
-        return constant(self._mask_type(), [int(start <= i < stop) for i in range(self.lanes)])
+        return constant(vector(I1, lanes), [int(start <= i < stop) for i in range(lanes)])
 
     # Memory in the compute type: packed buffers and scratch.
 
@@ -246,6 +253,23 @@ class Vectors(Lanes):
         function = self.e.module.declare(name, kind, [places.type, I32, self._mask_type(), kind])
         width = I32(self.element.storage_bytes)
         return self.widen(self.e.b.call(function, [places, width, mask, zeros(kind)]))
+
+    def load_words(self, pointer: Value, offset: Int, mask: Value | None = None) -> Value:
+        """Of bf16, not widened: twice as many neighbours as there are lanes, zero where no mask is set."""
+        kind = vector(TYPES[self.element.storage], 2 * self.lanes)
+        at, width = self.e.at(pointer, self.element.storage, offset), self.element.storage_bytes
+        if mask is None:
+            return self.e.b.load(at, typ=kind, align=width)
+        name = f"llvm.masked.load.v{kind.count}i16.p0"
+        function = self.e.module.declare(name, kind, [POINTER, I32, mask.type, kind])
+        return self.e.b.call(function, [at, I32(width), mask, zeros(kind)])
+
+    def widen_every_second(self, words: Value, odd: int) -> Value:
+        """Words number 0, 2, 4, … of `load_words`, or 1, 3, 5, …: the upper halves of lanes already."""
+        bits = self.e.b.bitcast(words, vector(I32, self.lanes))
+        if odd:
+            return self.e.b.bitcast(self.e.b.and_(bits, splat(bits.type, -0x10000)), self.type)
+        return self.e.b.bitcast(self.e.b.shl(bits, splat(bits.type, 16)), self.type)
 
     def load_leading(self, pointer: Value, offset: Int, count: int, *, computed: bool = False) -> Value:
         """The first `count` lanes, half a vector or less, the others zero. computed: of the compute type."""

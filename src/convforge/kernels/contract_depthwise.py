@@ -96,6 +96,7 @@ class DepthwiseMapKernel(Emitted):
     taps: (row, column) that each reads, from its output's position times `steps`. held: weights in registers.
     rows, vectors: a tile, in output rows and vectors of columns. x_row, y_row: elements from row to row.
     staged: whether the map is first copied into rows with zeros at both ends, instead of read under masks.
+    words: whether every second column is read as words of bfloat16 (depthwise_tile.py).
     """
 
     file: ClassVar[str] = "depthwise_map"
@@ -114,6 +115,7 @@ class DepthwiseMapKernel(Emitted):
     has_bias: bool
     activation: Activation
     staged: bool = False
+    words: bool = False
 
     @property
     def stage_lead(self) -> int:
@@ -149,6 +151,7 @@ class DepthwiseRowsKernel(Emitted):
     registers. rows, vectors: a tile, in output rows and vectors of columns. padded: whether a tile may need
     a row that the input lacks. staged: whether tiles at the ends of their rows read copies with zeros around
     them, instead of the rows under masks. streams: whether whole lines of the output go past the caches.
+    words: as of DepthwiseMapKernel; a tile is then of one vector, or of two that are woven.
     """
 
     file: ClassVar[str] = "depthwise_rows"
@@ -166,6 +169,7 @@ class DepthwiseRowsKernel(Emitted):
     activation: Activation
     staged: bool = False
     streams: bool = False
+    words: bool = False
 
     @property
     def lines(self) -> tuple[tuple[int, int], ...]:
@@ -174,11 +178,20 @@ class DepthwiseRowsKernel(Emitted):
         return tuple(sorted(places))
 
     @property
+    def woven(self) -> bool:
+        """Whether the vectors of a tile's row hold the even columns and the odd ones."""
+        return self.words and self.column_step == 1
+
+    @property
     def reads(self) -> tuple[int, int]:
         """First column that a tile reads, and the one behind the last, counted from its first output's."""
         columns = [tap[2] for tap in self.taps]
         lowest = min(columns)
         # Every second column is taken out of pairs of vectors, an even number of columns behind the lowest.
+        if self.words:
+            last = max(columns) + int(self.woven)
+            loads = 1 if self.woven else self.vectors
+            return lowest, last - (last - lowest) % 2 + 2 * loads * self.lanes
         last = max(at - (at - lowest) % self.column_step for at in columns)
         return lowest, last + self.column_step * self.vectors * self.lanes
 

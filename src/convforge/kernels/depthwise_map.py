@@ -23,7 +23,7 @@ from typing import Literal
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_depthwise import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
-from convforge.kernels.depthwise_tile import Factors, Place, Rows, emit_tile
+from convforge.kernels.depthwise_tile import Factors, Place, Rows, Words, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters
 
@@ -104,21 +104,27 @@ def _emit_part(
             return source, at * kernel.stage_row + kernel.stage_lead + origin
         return source, at * kernel.x_row + origin
 
+    times = 2 if kernel.words else 1
+
     def mask(begin: int) -> Value | Literal[False] | None:
         start, stop = -(origin + begin), in_width - (origin + begin)
-        if start >= v.lanes or stop <= 0:
+        if start >= times * v.lanes or stop <= 0:
             return False
-        return None if kernel.staged else v.span(start, stop)
+        return None if kernel.staged else v.span(start, stop, times)
 
     lowest = min(column for _, column in kernel.taps)
+    if kernel.words:
+        read = Words(v, lowest, line, mask)
+    else:
+        read = Rows(v, column_step, lowest, line, mask, packed=kernel.staged)
     sums = emit_tile(
         v, taps=kernel.taps, row_step=row_step, rows=rows, vectors=vectors, apart=v.lanes * column_step,
-        factors=factors, read=Rows(v, column_step, lowest, line, mask, packed=kernel.staged),
+        factors=factors, read=read,
     )  # fmt: skip
     offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
     biased = sums if offset is None else [v.add(value, offset) for value in sums]
     results = [emit_activation(v, kernel.activation, value) for value in biased]
-    if column_step == 2:
+    if column_step == 2 and not kernel.words:
         results = [v.in_order(result) for result in results]
     for i, result in enumerate(v.narrowed(results)):
         r, at = row + i // vectors, column + i % vectors * v.lanes

@@ -23,7 +23,7 @@ from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, DepthwiseRowsKernel
-from convforge.kernels.depthwise_tile import Factors, Place, Rows, emit_tile
+from convforge.kernels.depthwise_tile import Factors, Place, Rows, Words, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters
 from convforge.kernels.streaming import Store, emit_drain, emit_whole
@@ -202,15 +202,17 @@ def _masked_rows(
     column: Int,
     *,
     masked: bool,
-) -> Rows:
+) -> Rows | Words:
     begin, in_width = e.mul(column, kernel.column_step), p.in_width
     masks: dict[int, Value] = {}
 
     def mask(first: int) -> Value | None:
         if masked and first not in masks:
-            masks[first] = v.between(e.add(begin, first), in_width)
+            masks[first] = v.between(e.add(begin, first), in_width, 2 if kernel.words else 1)
         return masks.get(first)
 
+    if kernel.words:
+        return Words(v, kernel.reads[0], lambda place: (lines[place], begin), mask)
     return Rows(v, kernel.column_step, kernel.reads[0], lambda place: (lines[place], begin), mask)
 
 
@@ -219,7 +221,7 @@ def _emit_tile(
     v: Vectors,
     kernel: DepthwiseRowsKernel,
     p: Parameters,
-    read: Rows,
+    read: Rows | Words,
     out: Value,
     column: Int,
     factors: Factors,
@@ -230,14 +232,16 @@ def _emit_tile(
     """cut: whether the output's rows may end within the tile."""
     sums = emit_tile(
         v, taps=kernel.taps, row_step=kernel.row_step, rows=kernel.rows, vectors=kernel.vectors,
-        apart=v.lanes * kernel.column_step, factors=factors, read=read,
+        apart=1 if kernel.woven else v.lanes * kernel.column_step, factors=factors, read=read,
     )  # fmt: skip
-    results: list[Value] = []
-    for value in sums:
-        biased = v.add(value, v.load_broadcast(offset)) if kernel.has_bias else value
-        result = emit_activation(v, kernel.activation, biased)
-        results.append(v.in_order(result) if kernel.column_step == 2 else result)
+    biased = [v.add(value, v.load_broadcast(offset)) for value in sums] if kernel.has_bias else sums
+    results = [emit_activation(v, kernel.activation, value) for value in biased]
+    if kernel.column_step == 2 and not kernel.words:
+        results = [v.in_order(result) for result in results]
     results = v.narrowed(results)
+    if kernel.woven:
+        pairs = [v.interleave(results[i : i + 2]) for i in range(0, len(results), 2)]
+        results = [result for pair in pairs for result in pair]
     left = e.sub(p.width, column)
     if not cut:
         _emit_stores(e, v, kernel, results, out, column, p.y_row, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convforge.ir.element import ELEMENTS
+from convforge.ir.element import ELEMENTS, Element
 from convforge.plan.cut import SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
@@ -42,6 +42,11 @@ def why_not_in_place(request: OutputRequest, target: Target) -> str | None:
     if (x_steps[4] != 1 and width.in_size > 1) or (y_steps[4] != 1 and width.out_size > 1):
         return "neighbouring columns are not neighbours in memory"
     return None
+
+
+def reads_words(element: Element, target: Target) -> bool:
+    """Whether every second column can be read as words, which AVX-512 masks one by one."""
+    return element.storage == "bf16" and target.vector_bytes == 64
 
 
 def is_narrow(target: Target) -> bool:

@@ -9,6 +9,7 @@ from convforge.plan.depthwise_common import (
     MEASURED_NARROW,
     is_narrow,
     lanes_of,
+    reads_words,
     share_groups,
     why_not_in_place,
 )
@@ -115,6 +116,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             staged=target.vector_bytes < 64 and _is_staged(gather, lanes),
+            words=w.in_step == 2 and reads_words(self.element, target),
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(layout_of(gather), self.element, target, 1, transposed=spec.transposed)

@@ -10,6 +10,7 @@ from convforge.plan.depthwise_common import (
     MEASURED_NARROW,
     TILE_LIMIT,
     is_narrow,
+    reads_words,
     share_groups,
     why_not_in_place,
 )
@@ -84,7 +85,9 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         lanes = target.vector_bytes // self.element.compute_bytes
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         d, h, w = gather.axes
-        rows, vectors, held = _tile(gather, lanes, target)
+        words = reads_words(self.element, target) and (w.in_step == 2 or _is_woven(gather, lanes))
+        woven = words and w.in_step == 1
+        rows, vectors, held = _woven_tile(gather, target) if woven else _tile(gather, lanes, target)
         padded = _padded(gather)
         self.kernel = DepthwiseRowsKernel(
             element=self.element,
@@ -100,6 +103,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             has_bias=request.has_bias,
             activation=request.activation,
             staged=_is_staged(gather, self.element, lanes, target),
+            words=words,
             streams=streams(request, target, vectors * lanes, axis=-2),
         )
         self._job = Job(self.kernel, target)
@@ -181,6 +185,27 @@ def _tile(gather: Gather, lanes: int, target: Target) -> tuple[int, int, int]:
     }
     rows = min(tiles, key=lambda rows: (tiles[rows], rows))
     return rows, 1, max(0, min(taps, room - rows))
+
+
+def _is_woven(gather: Gather, lanes: int) -> bool:
+    """Whether tiles can be of two woven vectors: neither they nor rows of tiles lie beyond the map."""
+    _, h, w = gather.axes
+    return h.columns > 1 and w.columns >= 2 * lanes
+
+
+def _woven_tile(gather: Gather, target: Target) -> tuple[int, int, int]:
+    """As `_tile`, of two woven vectors: each column of taps, and one more, is widened once for both."""
+    _, h, _ = gather.axes
+    taps = gather.taps_by_phase[0]
+    widened = len({(d.offset, w.offset) for d, _, w in taps}) + 1
+    most = min(h.columns, 8, max(1, TILE_LIMIT // (2 * len(taps))))
+
+    def cycles(rows: int) -> int:
+        lines = len({r.offset + i * h.in_step for _, r, _ in taps for i in range(rows)})
+        return -(-h.columns // rows) * (2 * rows * len(taps) + lines * widened)
+
+    rows = min(range(1, most + 1), key=lambda rows: (cycles(rows), rows))
+    return rows, 2, max(0, min(len(taps), target.vector_registers - 5 - 2 * rows))
 
 
 def _tile_cycles(gather: Gather, lanes: int, rows: int, held: int, few: bool) -> float:
