@@ -50,6 +50,11 @@ CASES: dict[str, tuple[ModuleType, tuple[int, ...], tuple[int, ...], dict[str, A
     "depthwise rows, stride 2": (
         depthwise_rows, (1, 4, 9, 96), (4, 1, 3, 3), {"padding": 1, "stride": 2, "groups": 4},
     ),
+    "depthwise rows, collected": (depthwise_rows, (2, 4, 11, 56), (8, 1, 3, 3), {"padding": 1, "groups": 4}),
+    "depthwise rows, odd": (depthwise_rows, (1, 4, 21, 23), (4, 1, 3, 3), {"padding": 1, "groups": 4}),
+    "depthwise volume, collected": (
+        depthwise_rows, (1, 3, 3, 9, 40), (3, 1, 2, 3, 3), {"padding": 1, "groups": 3},
+    ),
     "depthwise packed": (
         depthwise, (1, 4, 9, 64), (4, 1, 3, 3), {"padding": 1, "padding_mode": "reflect", "groups": 4},
     ),
@@ -111,6 +116,7 @@ def test_streamed_outputs_have_the_same_bits_and_touch_nothing_else(
         assert run(name, spec, target, x, weight, expected, threads) in (False, None)
         monkeypatch.setattr(streaming, "_LEAST_BYTES", 0)
         monkeypatch.setattr(streaming, "_SHARE", 0)
+        monkeypatch.setattr(streaming, "_RUN_SHARE", 0)
         for lead, at_end in ((0, False), (1, False), (0, True)):
             poisoned = guarded.array(np.full(lead + count, 77, spec.dtype), at_end=at_end)
             out = poisoned[lead:].reshape(spec.output_shape)

@@ -27,7 +27,8 @@ DEPTHWISE_ROWS_PARAMETERS = (
     *("groups", "group_block", "group_blocks", "multiplier"),
     *("bands", "band_rows", "strips", "strip_columns"),
     *("x_batch", "x_channel", "x_slice", "x_row", "y_batch", "y_channel", "y_slice", "y_row"),
-    *("in_depth", "in_height", "in_width", "depth", "height", "width", "depth_step", "zero_words", "lines"),
+    *("in_depth", "in_height", "in_width", "depth", "height", "width", "depth_step", "zero_words"),
+    *("lines", "collected"),
 )
 
 # How a row of outputs ends: its last vector begins early; or the row, shorter than a vector, is stored over
@@ -150,7 +151,8 @@ class DepthwiseRowsKernel(Emitted):
     taps: (depth, row, column) that each reads, from its output's position times the steps. held: weights in
     registers. rows, vectors: a tile, in output rows and vectors of columns. padded: whether a tile may need
     a row that the input lacks. staged: whether tiles at the ends of their rows read copies with zeros around
-    them, instead of the rows under masks. streams: whether whole lines of the output go past the caches.
+    them, instead of the rows under masks. streams: whether whole lines of the output go past the caches;
+    collects: of all rows of a tile together, which lie one behind the other.
     words: as of DepthwiseMapKernel; a tile is then of one vector, or of two that are woven.
     """
 
@@ -169,6 +171,7 @@ class DepthwiseRowsKernel(Emitted):
     activation: Activation
     staged: bool = False
     streams: bool = False
+    collects: bool = False
     words: bool = False
 
     @property

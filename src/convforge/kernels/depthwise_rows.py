@@ -14,10 +14,13 @@ read into rows with zeros around them (`staged`):
     padding 2, 8 lanes, left end:     0 0 x0 x1 …        right end:     … x54 x55 0 0
 
 Contract: columns of x lie side by side, and those of y; `scratch` holds the row of zeros, and, if staged, the
-addresses of a tile's rows, those of their copies, and the copies. Staged rows have a vector or more.
+addresses of a tile's rows, those of their copies, and the copies; and a tile's rows of outputs, if these are
+collected to be streamed. Staged rows have a vector or more.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Module, Value
 from convforge.ir.vector import Vectors
@@ -26,7 +29,7 @@ from convforge.kernels.contract_depthwise import DEPTHWISE_ROWS_PARAMETERS, Dept
 from convforge.kernels.depthwise_tile import Factors, Place, Rows, Words, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters
-from convforge.kernels.streaming import Store, emit_drain, emit_whole
+from convforge.kernels.streaming import Store, emit_drain, emit_run, emit_whole
 
 
 def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
@@ -52,6 +55,7 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
     zeros = e.at(scratch, "i8", HEADER_BYTES)
     with e.loop(0, p.zero_words, name="zero") as word:
         e.store(e.i64(0), "i64", zeros, word.index)
+    collected = e.at(scratch, "i8", p.collected)
     stage = Stage(e, v, kernel, e.at(scratch, "i8", p.lines)) if kernel.staged else None
 
     with (
@@ -74,7 +78,8 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
             lines = _find_rows(e, kernel, p, source, zeros, depth.index, h)
             if stage:
                 stage.note(lines)
-            out = e.at(target, storage, e.add(e.mul(depth.index, p.y_slice), e.mul(h, p.y_row)))
+            to = e.at(target, storage, e.add(e.mul(depth.index, p.y_slice), e.mul(h, p.y_row)))
+            out = Out(collected, p.width) if kernel.collects else Out(to, p.y_row)
             length = kernel.vectors * kernel.lanes
             early = e.maximum(e.sub(stop_column, length), first_column)
             with e.loop(first_column, stop_column, step=length, name="column") as column:
@@ -83,8 +88,18 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
                     _emit_staged(e, v, kernel, p, stage, out, at, factors, offset)
                 else:
                     _emit_either_way(e, v, kernel, p, lines, out, at, factors, offset)
+            if kernel.collects:
+                emit_run(v, collected, to, e.mul(p.width, kernel.rows))
     emit_drain(v)
     e.done()
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """Where column 0 of a tile's first row of outputs goes to, and elements from there to the next row's."""
+
+    at: Value
+    row: Int
 
 
 def _find_rows(
@@ -151,7 +166,7 @@ def _emit_staged(
     kernel: DepthwiseRowsKernel,
     p: Parameters,
     stage: Stage,
-    out: Value,
+    out: Out,
     column: Int,
     factors: Factors,
     offset: Value,
@@ -176,7 +191,7 @@ def _emit_either_way(
     kernel: DepthwiseRowsKernel,
     p: Parameters,
     lines: dict[Place, Value],
-    out: Value,
+    out: Out,
     column: Int,
     factors: Factors,
     offset: Value,
@@ -222,7 +237,7 @@ def _emit_tile(
     kernel: DepthwiseRowsKernel,
     p: Parameters,
     read: Rows | Words,
-    out: Value,
+    out: Out,
     column: Int,
     factors: Factors,
     offset: Value,
@@ -244,14 +259,14 @@ def _emit_tile(
         results = [result for pair in pairs for result in pair]
     left = e.sub(p.width, column)
     if not cut:
-        _emit_stores(e, v, kernel, results, out, column, p.y_row, None)
+        _emit_stores(e, v, kernel, results, out, column, None)
         return
     # Rows shorter than a tile alone are stored under masks.
     with e.b.if_else(e.no_less(left, kernel.vectors * v.lanes)) as (whole, part):
         with whole:
-            _emit_stores(e, v, kernel, results, out, column, p.y_row, None)
+            _emit_stores(e, v, kernel, results, out, column, None)
         with part:
-            _emit_stores(e, v, kernel, results, out, column, p.y_row, left)
+            _emit_stores(e, v, kernel, results, out, column, left)
 
 
 def _emit_stores(
@@ -259,9 +274,8 @@ def _emit_stores(
     v: Vectors,
     kernel: DepthwiseRowsKernel,
     results: list[Value],
-    out: Value,
+    out: Out,
     column: Int,
-    y_row: Int,
     left: Int | None,
 ) -> None:
     """Write a tile; `left`: columns that there are, where a tile has more."""
@@ -270,10 +284,13 @@ def _emit_stores(
 
     def emit(store: Store) -> None:
         for result, (r, at) in zip(results, places, strict=True):
-            store(result, out, e.add(e.mul(y_row, r), column, at))
+            store(result, out.at, e.add(e.mul(out.row, r), column, at))
 
+    if left is None and kernel.collects:
+        emit(v.store_stored)
+        return
     if left is None:
-        emit_whole(v, e.at(out, kernel.element.storage, column), emit)
+        emit_whole(v, e.at(out.at, kernel.element.storage, column), emit)
         return
     for result, (r, at) in zip(results, places, strict=True):
-        v.store_stored(result, out, e.add(e.mul(y_row, r), column, at), v.first(e.sub(left, at)))
+        v.store_stored(result, out.at, e.add(e.mul(out.row, r), column, at), v.first(e.sub(left, at)))

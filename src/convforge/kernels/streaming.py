@@ -8,6 +8,8 @@ store, goes to memory by itself.
     |======|======|======|==                       lines of 64 bytes: past the caches
                            ...                     what does not fill one: as ever
 
+Rows of outputs that do not begin on lines are put together near first, as many as make a long run.
+
 Such stores are not in order with others: a task waits for its own before it ends (`emit_drain`).
 """
 
@@ -38,6 +40,28 @@ def emit_whole(v: Vectors, pointer: Value, emit: Callable[[Store], None]) -> Non
             emit(v.store_streamed)
         with near:
             emit(v.store_stored)
+
+
+def emit_run(v: Vectors, source: Value, pointer: Value, count: Int) -> None:
+    """Copy `count` elements of storage that lie one behind the other in scratch: whole lines past the caches.
+
+    Whole vectors are read of `source`.
+    """
+    e, size = v.e, v.element.storage_bytes
+    line = LINE_BYTES // size
+    behind = e.b.and_(e.b.sub(I64(0), e.b.ptrtoint(pointer, I64)), I64(LINE_BYTES - 1))
+    lead = e.minimum(e.div(behind, size), count)
+    stop = e.sub(count, e.rem(e.sub(count, lead), line))
+
+    def load(at: Int) -> Value:
+        return v.load_stored(source, at)
+
+    v.store_run(load, pointer, lead)
+    with e.loop(lead, stop, step=line, name="streamed") as i:
+        for j in range(0, line, v.lanes):
+            v.store_streamed(load(e.add(i.index, j)), pointer, e.add(i.index, j))
+    rest = e.at(pointer, v.element.storage, stop)
+    v.store_run(lambda at: load(e.add(stop, at)), rest, e.sub(count, stop))
 
 
 def emit_drain(v: Vectors) -> None:

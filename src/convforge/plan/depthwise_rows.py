@@ -19,7 +19,7 @@ from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.streaming import streams
+from convforge.plan.streaming import streams, streams_runs
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
@@ -89,6 +89,8 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         woven = words and w.in_step == 1
         rows, vectors, held = _woven_tile(gather, target) if woven else _tile(gather, lanes, target)
         padded = _padded(gather)
+        in_lines = streams(request, target, vectors * lanes, axis=-2)
+        collects = not in_lines and streams_runs(request, target, rows * w.columns)
         self.kernel = DepthwiseRowsKernel(
             element=self.element,
             lanes=lanes,
@@ -104,7 +106,8 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             activation=request.activation,
             staged=_is_staged(gather, self.element, lanes, target),
             words=words,
-            streams=streams(request, target, vectors * lanes, axis=-2),
+            streams=in_lines or collects,
+            collects=collects,
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(layout_of(gather), self.element, target, 1, transposed=spec.transposed)
@@ -118,7 +121,10 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         elif h.columns == 1:
             strip_columns = -(-w.columns // (missing * vectors * lanes)) * vectors * lanes
         zero_bytes = aligned(w.in_size * self.element.storage_bytes) if padded else 0
-        self.workspace_bytes = HEADER_BYTES + zero_bytes + self.kernel.lines_bytes
+        collected = HEADER_BYTES + zero_bytes + aligned(self.kernel.lines_bytes)
+        # What is collected is read in whole vectors.
+        run = rows * w.columns + lanes if collects else 0
+        self.workspace_bytes = collected + aligned(run * self.element.storage_bytes)
         values = {
             "groups": gather.groups,
             "group_block": group_block,
@@ -145,6 +151,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             "depth_step": d.in_step,
             "zero_words": zero_bytes // 8,
             "lines": HEADER_BYTES + zero_bytes,
+            "collected": collected,
         }
         self.tasks = gather.batch * values["group_blocks"] * values["bands"] * values["strips"]
         self._give(DEPTHWISE_ROWS_PARAMETERS, values)
