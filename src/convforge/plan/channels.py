@@ -290,8 +290,10 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
 
 def leaves_in_runs(layout: Layout, schedule: ChannelsSchedule, y_steps: tuple[int, ...]) -> bool:
     """Whether the outputs of every tile lie side by side: its pixels do, and rows follow each other."""
-    _, h, w = layout.gather.axes
-    one_run = y_steps[4] == 1 and y_steps[3] == w.out_size and y_steps[2] in (0, h.out_size * w.out_size)
+    d, h, w = layout.gather.axes
+    rows = h.out_size == 1 or y_steps[3] == w.out_size
+    slices = d.out_size == 1 or y_steps[2] == h.out_size * w.out_size
+    one_run = y_steps[4] == 1 and rows and slices
     few = 1 < schedule.pixels <= schedule.lanes
     return one_run and few and is_copied(layout, schedule.pixels)
 

@@ -90,7 +90,8 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         rows, vectors, held = _woven_tile(gather, target) if woven else _tile(gather, lanes, target)
         padded = _padded(gather)
         in_lines = streams(request, target, vectors * lanes, axis=-2)
-        collects = not in_lines and streams_runs(request, target, rows * w.columns)
+        # A lone row is cut into strips.
+        collects = not in_lines and h.columns > 1 and streams_runs(request, target, rows * w.columns)
         self.kernel = DepthwiseRowsKernel(
             element=self.element,
             lanes=lanes,
