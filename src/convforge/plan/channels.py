@@ -12,7 +12,7 @@ from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.memory import LINE_BYTES
 from convforge.plan.bands import band_of
-from convforge.plan.channels_tiles import best_tiles, fetches_ahead, is_copied, phase_cycles
+from convforge.plan.channels_tiles import best_tiles, copies_tiles, fetches_ahead, is_copied, phase_cycles
 from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.plan.element import element_of
 from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
@@ -27,6 +27,7 @@ from convforge.plan.tables import (
     input_tables,
     reads_in_place,
     rows_collide,
+    rows_follow,
     weight_rows,
 )
 from convforge.plan.tiles import chain_block, loads_add
@@ -90,9 +91,10 @@ def nest_cycles(
     """Cycles of one core for this loop nest. slower: its products."""
     lanes = target.vector_bytes // element.compute_bytes
     pixels, nv = best_tiles(gather, target, lanes, threads=1)[0]
-    rows = rows_in_cycles(layout_of(gather), element, target, in_place=in_place)
-    phases = range(len(gather.taps_by_phase))
-    products = sum(phase_cycles(gather, target, i, pixels, nv, lanes) for i in phases) * slower
+    layout = layout_of(gather)
+    rows = rows_in_cycles(layout, element, target, in_place=in_place)
+    phases, copies = range(len(gather.taps_by_phase)), copies_tiles(layout)
+    products = slower * sum(phase_cycles(gather, target, i, pixels, nv, lanes, copies=copies) for i in phases)
     if target.l3_is_far and not loads_add(target):
         products *= _NARROW_MESH_SLOWER
     far = mesh_cycles(gather, element, target)
@@ -290,10 +292,7 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
 
 def leaves_in_runs(layout: Layout, schedule: ChannelsSchedule, y_steps: tuple[int, ...]) -> bool:
     """Whether the outputs of every tile lie side by side: its pixels do, and rows follow each other."""
-    d, h, w = layout.gather.axes
-    rows = h.out_size == 1 or y_steps[3] == w.out_size
-    slices = d.out_size == 1 or y_steps[2] == h.out_size * w.out_size
-    one_run = y_steps[4] == 1 and rows and slices
+    one_run = y_steps[4] == 1 and rows_follow(layout.gather, y_steps)
     few = 1 < schedule.pixels <= schedule.lanes
     return one_run and few and is_copied(layout, schedule.pixels)
 

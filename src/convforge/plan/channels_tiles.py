@@ -48,18 +48,22 @@ def best_tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list
         if why_tile_illegal(target, pixels * nv, nv + 1) is None
         and not (nv > 2 and pixels > _FETCHING_PIXELS and fetches)
     ]
-    phases = range(len(gather.taps_by_phase))
+    phases, copies = range(len(gather.taps_by_phase)), copies_tiles(layout_of(gather))
 
     def cycles(tile: tuple[int, int]) -> float:
         units = gather.batch * gather.groups * -(-gather.out_channels // (tile[1] * lanes))
         rounds = -(-units // threads)
-        return sum(phase_cycles(gather, target, i, *tile, lanes) for i in phases) * rounds / units
+        return (
+            sum(phase_cycles(gather, target, i, *tile, lanes, copies=copies) for i in phases) * rounds / units
+        )
 
     return sorted(legal, key=cycles)
 
 
-def phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int) -> float:
-    """Cycles of a phase in tiles of so many pixels by nv vectors of channels."""
+def phase_cycles(
+    gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int, *, copies: bool
+) -> float:
+    """Cycles of a phase in tiles of so many pixels by nv vectors of channels. copies: `copies_tiles`."""
     d, h, w = gather.phase_triples[phase]
     # Taps that meet only padding are left out, tile by tile.
     rows = -(-(pixels - 1) // max(1, w.count)) + 1
@@ -75,12 +79,13 @@ def phase_cycles(gather: Gather, target: Target, phase: int, pixels: int, nv: in
         step = mesh_step(pixels * nv, nv, pixels + reloaded)
     else:
         step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
-    leaving = _RUN_LANE_CYCLES if is_copied(layout_of(gather), pixels) else _LANE_CYCLES
+    outputs = d.count * h.count * w.count
+    leaving = _RUN_LANE_CYCLES if copies and outputs >= pixels else _LANE_CYCLES
     tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + leaving * lanes)
-    return -(-(d.count * h.count * w.count) // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
+    return -(-outputs // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
 
 
-def is_copied(layout: Layout, pixels: int) -> bool:
+def copies_tiles(layout: Layout) -> bool:
     """Whether the pixels of a tile are copied side by side: tiles of output channels then read one stream,
     and not a line for each channel and tap.
 
@@ -90,8 +95,13 @@ def is_copied(layout: Layout, pixels: int) -> bool:
     d, h, w = gather.axes
     neighbours = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
     whole = all(axis.padding == (0, 0) and axis.reach == 0 and axis.out_step == 1 for axis in gather.axes)
-    outputs = d.columns * h.columns * w.columns
-    return neighbours and whole and gather.out_channels >= _COPIED_CHANNELS and outputs >= pixels
+    return neighbours and whole and gather.out_channels >= _COPIED_CHANNELS
+
+
+def is_copied(layout: Layout, pixels: int) -> bool:
+    """Whether tiles of so many pixels are copied: where there are as many."""
+    d, h, w = layout.gather.axes
+    return d.columns * h.columns * w.columns >= pixels and copies_tiles(layout)
 
 
 def share_met(axis: Axis, phase: Phase, together: int) -> float:

@@ -20,6 +20,7 @@ from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.streaming import streams, streams_runs
+from convforge.plan.tables import rows_follow
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
@@ -91,7 +92,8 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         padded = _padded(gather)
         in_lines = streams(request, target, vectors * lanes, axis=-2)
         # A lone row is cut into strips.
-        collects = not in_lines and h.columns > 1 and streams_runs(request, target, rows * w.columns)
+        one_run = h.columns > 1 and rows_follow(gather, y_steps)
+        collects = one_run and not in_lines and streams_runs(request, target, rows * w.columns)
         self.kernel = DepthwiseRowsKernel(
             element=self.element,
             lanes=lanes,

@@ -18,7 +18,6 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_spectrum import SPECTRUM_PARAMETERS, SpectrumKernel
 from convforge.plan.arrays import array_at
-from convforge.plan.element import element_of
 from convforge.plan.fft_blocks import best_blocks, image_cycles, spectrum_tile
 from convforge.plan.fft_pieces import Piece, padded, pieces
 from convforge.plan.fft_weights import FftWeights, is_even, magnitude
@@ -78,7 +77,7 @@ class FftPlan:
 
     def __init__(self, request: OutputRequest, target: Target, threads: int) -> None:
         spec = self._spec = request.spec
-        element = element_of(spec, target)
+        element = ELEMENTS[spec.dtype.name]
         self.threads = threads
         self.gather = gather = gather_of(spec)
         blocks = best_blocks(gather, element, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from convforge.memory import LINE_BYTES
-from convforge.plan.request import OutputRequest, contiguous_strides
+from convforge.plan.request import OutputRequest
 from convforge.target import Target
 
 # Outputs of so many bytes, and of this share of the last-level cache, will not be found there again, or cost
@@ -32,12 +32,12 @@ def streams(request: OutputRequest, target: Target, length: int, axis: int) -> b
 
 
 def streams_runs(request: OutputRequest, target: Target, length: int) -> bool:
-    """Whether outputs of a channel that are put together near, `length` at a time, go past the caches."""
-    spec, strides = request.spec, request.y_strides
-    size = spec.dtype.itemsize
-    one_run = strides[2:] == contiguous_strides(spec.output_shape, size)[2:] and spec.rank > 1
-    fits = _RUN_LINES * LINE_BYTES <= length * size <= _RUN_BYTES
-    return one_run and fits and _are_gone(request, target, _RUN_SHARE)
+    """Whether outputs that lie one behind the other are put together near, `length` at a time, and then go
+    past the caches.
+    """
+    run_bytes = length * request.spec.dtype.itemsize
+    fits = _RUN_LINES * LINE_BYTES <= run_bytes <= _RUN_BYTES
+    return fits and _are_gone(request, target, _RUN_SHARE)
 
 
 def _are_gone(request: OutputRequest, target: Target, share: float) -> bool:

@@ -146,10 +146,14 @@ def way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:
         return "pair" if len(w.phases) == w.out_step == 2 else "strided"
     whole = all(axis.out_step == 1 for axis in gather.axes)
     no_gaps = layout.pitch == w.columns and (d.columns == 1 or layout.slice_rows == h.columns)
-    dense = (h.out_size == 1 or steps[3] == w.out_size) and (
-        d.out_size == 1 or steps[2] == w.out_size * h.out_size
-    )
-    return "flat" if whole and no_gaps and dense else "unit"
+    return "flat" if whole and no_gaps and rows_follow(gather, steps) else "unit"
+
+
+def rows_follow(gather: Gather, steps: tuple[int, ...]) -> bool:
+    """Whether rows and slices of a channel lie one behind the other in an output of these strides."""
+    d, h, w = gather.axes
+    rows = h.out_size == 1 or steps[3] == w.out_size
+    return rows and (d.out_size == 1 or steps[2] == w.out_size * h.out_size)
 
 
 def rows_leave(layout: Layout, way: WayOut) -> bool:
