@@ -171,17 +171,15 @@ static void multiply_row_bf16(float *c, const uint8_t (*a)[ROW_BYTES], const uin
     for (int n = 0; n < columns; n++) c[n] = flushed(flushed(c[n]) + flushed(halves[0][n] + halves[1][n]));
 }
 
-static int32_t product_int8(int32_t sum, const uint8_t (*a)[ROW_BYTES], const uint8_t (*b)[ROW_BYTES], int m,
-                            int n, int quads, int a_signed, int b_signed) {
-    uint32_t total = (uint32_t)sum;
-    for (int k = 0; k < quads; k++)
-        for (int i = 0; i < 4; i++) {
-            int x = a[m][4 * k + i], y = b[k][4 * n + i];
+static void multiply_row_int8(uint32_t *c, const uint8_t (*a)[ROW_BYTES], const uint8_t (*b)[ROW_BYTES], int m,
+                              int columns, int quads, int a_signed, int b_signed) {
+    for (int n = 0; n < columns; n++)
+        for (int k = 0; k < 4 * quads; k++) {
+            int x = a[m][k], y = b[k / 4][4 * n + k % 4];
             if (a_signed) x = (int8_t)x;
             if (b_signed) y = (int8_t)y;
-            total += (uint32_t)(x * y);
+            c[n] += (uint32_t)(x * y);
         }
-    return (int32_t)total;
 }
 
 static void multiply(Unit *u, const Instruction *i, const uint8_t *code) {
@@ -198,18 +196,14 @@ static void multiply(Unit *u, const Instruction *i, const uint8_t *code) {
         else memset(row + 4 * columns, 0, ROW_BYTES - 4 * columns);
     }
     for (int m = 0; m < rows; m++) {
-        float sums[ROW_BYTES / 4];
-        memcpy(sums, u->data[c][m], sizeof sums);
-        if (i->opcode == 0x5C) multiply_row_bf16(sums, u->data[a], u->data[b], m, columns, u->rows[b]);
-        for (int n = 0; n < columns && i->opcode != 0x5C; n++) {
-            int32_t sum;
-            memcpy(&sum, &sums[n], 4);
-            /* TDPBSSD F2, TDPBSUD F3, TDPBUSD 66, TDPBUUD none */
-            sum = product_int8(sum, u->data[a], u->data[b], m, n, u->rows[b], i->pp == PF2 || i->pp == PF3,
-                               i->pp == PF2 || i->pp == P66);
-            memcpy(&sums[n], &sum, 4);
-        }
-        memcpy(u->data[c][m], sums, 4 * columns);
+        union { float as_bf16[ROW_BYTES / 4]; uint32_t as_int8[ROW_BYTES / 4]; } sums;
+        memcpy(&sums, u->data[c][m], sizeof sums);
+        if (i->opcode == 0x5C)
+            multiply_row_bf16(sums.as_bf16, u->data[a], u->data[b], m, columns, u->rows[b]);
+        else /* TDPBSSD F2, TDPBSUD F3, TDPBUSD 66, TDPBUUD none */
+            multiply_row_int8(sums.as_int8, u->data[a], u->data[b], m, columns, u->rows[b],
+                              i->pp == PF2 || i->pp == PF3, i->pp == PF2 || i->pp == P66);
+        memcpy(u->data[c][m], &sums, 4 * columns);
     }
     __atomic_add_fetch(&products, 1, __ATOMIC_RELAXED);
 }
