@@ -268,9 +268,8 @@ class ChannelsNest:
         storage = self.element.storage
         done: list[Value] = []
         for i, value in enumerate(acc):
-            biased = (
-                value if not self.kernel.has_bias else v.add(value, v.load(bias, i % self.nv * self.lanes))
-            )
+            j = i % self.nv
+            biased = v.add(value, v.load(bias, j * self.lanes)) if self.kernel.has_bias else value
             done.append(emit_activation(v, self.kernel.activation, biased))
         done = v.narrowed(done)
         places = len(CHANNELS_TILE_FIELDS) + self.pixels

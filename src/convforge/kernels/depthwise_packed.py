@@ -133,7 +133,8 @@ def emit_maps(
             out = e.at(y_image, storage, e.mul(channel, p.y_channel))
             offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
             emit_map(e, v, p, weights, Map(channel, planes, out, first_row, stop_row, offset))
-    emit_drain(v)
+    if kernel.streams:
+        emit_drain(e)
     e.done()
 
 

@@ -86,8 +86,7 @@ def _emit_phase(
                 for b in range(widths)
             ]  # fmt: skip
             done = [[_finish(v, kernel, value, one.offset) for value in each] for each in sums]
-            if v.masks_are_free:
-                done = [v.narrowed(each) for each in done]
+            done = [v.narrowed(each) for each in done]
 
             def emit(
                 store: Store, starts: list[Int] = starts, done: list[list[Value]] = done, out: Value = out

@@ -38,7 +38,8 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
     call, index, scratch = e.arguments
     p = Parameters(e, e.load_pointer(call, 0), DEPTHWISE_ROWS_PARAMETERS)
     x, weights, bias, y = (e.load_pointer(call, i) for i in range(1, 5))
-    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused, streams=kernel.streams)
+    tiles_stream = kernel.streams and not kernel.collects
+    v = Vectors(e, kernel.element, kernel.lanes, fused=kernel.fused, streams=tiles_stream)
     storage, compute = kernel.element.storage, kernel.element.compute
 
     strip, rest = e.rem(index, p.strips), e.div(index, p.strips)
@@ -90,7 +91,8 @@ def emit_depthwise_rows(kernel: DepthwiseRowsKernel, module: Module) -> None:
                     _emit_either_way(e, v, kernel, p, lines, out, at, factors, offset)
             if kernel.collects:
                 emit_run(v, collected, to, e.mul(p.width, kernel.rows))
-    emit_drain(v)
+    if kernel.streams:
+        emit_drain(e)
     e.done()
 
 
@@ -286,9 +288,6 @@ def _emit_stores(
         for result, (r, at) in zip(results, places, strict=True):
             store(result, out.at, e.add(e.mul(out.row, r), column, at))
 
-    if left is None and kernel.collects:
-        emit(v.store_stored)
-        return
     if left is None:
         emit_whole(v, e.at(out.at, kernel.element.storage, column), emit)
         return

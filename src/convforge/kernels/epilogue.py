@@ -67,31 +67,21 @@ def _emit_channels(
 ) -> None:
     """The vectors of a tile, `rows` channels of it; room None: there is room for all of them."""
     tile = v.narrowed(tile)
+
+    def emit_channels(store: Store) -> None:
+        for m in range(mr):
+            with e.when(e.less(m, rows)):
+                for j in range(nv):
+                    store(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes))
+
     if room is None:
-        emit_whole(v, target, partial(_emit_whole_channels, e, v, tile, mr, nv, target, channel, rows))
+        emit_whole(v, target, emit_channels)
         return
     for j in range(nv):
         mask = v.first(e.sub(room, j * v.lanes))
         for m in range(mr):
             with e.when(e.less(m, rows)):
                 v.store_stored(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes), mask)
-
-
-def _emit_whole_channels(
-    e: Emitter,
-    v: Vectors,
-    tile: list[Value],
-    mr: int,
-    nv: int,
-    target: Value,
-    channel: Int,
-    rows: Int,
-    store: Store,
-) -> None:
-    for m in range(mr):
-        with e.when(e.less(m, rows)):
-            for j in range(nv):
-                store(tile[m * nv + j], target, e.add(e.mul(channel, m), j * v.lanes))
 
 
 @dataclass(frozen=True, slots=True)

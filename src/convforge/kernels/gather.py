@@ -135,7 +135,8 @@ class GatherNest:
                     e, v, out, p, run, phases, origin, base, bias, y_image, group.index, scratch,
                     (first_tile, stop_tile), (first_out, stop_out),
                 )  # fmt: skip
-        emit_drain(out)
+        if self.streams:
+            emit_drain(e)
         e.done()
 
     def _vectors(self, e: Emitter) -> tuple[Vectors, Vectors]:

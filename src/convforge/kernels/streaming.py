@@ -64,10 +64,9 @@ def emit_run(v: Vectors, source: Value, pointer: Value, count: Int) -> None:
     v.store_run(lambda at: load(e.add(stop, at)), rest, e.sub(count, stop))
 
 
-def emit_drain(v: Vectors) -> None:
+def emit_drain(e: Emitter) -> None:
     """Wait until all that this task has streamed can be seen by others."""
-    if v.streams:
-        v.e.b.call(v.e.module.declare("llvm.x86.sse.sfence", VOID, []), [])
+    e.b.call(e.module.declare("llvm.x86.sse.sfence", VOID, []), [])
 
 
 def _begins_line(e: Emitter, pointer: Value) -> Value:
