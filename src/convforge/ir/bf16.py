@@ -15,7 +15,7 @@ from functools import reduce
 
 from convforge.ir.builder import Builder
 from convforge.ir.emitter import Emitter
-from convforge.ir.text import FLOAT, I1, I16, I32, Type, Value, integer, splat, vector
+from convforge.ir.text import FLOAT, I1, I16, I32, Value, integer, like, splat, vector
 
 # Vectors that one instruction rounds are no shorter.
 _LEAST_BITS = 256
@@ -30,7 +30,7 @@ def are_rounded_at_once(value: Value) -> bool:
 
 def spell_rounding(b: Builder, value: Value) -> Value:
     """A scalar or a vector, by integer operations."""
-    wide, narrow = _like(value, I32), _like(value, I16)
+    wide, narrow = like(value, I32), like(value, I16)
     bits = b.bitcast(value, wide)
     odd = b.and_(b.lshr(bits, splat(wide, 16)), splat(wide, 1))
     rounded = b.lshr(b.add(bits, b.add(odd, splat(wide, 0x7FFF))), splat(wide, 16))
@@ -43,7 +43,7 @@ def spell_rounding(b: Builder, value: Value) -> Value:
 def emit_rounding(e: Emitter, values: list[Value]) -> list[Value]:
     """Vectors of one type, by the instruction where no lane is denormal."""
     b, kind = e.b, values[0].type
-    bits, narrow, mask = 32 * kind.count, _like(values[0], I16), vector(I1, kind.count)
+    bits, narrow, mask = 32 * kind.count, like(values[0], I16), vector(I1, kind.count)
     look = e.module.declare(f"llvm.x86.avx512.fpclass.ps.{bits}", mask, [kind, I32])
     # Declared as LLVM up to 15 has it, with words; later ones read that too.
     rounding = e.module.declare(f"llvm.x86.avx512bf16.cvtneps2bf16.{bits}", narrow, [kind])
@@ -61,7 +61,3 @@ def emit_rounding(e: Emitter, values: list[Value]) -> list[Value]:
         result.add_incoming(fast, from_none)
         results.append(result)
     return results
-
-
-def _like(value: Value, scalar: Type) -> Type:
-    return vector(scalar, value.type.count) if value.type.is_vector else scalar

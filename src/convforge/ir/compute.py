@@ -234,9 +234,6 @@ class ComputeVectors(Lanes):
     def _mask_type(self) -> Type:
         return vector(I1, self.lanes)
 
-    def _like(self, value: Value, scalar: Type) -> Type:
-        return vector(scalar, value.type.count) if value.type.is_vector else scalar
-
     def _masked_store(
         self, value: Value, kind: str, width: int, pointer: Value, offset: Int, mask: Value
     ) -> None:

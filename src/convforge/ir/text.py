@@ -70,6 +70,11 @@ def integer(bits: int) -> Type:
     return Type(f"i{bits}")
 
 
+def like(value: Value, scalar: Type) -> Type:
+    """The type of as many elements of another scalar type as a value has."""
+    return vector(scalar, value.type.count) if value.type.is_vector else scalar
+
+
 def constant(kind: Type, values: Sequence[Number]) -> Value:
     """A vector of known numbers."""
     return Value(kind, _listed(kind, tuple(values), tuple(map(str, values))))

@@ -14,6 +14,7 @@ from convforge.ir.text import (
     I32,
     POINTER,
     Value,
+    like,
     splat,
     vector,
     zeros,
@@ -224,9 +225,9 @@ class Vectors(ComputeVectors):
         storage, compute = self.element.storage, self.element.compute
         if storage == compute:
             return value
-        target = self._like(value, TYPES[compute])
+        target = like(value, TYPES[compute])
         if storage == "bf16":
-            bits = self.e.b.zext(value, self._like(value, I32))
+            bits = self.e.b.zext(value, like(value, I32))
             return self.e.b.bitcast(self.e.b.shl(bits, splat(bits.type, 16)), target)
         if storage == "f16":
             return self.e.b.fpext(value, target)
@@ -241,7 +242,7 @@ class Vectors(ComputeVectors):
         storage, compute = self.element.storage, self.element.compute
         if storage == compute or not values or (values[0].type.element or values[0].type) is TYPES[storage]:
             return values
-        b, target = self.e.b, self._like(values[0], TYPES[storage])
+        b, target = self.e.b, like(values[0], TYPES[storage])
         if storage == "f16":
             return [b.fptrunc(value, target) for value in values]
         if storage != "bf16":
