@@ -190,3 +190,21 @@ def test_activations(activation: Any, has_bias: bool, unit: TileUnit) -> None:
         with costing(split_bf16, float("inf")):
             expected = plan.output(spec, x, weight, given, activation=activation)
         np.testing.assert_allclose(y, expected, rtol=1e-4, atol=SUM_ERROR)
+
+
+@pytest.mark.parametrize("padding", [(1, 0), (0, 1), (1, 1)])
+def test_folded_layers_whose_other_axis_keeps_one_tap(padding: tuple[int, int], unit: TileUnit) -> None:
+    """Of a kernel's rows all but one meet only padding: the one that is left need not be the first."""
+    del unit
+    case = Case(
+        rank=2, transposed=False, input_shape=(2, 3, 1, 5), weight_shape=(9, 3, 1 + sum(padding), 2),
+        stride=(1, 1), padding=(padding, (0, 0)), dilation=(1, 1), groups=1, output_padding=(0, 0),
+        padding_mode="zeros", has_bias=False,
+    )  # fmt: skip
+    spec, generator = case.spec("float32"), np.random.default_rng(0)
+    x, weight = (
+        generator.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.weight_shape)
+    )
+    assert split_bf16.NAME in plan.describe(spec)
+    expected = reference.output(spec, x, weight)
+    np.testing.assert_allclose(plan.output(spec, x, weight), expected, rtol=1e-5, atol=1e-5)

@@ -184,9 +184,12 @@ class SplitPlan(WatchedPlan[SplitKernel]):
         )
         self.reads_in_place = packs is None
         self._job = Job(self.kernel, target)
+        # Read from planes, the layer's one tap is all of the kernel's: along other axes too it may be another
+        # than the first, where that meets only padding.
+        whole = 3 if way_in == "planes" else axes
         self.weights = SplitWeights(
             layout, element, target, self.schedule, transposed=spec.transposed, upright=self.kernel.upright,
-            arranged=FoldedWeights(laid.unfolded.gather, axes) if laid.unfolded else None,
+            arranged=FoldedWeights(laid.unfolded.gather, whole) if laid.unfolded else None,
         )  # fmt: skip
         planes = None
         if laid.unfolded:
