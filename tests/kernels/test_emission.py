@@ -259,6 +259,8 @@ def test_kernels_compile_for_every_processor(name: str, dtype: str) -> None:
         depthwise_grad_weight(target, dtype),
         depthwise_grad_weight(target, dtype, rest=lanes // 2),
         WeightPacker(element, 4),
+        WeightPacker(element, 2 * lanes, lanes, "taps"),
+        WeightPacker(element, 2 * lanes, lanes, "outs"),
         FingerprintKernel(target.vector_bytes // 4),
         SpectrumKernel(element, lanes, 2, 2, target.fused) if element.storage == element.compute else None,
         winograd(target, dtype, (1, 2, 2)) if element.is_float else None,

@@ -253,6 +253,10 @@ def test_taps_of_a_row_are_gathered_into_runs() -> None:
         ((16, 32, 56, 56), (64, 2, 3, 3), 16, "groups"),
         ((16, 32, 56, 56), (32, 1, 3, 3), 32, "depthwise"),
         ((16, 64, 56, 56), (256, 64, 1, 1), 1, "pointwise"),
+        # One pixel is one lane of a vector: summed across lanes, 26 times as long.
+        ((8, 960, 1, 1), (240, 960, 1, 1), 1, "pointwise"),
+        ((8, 512, 4, 4), (100, 512, 4, 4), 1, "outer"),
+        ((8, 64, 96, 96), (3, 64, 3, 3), 1, "flat"),
     ],
 )
 def test_the_planner_knows_what_each_family_is_for(

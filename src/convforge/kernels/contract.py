@@ -182,13 +182,24 @@ class ChannelsKernel(Emitted):
         return f"channels {self.pixels}x{self.nv} {self.element.name}"
 
 
+# What of a weight array lies side by side: all that one output channel has, in the order of packed memory;
+# the output channels; or what a kernel need not know, as it loads number by number.
+WeightSide = Literal["taps", "outs", "numbers"]
+
+
 @dataclass(frozen=True, slots=True)
 class WeightPacker(Emitted):
-    """What the machine code that packs weights depends on (pack_weights.py)."""
+    """What the machine code that packs weights depends on (pack_weights.py).
+
+    side: as above; vectors of `lanes` are for the first two. Then mr is whole vectors, a power of two below
+    one, or masks are free.
+    """
 
     file: ClassVar[str] = "pack_weights"
     element: Element
     mr: int
+    lanes: int = 1
+    side: WeightSide = "numbers"
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from convforge.kernels.contract_depthwise import (
 )
 from convforge.plan.cut import ROW_CYCLES, SERIAL_MULTIPLY_ADDS, TASKS_PER_THREAD
 from convforge.plan.depthwise_common import MEASURED, MEASURED_NARROW, TILE_LIMIT, is_narrow, lanes_of
+from convforge.plan.depthwise_weights import DepthwiseWeights
 from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
@@ -25,7 +26,6 @@ from convforge.plan.row_copy import can_copy, copied_rows
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.streaming import streams
 from convforge.plan.tables import column_kind, input_tables
-from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, Tap, gather_of
 from convforge.schedule import Layout, layout_of
 from convforge.target import Target
@@ -141,7 +141,7 @@ class DepthwisePlan(KernelPlan[DepthwiseKernel | DepthwiseLargeKernel | Depthwis
         copied = copied_rows(layout, tables, x_steps[4], plane, lanes)
         self.kernel = self._kernel(request, target, layout, lanes, shape, plane, copied.how)
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(layout, self.element, target, 1, transposed=spec.transposed)
+        self.weights = DepthwiseWeights(layout, self.element)
         bands = -(-h.columns // band_rows)
         group_blocks = min(gather.groups, max(1, -(-wanted // (gather.batch * bands))))
         group_block = -(-gather.groups // group_blocks)

@@ -13,12 +13,12 @@ from convforge.plan.depthwise_common import (
     share_groups,
     why_not_in_place,
 )
+from convforge.plan.depthwise_weights import DepthwiseWeights
 from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
-from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
 from convforge.target import Target
@@ -119,7 +119,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
             words=w.in_step == 2 and reads_words(self.element, target),
         )
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(layout_of(gather), self.element, target, 1, transposed=spec.transposed)
+        self.weights = DepthwiseWeights(layout_of(gather), self.element)
         group_block, _ = share_groups(gather, threads)
         group_blocks = -(-gather.groups // group_block)
         self.tasks = gather.batch * group_blocks

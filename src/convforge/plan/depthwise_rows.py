@@ -14,6 +14,7 @@ from convforge.plan.depthwise_common import (
     share_groups,
     why_not_in_place,
 )
+from convforge.plan.depthwise_weights import DepthwiseWeights
 from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
@@ -21,7 +22,6 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.streaming import streams, streams_runs
 from convforge.plan.tables import rows_follow
-from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import layout_of
 from convforge.target import Target
@@ -113,7 +113,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
             collects=collects,
         )
         self._job = Job(self.kernel, target)
-        self.weights = WeightPacking(layout_of(gather), self.element, target, 1, transposed=spec.transposed)
+        self.weights = DepthwiseWeights(layout_of(gather), self.element)
         group_block, missing = share_groups(gather, threads)
         band_rows, strip_columns = h.columns, w.columns
         if h.columns >= 2 * rows:

@@ -11,6 +11,7 @@ from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract import HEADER_BYTES, fill
 from convforge.kernels.contract_grad_weight import GRAD_WEIGHT_PARAMETERS, GradWeightKernel
 from convforge.plan.bands import band_of
+from convforge.plan.grad_weight_boxes import JUDGED_THREADS
 from convforge.plan.heuristic import grad_weight_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import GradWeightRequest
@@ -26,9 +27,9 @@ Array = NDArray[Any]
 NAME = "flat"
 
 
-# Measured over its multiply-adds alone: loads across cache lines, masks and sums across lanes cost as much
-# again; and cycles to pack an element of the input or of grad-output.
-_FLAT_FACTOR, _PACK_CYCLES = 2.0, 0.5
+# Measured over its multiply-adds alone: loads across cache lines and masks cost as much again; and cycles to
+# pack an element of the input or of grad-output, and to sum up a vector's lanes at the end of a band.
+_FLAT_FACTOR, _PACK_CYCLES, _SUM_CYCLES = 2.0, 0.5, 5.0
 
 
 def why_illegal(request: GradWeightRequest, target: Target) -> str | None:
@@ -46,8 +47,17 @@ def cost_cycles(request: GradWeightRequest, target: Target) -> float:
     mr, nk = tile.mr, tile.nk
     step = max(mr * nk / 2, (mr + 2 * nk + 1) / 2, (mr * nk + 2 * nk + mr + 4) / 5) * _FLAT_FACTOR
     tiles = -(-gather.out_channels // mr) * -(-pairs // nk)
-    packing = _PACK_CYCLES * (gather.in_channels * layout.planes + gather.out_channels)
-    return (tiles * step / tile.lanes + packing) * layout.flat * gather.batch * gather.groups
+    channel_blocks = -(-gather.in_channels // tile.channel_block)
+    out_blocks = -(-gather.out_channels // tile.output_block)
+    packing = _PACK_CYCLES * (
+        gather.in_channels * layout.planes * out_blocks + gather.out_channels * channel_blocks
+    )
+    bands = -(-layout.flat // tile.band_length)
+    vectors = bands * -(-min(tile.band_length, layout.flat) // tile.lanes)
+    band = tiles * (step * vectors + _SUM_CYCLES * mr * nk * bands)
+    tasks = gather.groups * channel_blocks * out_blocks
+    idle = -(-tasks // JUDGED_THREADS) * JUDGED_THREADS / tasks
+    return (band + packing * layout.flat) * gather.batch * gather.groups * idle
 
 
 def plan(request: GradWeightRequest, target: Target, threads: int) -> GradWeightPlan:

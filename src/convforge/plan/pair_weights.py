@@ -15,6 +15,7 @@ from convforge.kernels.contract_pairs import PAIR_WEIGHT_PARAMETERS, PairWeightP
 from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.weight_places import FEW_BYTES, WeightPlaces, within_reach
+from convforge.plan.weights import with_room
 from convforge.runtime import address_of
 from convforge.schedule import Layout
 from convforge.target import Target
@@ -72,6 +73,4 @@ class PairWeights:
 
     def pack_bias(self, bias: Array) -> Array:
         """The bias in fp32, with room for the tile that ends beyond it."""
-        padded = np.zeros(bias.size + self._mr, np.float32)
-        padded[: bias.size] = bias
-        return padded
+        return with_room(bias, self._mr, np.dtype(np.float32))

@@ -17,6 +17,7 @@ from convforge.kernels.contract_tiles import UNIT_BYTES
 from convforge.memory import LINE_BYTES, on_lines
 from convforge.plan.job import Job
 from convforge.plan.weight_places import FEW_BYTES, WeightPlaces, within_reach
+from convforge.plan.weights import with_room
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
 from convforge.schedule import Layout
@@ -129,6 +130,4 @@ class SplitWeights:
 
     def pack_bias(self, bias: Array) -> Array:
         """The bias in fp32, with room for the tile that ends beyond it."""
-        padded = np.zeros(bias.size + self._kernel.mr, np.float32)
-        padded[: bias.size] = bias
-        return padded
+        return with_room(bias, self._kernel.mr, np.dtype(np.float32))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.kernels.contract import WEIGHT_PHASE_FIELDS, fill
+from convforge.kernels.contract import WEIGHT_PHASE_FIELDS, WeightSide, fill
 from convforge.plan.tables import tap_offsets
 from convforge.schedule import Layout
 
@@ -60,6 +60,19 @@ class WeightPlaces:
                 self._kept.clear()
             found = self._kept[weight.strides] = self._work_out(weight)
         return found[0]
+
+    def side(self, weight: Array) -> WeightSide:
+        """What of this array lies side by side."""
+        first, second, *spatial = (stride // weight.itemsize for stride in weight.strides)
+        out, channel = (second, first) if self._transposed else (first, second)
+        if out == 1:
+            return "outs"
+        if len(self._starts) > 1:
+            return "numbers"
+        d, h, w = [0] * (3 - len(spatial)) + spatial
+        offsets = tap_offsets(self._layout, 0, (d, h, w))
+        in_order = channel == len(offsets) and np.array_equal(offsets, np.arange(len(offsets)))
+        return "taps" if in_order else "numbers"
 
     def _work_out(self, weight: Array) -> tuple[Int64s, tuple[Any, ...]]:
         """The parameters, and what they point at."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import WEIGHT_PARAMETERS, WeightPacker
+from convforge.kernels.contract import WEIGHT_PARAMETERS, WeightPacker, WeightSide
 from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.weight_places import FEW_BYTES, WeightPlaces
@@ -18,6 +18,8 @@ from convforge.schedule import Layout
 from convforge.target import Target
 
 Array = NDArray[Any]
+# Packed numbers from which on vectors are worth their kernel: squares take 10 ms longer to compile.
+_MANY = 1 << 13
 
 
 class WeightPacking:
@@ -37,10 +39,10 @@ class WeightPacking:
         starts = np.concatenate([[0], np.cumsum([size * gather.groups for size in sizes])])
         self.starts = [int(s) for s in starts[:-1]]
         self.size = int(starts[-1])
-        self.dtype = np.dtype(_NUMPY[element.compute])
-        self._element = element
-        self._kernel = WeightPacker(element, mr)
-        self._job = Job(self._kernel, target)
+        self.dtype = packed_dtype(element)
+        self._element, self._target = element, target
+        self._lanes = target.vector_bytes // element.compute_bytes
+        self._jobs: dict[WeightSide, Job] = {}
         values = {"out_tiles": self._out_tiles}
         self._places = WeightPlaces(layout, self.starts, WEIGHT_PARAMETERS, values, transposed=transposed)
 
@@ -61,7 +63,7 @@ class WeightPacking:
         packed = on_lines((self.size,), self.dtype)
         total = self._out_tiles * gather.groups * len(gather.taps_by_phase)
         is_small = packed.nbytes < FEW_BYTES
-        self._job.run(
+        self._job(self._side(weight)).run(
             total,
             1 if is_small else threads,
             64,
@@ -73,11 +75,36 @@ class WeightPacking:
         )
         return packed
 
+    def _side(self, weight: Array) -> WeightSide:
+        """How it is read: by vectors where they are worth another kernel."""
+        whole = self._mr % self._lanes == 0 or self._target.vector_bytes == 64
+        halves = self._mr < self._lanes and self._mr & (self._mr - 1) == 0
+        side = self._places.side(weight)
+        possible = whole or (side == "taps" and halves)
+        return side if possible and self.size >= _MANY else "numbers"
+
+    def _job(self, side: WeightSide) -> Job:
+        job = self._jobs.get(side)
+        if job is None:
+            lanes = 1 if side == "numbers" else self._lanes
+            job = self._jobs[side] = Job(WeightPacker(self._element, self._mr, lanes, side), self._target)
+        return job
+
     def pack_bias(self, bias: Array) -> Array:
         """The bias in the compute type, with room for the tile that ends beyond it."""
-        padded = np.zeros(bias.size + self._mr, self.dtype)
-        padded[: bias.size] = bias
-        return padded
+        return with_room(bias, self._mr, self.dtype)
+
+
+def packed_dtype(element: Element) -> np.dtype[Any]:
+    """The dtype of packed memory."""
+    return np.dtype(_NUMPY[element.compute])
+
+
+def with_room(bias: Array, mr: int, dtype: np.dtype[Any]) -> Array:
+    """A bias of this dtype, and zeros for a tile of `mr` channels that ends beyond it."""
+    padded = np.zeros(bias.size + mr, dtype)
+    padded[: bias.size] = bias
+    return padded
 
 
 _NUMPY = {"f32": "float32", "f64": "float64", "i32": "int32", "i64": "int64"}

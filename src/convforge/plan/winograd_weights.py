@@ -21,6 +21,7 @@ from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.sizes import aligned
 from convforge.plan.weight_places import within_reach
+from convforge.plan.weights import packed_dtype, with_room
 from convforge.plan.winograd_cut import channel_block
 from convforge.problem.gather import Gather
 from convforge.runtime import address_of
@@ -60,7 +61,7 @@ class WinogradWeights:
         self.step = mr * (self._rows * tiling.points + (0 if woven else channel_block(gather)))
         self._tiles = gather.groups * len(self._poly.phases) * self._out_tiles
         self._size = self._tiles * self.step
-        self._dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element.compute])
+        self._dtype = packed_dtype(element)
         lanes = target.vector_bytes // element.compute_bytes
         self._kernel = WinogradWeightPacker(element, lanes, mr, tiling, woven)
         self._job = Job(self._kernel, target)
@@ -119,9 +120,7 @@ class WinogradWeights:
 
     def pack_bias(self, bias: Array) -> Array:
         """The bias in the compute type, with room for the tile that ends beyond it."""
-        padded = np.zeros(bias.size + self._mr, self._dtype)
-        padded[: bias.size] = bias
-        return padded
+        return with_room(bias, self._mr, self._dtype)
 
     def _offsets(self, steps: list[int]) -> Int64s:
         """Element offset in the weight array of each tap, in the order of the inputs that they read."""
