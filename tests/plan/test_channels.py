@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from convforge.kernels.contract import Activation
-from convforge.plan import channels, channels_tiles, direct
+from convforge.plan import channels, channels_tiles, direct, met_taps
 from convforge.plan.channels import ChannelsPlan
-from convforge.plan.request import OutputRequest
+from convforge.plan.request import OutputRequest, contiguous_strides
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
@@ -64,6 +64,17 @@ def test_each_output_of_a_one_pixel_input_takes_one_row_of_taps() -> None:
     assert channels_tiles.share_met(height, height.phases[0], 1) == 1 / 4
 
 
+def read_as(monkeypatch: pytest.MonkeyPatch, reading: channels_tiles.Reading) -> None:
+    """Have inputs that are no planes as they lie read in this way, whatever it costs."""
+    by_cost = channels.reading_of
+
+    def reading_of(*arguments: Any) -> channels_tiles.Reading:
+        found = by_cost(*arguments)
+        return found if found == "dense" else reading
+
+    monkeypatch.setattr(channels, "reading_of", reading_of)
+
+
 def plan_with_the_direct_kernels_bits(
     spec: ConvSpec, x: np.ndarray[Any, Any], weight: np.ndarray[Any, Any], guarded: Guarded
 ) -> ChannelsPlan:
@@ -83,8 +94,11 @@ def plan_with_the_direct_kernels_bits(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
-def test_taps_beside_the_map_are_left_out_and_bits_are_the_direct_kernels() -> None:
+def test_taps_beside_the_map_are_left_out_and_bits_are_the_direct_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """5x5 on 9x9: 3 of 5 columns of taps at the edge, 4 beside it; tiles of neighbours down the columns."""
+    read_as(monkeypatch, "packed")
     generator = np.random.default_rng(0)
     spec, _ = normalize_conv((1, 3, 9, 9), (32, 3, 5, 5), None, padding=2, rank=2, dtype=np.dtype(np.float32))
     x = generator.standard_normal(spec.input_shape).astype(np.float32)
@@ -102,9 +116,10 @@ def test_taps_beside_the_map_are_left_out_and_bits_are_the_direct_kernels() -> N
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (1, 6), (7, 1), (2, 4), (3, 3), (7, 7)])
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (2, 2), (1, 2), (3, 3)])
 def test_inputs_of_many_output_channels_are_copied_and_bits_are_the_same(
-    mask: str, size: tuple[int, int], kernel: int, stride: int
+    mask: str, size: tuple[int, int], kernel: int, stride: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Outputs below, at and above those of a tile; of pixels, and of patches that do not overlap."""
+    read_as(monkeypatch, "packed")
     generator, guarded = np.random.default_rng(0), Guarded()
     height, width = (stride * side for side in size)
     spec, _ = normalize_conv(
@@ -179,6 +194,106 @@ def test_weights_fetched_ahead_change_no_bit(mask: str, layer: str, monkeypatch:
     with masked(mask):
         plan = plan_with_the_direct_kernels_bits(spec, x, weight, guarded)
     assert plan.kernel.fetches
+
+
+@given(
+    size=st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 9)),
+    kernel=st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 4)),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 8),
+    pixels=st.integers(1, 9),
+    transposed=st.booleans(),
+)
+def test_outputs_of_a_tile_meet_the_same_data(
+    size: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: int,
+    dilation: int,
+    pixels: int,
+    transposed: bool,
+) -> None:
+    """Against all outputs, one by one: each in some tile, whose taps are those that meet an element."""
+    padding = tuple((dilation * (k - 1) + (not transposed)) // 2 for k in kernel)
+    spec, _ = normalize_conv(
+        (1, 4, *size), (4, 4, *kernel), None, stride, padding, dilation, rank=3,
+        dtype=np.dtype(np.float32), transposed=transposed,
+    )  # fmt: skip
+    gather = gather_of(spec)
+    for phase, (along, taps) in enumerate(zip(gather.phase_triples, gather.taps_by_phase)):
+        counts = tuple(axis.count for axis in along)
+        outputs, needed = met_taps.tiles_of(gather, phase, pixels)
+        assert met_taps.tiled(gather, phase, pixels) == (len(outputs), int(needed.sum()))
+        assert sorted(set(outputs.ravel())) == list(range(int(np.prod(counts))))
+        for tile, chosen in zip(outputs, needed):
+            for output in tile:
+                at = np.unravel_index(output, counts)
+                met = [
+                    all(
+                        0 <= q * axis.in_step + t.offset < axis.in_size
+                        for q, t, axis in zip(at, tap, gather.axes)
+                    )
+                    for tap in taps
+                ]
+                assert met == list(chosen)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize(
+    "layer", ["3x3", "dilated", "strided", "transposed", "1x1 strided", "1-d", "3-d", "groups"]
+)
+def test_inputs_read_where_taps_meet_them_give_the_same_bits(
+    mask: str, layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At both ends of memory, and from arrays that lie in other ways; nothing outside them is read."""
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+        "3x3": ((2, 150, 7, 6), (40, 150, 3, 3), {"padding": 1}),
+        "dilated": ((1, 70, 9, 11), (33, 70, 3, 3), {"padding": 6, "dilation": 6}),
+        "strided": ((1, 35, 9, 8), (64, 35, 4, 3), {"stride": 2, "padding": (2, 1)}),
+        "transposed": ((1, 70, 3, 4), (70, 35, 4, 4), {"transposed": True, "stride": 2, "padding": 1}),
+        "1x1 strided": ((2, 33, 9, 8), (70, 33, 1, 1), {"stride": (3, 2)}),
+        "1-d": ((2, 20, 31), (32, 20, 5), {"padding": 8, "dilation": 4}),
+        "3-d": ((1, 20, 2, 5, 4), (48, 20, 3, 3, 3), {"padding": 1}),
+        "groups": ((2, 36, 8, 8), (64, 18, 3, 3), {"padding": 1, "groups": 2}),
+    }
+    shape, kernel, more = shapes[layer]
+    generator, guarded = np.random.default_rng(0), Guarded()
+    spec, _ = normalize_conv(shape, kernel, None, rank=len(shape) - 2, dtype=np.dtype(np.float32), **more)
+    x = generator.standard_normal(spec.input_shape).astype(np.float32)
+    weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
+    read_as(monkeypatch, "met")
+    last = np.moveaxis(guarded.array(np.ascontiguousarray(np.moveaxis(x, 1, -1)), at_end=True), -1, 1)
+    with masked(mask):
+        for each in (guarded.array(x, at_end=True), guarded.array(x, at_end=False), last):
+            plan = plan_with_the_direct_kernels_bits(spec, each, weight, guarded)
+            assert plan.reading == "met"
+            assert plan.kernel.columns is None
+            assert not plan.kernel.copied
+
+
+def test_layers_that_meet_mostly_padding_are_read_where_they_meet_data() -> None:
+    """DeepLab's widest dilations, which would have to be packed with nine times as many zeros."""
+    for target in (Target.host(), Target.host().without("amx-tile", "avx512f")):
+        for dilation, channels_in, reading in ((12, 64, None), (18, 2048, "met"), (24, 2048, "met")):
+            spec, _ = normalize_conv(
+                (1, channels_in, 33, 33), (256, channels_in, 3, 3), None, 1, dilation, dilation, rank=2,
+                dtype=np.dtype(np.float32),
+            )  # fmt: skip
+            x, y = (contiguous_strides(shape, 4) for shape in (spec.input_shape, spec.output_shape))
+            request = OutputRequest(spec, x, y, has_bias=False, activation="none")
+            assert channels.why_illegal(request, target) is None
+            plan = channels.plan(request, target, 2)
+            assert reading in (None, plan.reading)
+            assert plan.workspace_bytes < 16 << 20
+    wide, _ = normalize_conv(
+        (1, 2048, 65, 65), (256, 2048, 3, 3), None, 1, 36, 36, rank=2, dtype=np.dtype(np.float32)
+    )
+    x, y = (contiguous_strides(shape, 4) for shape in (wide.input_shape, wide.output_shape))
+    request = OutputRequest(wide, x, y, has_bias=False, activation="none")
+    assert channels.why_illegal(request, Target.host()) is None
+    dense = replace(wide, padding=((1, 1), (1, 1)), dilation=(1, 1))
+    request = OutputRequest(dense, x, y, has_bias=False, activation="none")
+    assert channels.why_illegal(request, Target.host()) == "4225 outputs of a channel are more than 2048"
 
 
 def test_only_far_weights_are_fetched_ahead() -> None:

@@ -250,6 +250,8 @@ class ChannelsNest:
                 for j in range(self.nv):
                     k.next.append(v.multiply_add(x, w[j], k.carried[i * self.nv + j]))
             beside(k.index)
+            if self.kernel.ahead:
+                e.prefetch(pixels[0], compute, e.load("i64", distances, e.add(k.index, self.kernel.ahead)))
         return k.results
 
     def _emit_write(

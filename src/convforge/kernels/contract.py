@@ -155,7 +155,8 @@ class ChannelsKernel(Emitted):
 
     columns None: the input is read where it lies. copied: wherever that is, or from the planes, the pixels of
     a tile are copied first, side by side for each channel and tap. fetches: whether the next block's weights
-    are fetched beside this one's products. runs: whether the outputs of a tile lie side by side.
+    are fetched beside this one's products. runs: whether the outputs of a tile lie side by side. ahead: how
+    many steps before it is read the input's line is fetched, or 0: the tables have so many more.
     """
 
     file: ClassVar[str] = "channels"
@@ -170,6 +171,7 @@ class ChannelsKernel(Emitted):
     copied: bool = False
     fetches: bool = False
     runs: bool = False
+    ahead: int = 0
 
     @property
     def mr(self) -> int:

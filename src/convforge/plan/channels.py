@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -12,12 +13,13 @@ from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.memory import LINE_BYTES
 from convforge.plan.bands import band_of
-from convforge.plan.channels_tiles import best_tiles, copies_tiles, fetches_ahead, is_copied, phase_cycles
+from convforge.plan.channels_tiles import Reading, best_tiles, fetches_ahead, is_copied, phase_cycles
 from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.plan.element import element_of
 from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
+from convforge.plan.met_taps import AHEAD, reads_where_met, steps_to_taps, tiled, tiles_of
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import needed_columns, needed_taps
 from convforge.plan.sizes import aligned, element_steps
@@ -40,8 +42,13 @@ NAME = "channels"
 
 # Outputs of a phase beyond which vectors along the map waste little, and tables of outputs grow long.
 OUTPUT_LIMIT = 2048
+# And where less than this share of the multiply-adds meets data, which tiles along channels leave out to the
+# last one: DeepLab's dilations.
+_FEW_MET, _FEW_MET_LIMIT = 0.7, 8192
 # The packed input of one group, of each thread.
 _PACKED_LIMIT_BYTES = 4 << 20
+# Where threads share a group of an image, each packs it.
+_PACKED_TWICE = 2.0
 # Of the sets of the second-level cache that channels read in place fall on, what they may take.
 _INPUT_SHARE = 0.5
 # With 16 registers, channels read in place so far apart take so much longer: each step is on another page.
@@ -57,77 +64,111 @@ _TILES_TRIED = 5
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
-    return why_unfit(gather_of(request.spec), ELEMENTS[request.spec.dtype.name], target)
+    gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
+    x_steps = element_steps(request.x_strides, request.spec)
+    return why_unfit(gather, element, target, reading_of(gather, element, target, x_steps))
 
 
-def why_unfit(gather: Gather, element: Element, target: Target) -> str | None:
+def why_unfit(gather: Gather, element: Element, target: Target, reading: Reading) -> str | None:
     """The reason why this loop nest cannot serve a gather, or None."""
     outputs = max(d.count * h.count * w.count for d, h, w in gather.phase_triples)
-    if outputs > OUTPUT_LIMIT:
-        return f"{outputs} outputs of a channel are more than {OUTPUT_LIMIT}"
+    limit = _FEW_MET_LIMIT if reading == "met" and _share_met(gather) < _FEW_MET else OUTPUT_LIMIT
+    if outputs > limit:
+        return f"{outputs} outputs of a channel are more than {limit}"
     if gather.out_channels * element.compute_bytes < target.vector_bytes:
         return f"{gather.out_channels} output channels do not fill a vector"
-    layout = layout_of(gather)
-    band = band_of(layout, layout.flat, 1, 0)
-    size = gather.in_channels * layout.planes * band.plane * element.compute_bytes
-    if size > _PACKED_LIMIT_BYTES:
+    size = _packed_bytes(gather, element)
+    if reading == "packed" and size > _PACKED_LIMIT_BYTES:
         return f"the packed input of a group takes {size} bytes, more than {_PACKED_LIMIT_BYTES}"
     return None
+
+
+def _packed_bytes(gather: Gather, element: Element) -> int:
+    layout = layout_of(gather)
+    band = band_of(layout, layout.flat, 1, 0)
+    return gather.in_channels * layout.planes * band.plane * element.compute_bytes
+
+
+def _share_met(gather: Gather) -> float:
+    """The share of multiply-adds that meet data."""
+    pairs = [tiled(gather, phase, 1) for phase in range(len(gather.taps_by_phase))]
+    every = sum(tiles * len(taps) for (tiles, _), taps in zip(pairs, gather.taps_by_phase))
+    return sum(met for _, met in pairs) / max(1, every)
+
+
+@lru_cache(maxsize=256)
+def reading_of(gather: Gather, element: Element, target: Target, x_steps: tuple[int, ...]) -> Reading:
+    """How an input of these strides (elements, of five axes) is best read."""
+    layout = layout_of(gather)
+    # The weights pass through the second level too: 512 channels of a 16x16 map, 1 KB apart, ran 10 % slower
+    # in place than packed.
+    if rows_collide(layout, element, target, x_steps, _INPUT_SHARE):
+        return "packed"
+    if reads_in_place(layout, element, x_steps):
+        return "dense"
+    if not reads_where_met(gather, element):
+        return "packed"
+    if _packed_bytes(gather, element) > _PACKED_LIMIT_BYTES:
+        return "met" if _share_met(gather) < _FEW_MET else "packed"
+    # Two cores of Zen 4 held to AVX2, strided 1x1 layers: read where they lie 1.1 to 1.8 times as long.
+    if target.vector_registers <= 16:
+        return "packed"
+    met, packed = (nest_cycles(gather, element, target, reading) for reading in ("met", "packed"))
+    return "met" if met < packed else "packed"
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core, the turning round of the outputs included."""
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
     x_steps = element_steps(request.x_strides, request.spec)
-    in_place = _in_place(layout_of(gather), element, target, x_steps)
-    is_far = in_place and x_steps[1] * element.storage_bytes > _FAR_BYTES
+    reading = reading_of(gather, element, target, x_steps)
+    is_far = reading != "packed" and x_steps[1] * element.storage_bytes > _FAR_BYTES
     slower = _FAR_SLOWER if is_far and target.vector_registers == 16 else 1.0
-    return nest_cycles(gather, element, target, in_place=in_place, slower=slower)
+    return nest_cycles(gather, element, target, reading, slower=slower)
 
 
 def nest_cycles(
-    gather: Gather, element: Element, target: Target, *, in_place: bool, slower: float = 1.0
+    gather: Gather, element: Element, target: Target, reading: Reading, *, slower: float = 1.0
 ) -> float:
     """Cycles of one core for this loop nest. slower: its products."""
     lanes = target.vector_bytes // element.compute_bytes
-    pixels, nv = best_tiles(gather, target, lanes, threads=1)[0]
+    pixels, nv = best_tiles(gather, target, lanes, threads=1, reading=reading)[0]
     layout = layout_of(gather)
-    rows = rows_in_cycles(layout, element, target, in_place=in_place)
-    phases, copies = range(len(gather.taps_by_phase)), copies_tiles(layout)
-    products = slower * sum(phase_cycles(gather, target, i, pixels, nv, lanes, copies=copies) for i in phases)
+    rows = rows_in_cycles(layout, element, target, in_place=reading != "packed")
+    if reading == "packed" and gather.batch * gather.groups == 1:
+        rows *= _PACKED_TWICE
+    phases = range(len(gather.taps_by_phase))
+    products = slower * sum(phase_cycles(gather, target, i, pixels, nv, lanes, reading) for i in phases)
     if target.l3_is_far and not loads_add(target):
         products *= _NARROW_MESH_SLOWER
     far = mesh_cycles(gather, element, target)
     return ((rows + products) * gather.groups + far) * gather.batch
 
 
-def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
-    """Whether the input can be read where it lies, and better so: the weights pass through the second level
-    too, and 512 channels of a 16x16 map, 1 KB apart, ran 10 % slower in place than packed.
-    """
-    if not reads_in_place(layout, element, steps):
-        return False
-    return not rows_collide(layout, element, target, steps, _INPUT_SHARE)
-
-
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first."""
-    return nest_candidates(gather_of(request.spec), ELEMENTS[request.spec.dtype.name], target, threads)
+    gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
+    reading = reading_of(gather, element, target, element_steps(request.x_strides, request.spec))
+    return nest_candidates(gather, element, target, threads, reading)
 
 
-def nest_candidates(gather: Gather, element: Element, target: Target, threads: int) -> list[ChannelsSchedule]:
+def nest_candidates(
+    gather: Gather, element: Element, target: Target, threads: int, reading: Reading
+) -> list[ChannelsSchedule]:
     """Schedules of this loop nest, its own first: the best tiles, tasks of two sizes. All of one order."""
     lanes = target.vector_bytes // element.compute_bytes
-    tiles = best_tiles(gather, target, lanes, threads)[:_TILES_TRIED]
+    tiles = best_tiles(gather, target, lanes, threads, reading)[:_TILES_TRIED]
     found = [_schedule(gather, lanes, tile, threads) for tile in tiles]
     found += [_schedule(gather, lanes, tile, threads, tasks_per_thread=1) for tile in tiles[:2]]
     return list(dict.fromkeys(found))
 
 
-def nest_schedule(gather: Gather, element: Element, target: Target, threads: int) -> ChannelsSchedule:
+def nest_schedule(
+    gather: Gather, element: Element, target: Target, threads: int, reading: Reading
+) -> ChannelsSchedule:
     """The schedule that is best by its cost."""
     lanes = target.vector_bytes // element.compute_bytes
-    return _schedule(gather, lanes, best_tiles(gather, target, lanes, threads)[0], threads)
+    return _schedule(gather, lanes, best_tiles(gather, target, lanes, threads, reading)[0], threads)
 
 
 def plan(
@@ -147,6 +188,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
     """
 
     layout: Layout
+    reading: Reading
     schedule: ChannelsSchedule
     element: Element
     starts: Sequence[int]  # where the packed weights of each phase begin
@@ -159,14 +201,15 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         self.tasks = gather.batch * gather.groups * out_blocks
-        in_place = kernel.columns is None
+        in_place = self.reading != "packed"
         plane = x_steps[1] if in_place else band_of(layout, layout.flat, kernel.lanes, 0).plane
+        planes = 1 if in_place else layout.planes
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         self._keep = [tables]
-        records = [self._phase_record(i, plane, y_steps) for i in range(len(gather.taps_by_phase))]
+        records = [self._phase_record(i, x_steps, plane, y_steps) for i in range(len(gather.taps_by_phase))]
         phases = np.array(records, np.int64)
         self._keep.append(phases)
-        packed = 0 if in_place else gather.in_channels * layout.planes * plane * size
+        packed = 0 if in_place else gather.in_channels * planes * plane * size
         copies = aligned(HEADER_BYTES + packed)
         steps = gather.in_channels * int(phases[0][0]) * int(phases[0][2]) if kernel.copied else 0
         accumulators = aligned(copies + steps * pixels * size)
@@ -186,7 +229,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
             "y_channel": y_steps[1],
             "pitch": layout.pitch,
             "plane": plane,
-            "planes": layout.planes,
+            "planes": planes,
             "plane_rows": layout.total_rows,
             "total_rows": layout.total_rows,
             "row_length": layout.row_length,
@@ -202,11 +245,46 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
             "accumulators": accumulators,
         }
 
-    def _phase_record(self, phase: int, plane: int, y_steps: tuple[int, ...]) -> list[int]:
+    def _phase_record(
+        self, phase: int, x_steps: tuple[int, ...], plane: int, y_steps: tuple[int, ...]
+    ) -> list[int]:
         """Tables of one phase: its outputs in tiles, each with the taps that it needs."""
         layout, kernel = self.layout, self.kernel
-        taps = len(layout.gather.taps_by_phase[phase])
-        places, outputs = self._outputs(phase, y_steps)
+        taps, block = len(layout.gather.taps_by_phase[phase]), self.schedule.channel_block
+        if self.reading == "met":
+            order, needed = tiles_of(layout.gather, phase, kernel.pixels)
+            places = self._positions(phase, [a.in_step * s for a, s in zip(layout.gather.axes, x_steps[2:])])
+        else:
+            order, needed = self._packed_tiles(phase)
+            places = self._positions(phase, [layout.slice_rows * layout.pitch, layout.pitch, 1])
+        d, h, w = layout.gather.phase_triples[phase]
+        first = sum(each.first * step for each, step in zip((d, h, w), y_steps[2:]))
+        steps = [axis.out_step * step for axis, step in zip(layout.gather.axes, y_steps[2:])]
+        count = len(order)
+        records = np.empty((count, 3 + 2 * kernel.pixels), np.int64)
+        tables: dict[tuple[int, ...], tuple[int, int]] = {}
+        for i in range(count):
+            chosen = tuple(int(t) for t in np.flatnonzero(needed[i]))
+            if chosen not in tables:
+                if self.reading == "met":
+                    reach = steps_to_taps(layout.gather, phase, x_steps, block, chosen)
+                else:
+                    reach = distances(layout, phase, plane, block, layout.planes * plane, chosen)
+                at = weight_rows(taps, block, chosen, kernel.mr)
+                self._keep += [reach, at]
+                tables[chosen] = (reach.ctypes.data, at.ctypes.data)
+            records[i, :3] = (len(chosen), *tables[chosen])
+        records[:, 3 : 3 + kernel.pixels] = places[order]
+        records[:, 3 + kernel.pixels :] = first + self._positions(phase, steps)[order]
+        self._keep.append(records)
+        lines = -(-block * taps * kernel.mr * self.element.compute_bytes // LINE_BYTES)
+        fetched = -(-lines // max(count, 1))
+        return [taps, self.starts[phase], count, records.ctypes.data, fetched]
+
+    def _packed_tiles(self, phase: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """As `tiles_of`, of neighbours in packed planes: tiles need what any of their outputs does."""
+        layout, kernel = self.layout, self.kernel
+        places = self._positions(phase, [layout.slice_rows * layout.pitch, layout.pitch, 1])
         rows, columns = np.divmod(places, layout.pitch)
         by_column = needed_columns(layout, phase)
         # Outputs whose columns need the same taps are neighbours: those at the edges make tiles of their own.
@@ -218,41 +296,15 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         order = np.pad(order, (0, count * kernel.pixels - len(places)), mode="edge")
         if kernel.copied:
             order[-kernel.pixels :] = np.arange(len(places) - kernel.pixels, len(places))
-        places, outputs = places[order], outputs[order]
         each = (needed_taps(layout, phase, rows, rows) & by_column[columns])[order]
-        needed: NDArray[np.bool_] = np.any(each.reshape(count, kernel.pixels, taps), axis=1)
-        records = np.empty((count, 3 + 2 * kernel.pixels), np.int64)
-        tables: dict[tuple[int, ...], tuple[int, int]] = {}
-        step = layout.planes * plane
-        for i in range(count):
-            chosen = tuple(int(t) for t in np.flatnonzero(needed[i]))
-            if chosen not in tables:
-                reach = distances(layout, phase, plane, self.schedule.channel_block, step, chosen)
-                at = weight_rows(taps, self.schedule.channel_block, chosen, kernel.mr)
-                self._keep += [reach, at]
-                tables[chosen] = (reach.ctypes.data, at.ctypes.data)
-            records[i, :3] = (len(chosen), *tables[chosen])
-        records[:, 3 : 3 + kernel.pixels] = places.reshape(count, -1)
-        records[:, 3 + kernel.pixels :] = outputs.reshape(count, -1)
-        self._keep.append(records)
-        block = self.schedule.channel_block
-        lines = -(-block * taps * kernel.mr * self.element.compute_bytes // LINE_BYTES)
-        fetched = -(-lines // max(count, 1))
-        return [taps, self.starts[phase], count, records.ctypes.data, fetched]
+        needed: NDArray[np.bool_] = np.any(each.reshape(count, kernel.pixels, -1), axis=1)
+        return order.reshape(count, kernel.pixels), needed
 
-    def _outputs(self, phase: int, y_steps: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(place in the packed planes, element offset in the output array) of each output of a phase."""
-        gather = self.layout.gather
-        d, h, w = gather.phase_triples[phase]
-        steps = [axis.out_step for axis in gather.axes]
-        i, j, k = np.meshgrid(np.arange(d.count), np.arange(h.count), np.arange(w.count), indexing="ij")
-        places = (i * self.layout.slice_rows + j) * self.layout.pitch + k
-        outputs = (
-            (d.first + i * steps[0]) * y_steps[2]
-            + (h.first + j * steps[1]) * y_steps[3]
-            + (w.first + k * steps[2]) * y_steps[4]
-        )
-        return places.ravel().astype(np.int64), outputs.ravel().astype(np.int64)
+    def _positions(self, phase: int, steps: Sequence[int]) -> NDArray[np.int64]:
+        """Where each output of a phase lies behind the first, by the steps along each axis."""
+        counts = [along.count for along in self.layout.gather.phase_triples[phase]]
+        d, h, w = (np.arange(count, dtype=np.int64) * step for count, step in zip(counts, steps))
+        return (d[:, None, None] + h[:, None] + w).ravel()
 
 
 class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
@@ -268,8 +320,9 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )
-        in_place = _in_place(layout, self.element, target, x_steps)
-        self.schedule = schedule or nest_schedule(gather, self.element, target, threads)
+        self.reading = reading_of(gather, self.element, target, x_steps)
+        self.schedule = schedule or nest_schedule(gather, self.element, target, threads, self.reading)
+        in_place = self.reading != "packed"
         self.kernel = ChannelsKernel(
             element=self.element,
             lanes=self.schedule.lanes,
@@ -279,9 +332,10 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
             columns=None if in_place else column_kind(layout, x_steps[4]),
             has_bias=request.has_bias,
             activation=request.activation,
-            copied=is_copied(layout, self.schedule.pixels),
-            runs=leaves_in_runs(layout, self.schedule, y_steps),
+            copied=self.reading != "met" and is_copied(layout, self.schedule.pixels),
+            runs=self.reading != "met" and leaves_in_runs(layout, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
+            ahead=AHEAD if self.reading == "met" else 0,
         )
         self._job = Job(self.kernel, target)
         self.weights = WeightPacking(layout, self.element, target, self.kernel.mr, transposed=spec.transposed)

@@ -34,13 +34,13 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     if reason is not None:
         return reason
     gather = pairs.paired(gather_of(request.spec))
-    return channels.why_unfit(gather, ELEMENTS[request.spec.dtype.name], target)
+    return channels.why_unfit(gather, ELEMENTS[request.spec.dtype.name], target, "packed")
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core, the turning round of the outputs included."""
     gather = pairs.paired(gather_of(request.spec))
-    cycles = channels.nest_cycles(gather, ELEMENTS[request.spec.dtype.name], target, in_place=False)
+    cycles = channels.nest_cycles(gather, ELEMENTS[request.spec.dtype.name], target, "packed")
     words = pairs.words_cycles(layout_of(gather), target) * gather.batch
     return cycles * pairs.step_cycles(target) + words
 
@@ -48,7 +48,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first. All of one order."""
     gather = pairs.paired(gather_of(request.spec))
-    found = channels.nest_candidates(gather, ELEMENTS[request.spec.dtype.name], target, threads)
+    found = channels.nest_candidates(gather, ELEMENTS[request.spec.dtype.name], target, threads, "packed")
     return [replace(schedule, ways=pairs.WAYS) for schedule in found]
 
 
@@ -72,12 +72,13 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
         spec, whole = request.spec, gather_of(request.spec)
         self.threads = threads
         gather, self.element = pairs.paired(whole), element_of(spec, target)
-        self.layout = layout = layout_of(gather)
+        self.layout, self.reading = layout_of(gather), "packed"
+        layout = self.layout
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )
         self.schedule = schedule or replace(
-            channels.nest_schedule(gather, self.element, target, threads), ways=pairs.WAYS
+            channels.nest_schedule(gather, self.element, target, threads, self.reading), ways=pairs.WAYS
         )
         self.kernel = ChannelsPairsKernel(
             element=self.element,

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from convforge.plan.met_taps import tiled
 from convforge.plan.tiles import loads_add, mesh_step, step_overhead
 from convforge.problem.gather import Axis, Gather, Phase
 from convforge.schedule import Layout, layout_of, why_tile_illegal
 from convforge.target import Target
+
+# How the input comes: packed into planes with their padding; from where it lies, if that is such a plane; or
+# from where it lies by tiles whose outputs meet the same data (met_taps.py).
+Reading = Literal["packed", "dense", "met"]
 
 # Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
 PIXEL_LIMIT = 9
@@ -17,6 +24,12 @@ _FAR_WEIGHTS = 1.5
 # Addresses of more pixels, beside three vectors, and of what is fetched leave the registers: 8x3 took 1.6
 # times as long as 7x3.
 _FETCHING_PIXELS, _HELD_ADDRESSES = 7, 3
+
+# With 512 bits and a near last level a step of all tiles of 1x1 and 3x3 layers took a cycle more than its
+# multiply-adds, or 2.2 for each line of weights from the second level and 1.8 (one core of Zen 4; costs count
+# two multiply-adds a cycle): 2x4 tiles 11 cycles and not 8. The factor leaves tiles of 16 as they were beside
+# other families.
+_WIDE_STEP = 0.94
 
 # Output channels for whose sake the input is copied: 512 -> 2048 of 1x1 at 7x7 1522 -> 1433 us (two cores of
 # Zen 1), 768 patches of 16x16 3470 -> 3330, 1024 -> 256 at 14x14 as long as before, 192 -> 64 a tenth longer.
@@ -34,7 +47,9 @@ def fetches_ahead(gather: Gather, weight_bytes: int, target: Target) -> bool:
     return is_far and target.vector_registers > 16
 
 
-def best_tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list[tuple[int, int]]:
+def best_tiles(
+    gather: Gather, target: Target, lanes: int, threads: int, reading: Reading
+) -> list[tuple[int, int]]:
     """(pixels, vectors of channels) of all legal tiles, the one that keeps threads for the shortest first.
 
     Threads share out tiles of channels: 64 channels in one tile of four vectors ran on one thread, and took
@@ -48,41 +63,54 @@ def best_tiles(gather: Gather, target: Target, lanes: int, threads: int) -> list
         if why_tile_illegal(target, pixels * nv, nv + 1) is None
         and not (nv > 2 and pixels > _FETCHING_PIXELS and fetches)
     ]
-    phases, copies = range(len(gather.taps_by_phase)), copies_tiles(layout_of(gather))
+    phases = range(len(gather.taps_by_phase))
 
     def cycles(tile: tuple[int, int]) -> float:
         units = gather.batch * gather.groups * -(-gather.out_channels // (tile[1] * lanes))
         rounds = -(-units // threads)
-        return (
-            sum(phase_cycles(gather, target, i, *tile, lanes, copies=copies) for i in phases) * rounds / units
-        )
+        return sum(phase_cycles(gather, target, i, *tile, lanes, reading) for i in phases) * rounds / units
 
     return sorted(legal, key=cycles)
 
 
 def phase_cycles(
-    gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int, *, copies: bool
+    gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int, reading: Reading
 ) -> float:
-    """Cycles of a phase in tiles of so many pixels by nv vectors of channels. copies: `copies_tiles`."""
+    """Cycles of a phase in tiles of so many pixels by nv vectors of channels."""
     d, h, w = gather.phase_triples[phase]
-    # Taps that meet only padding are left out, tile by tile.
-    rows = -(-(pixels - 1) // max(1, w.count)) + 1
-    met = share_met(gather.axes[1], h, rows) * share_met(gather.axes[2], w, 1)
-    # So many tiles lie in two slices: 9 pixels of 7x7, a sixth of them.
-    crossing = min(1.0, (pixels - 1) / max(1, h.count * w.count))
-    met *= sum(share * share_met(gather.axes[0], d, n) for n, share in ((1, 1 - crossing), (2, crossing)))
-    steps = gather.in_channels * len(gather.taps_by_phase[phase]) * met
+    outputs = d.count * h.count * w.count
+    if reading == "met":
+        tiles, taps = tiled(gather, phase, pixels)
+    else:
+        tiles = -(-outputs // pixels)
+        taps = tiles * len(gather.taps_by_phase[phase]) * _share_left(gather, phase, pixels)
     element_bytes = target.vector_bytes // lanes
     if loads_add(target):
         # Fetching takes the registers of all addresses but some.
         reloaded = max(0, pixels - _HELD_ADDRESSES) if fetches_ahead(gather, element_bytes, target) else 0
         step = mesh_step(pixels * nv, nv, pixels + reloaded)
+    elif target.vector_bytes == 64:
+        step = _WIDE_STEP * max(pixels * nv / 2 + 0.5, 1.1 * nv + 0.9)
     else:
         step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
-    outputs = d.count * h.count * w.count
-    leaving = _RUN_LANE_CYCLES if copies and outputs >= pixels else _LANE_CYCLES
-    tile = steps * (step + step_overhead(target)) + 20 + pixels * nv * (2 + leaving * lanes)
-    return -(-outputs // pixels) * -(-gather.out_channels // (nv * lanes)) * tile
+    in_runs = reading != "met" and copies_tiles(layout_of(gather)) and outputs >= pixels
+    leaving = _RUN_LANE_CYCLES if in_runs else _LANE_CYCLES
+    steps = gather.in_channels * taps * (step + step_overhead(target))
+    return -(-gather.out_channels // (nv * lanes)) * (
+        steps + tiles * (20 + pixels * nv * (2 + leaving * lanes))
+    )
+
+
+def _share_left(gather: Gather, phase: int, pixels: int) -> float:
+    """The share of taps that are not left out, for they meet only padding in a tile of neighbours."""
+    d, h, w = gather.phase_triples[phase]
+    rows = -(-(pixels - 1) // max(1, w.count)) + 1
+    met = share_met(gather.axes[1], h, rows) * share_met(gather.axes[2], w, 1)
+    # So many tiles lie in two slices: 9 pixels of 7x7, a sixth of them.
+    crossing = min(1.0, (pixels - 1) / max(1, h.count * w.count))
+    return met * sum(
+        share * share_met(gather.axes[0], d, n) for n, share in ((1, 1 - crossing), (2, crossing))
+    )
 
 
 def copies_tiles(layout: Layout) -> bool:
