@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import pairs, weight_places
+from convforge.plan import channels_pairs, pairs, weight_places
 from convforge.plan.describe import plan_of
 from convforge.plan.prepared import Prepared
 from convforge.plan.weight_places import WeightPlaces
@@ -191,6 +191,22 @@ def test_the_same_bits_whatever_threads_batch_and_layout(name: str, family: Modu
             np.testing.assert_array_equal(plan.output(spec, x, weight, bias, precision="medium"), y)
         finally:
             runtime.set_num_threads(before)
+
+
+@pytest.mark.parametrize("mask", ["host", "avx2"])
+@pytest.mark.parametrize("name", ["batch", "dilated", "groups", "transposed, stride 2", "signal", "volume"])
+def test_words_packed_as_they_are_give_the_same_bits(
+    name: str, mask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the padding around them, by tiles that meet the same data."""
+    spec, x, weight, bias = make(name)
+    outputs: list[Array] = []
+    for reading in ("packed", "compact"):
+        monkeypatch.setattr(channels_pairs, "_reading", lambda *_, reading=reading: reading)
+        with served_by(channels_pairs, mask):
+            assert plan_of(spec, precision="medium").describe().startswith("bf16 channels")
+            outputs.append(plan.output(spec, x, weight, bias, out=poisoned(spec), precision="medium"))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

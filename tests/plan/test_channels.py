@@ -222,7 +222,7 @@ def test_outputs_of_a_tile_meet_the_same_data(
     for phase, (along, taps) in enumerate(zip(gather.phase_triples, gather.taps_by_phase)):
         counts = tuple(axis.count for axis in along)
         outputs, needed = met_taps.tiles_of(gather, phase, pixels)
-        assert met_taps.tiled(gather, phase, pixels) == (len(outputs), int(needed.sum()))
+        assert met_taps.met_tiles(gather, pixels)[phase][-1] == (len(outputs), int(needed.sum()))
         assert sorted(set(outputs.ravel())) == list(range(int(np.prod(counts))))
         for tile, chosen in zip(outputs, needed):
             for output in tile:
@@ -242,8 +242,9 @@ def test_outputs_of_a_tile_meet_the_same_data(
 @pytest.mark.parametrize(
     "layer", ["3x3", "dilated", "strided", "transposed", "1x1 strided", "1-d", "3-d", "groups"]
 )
-def test_inputs_read_where_taps_meet_them_give_the_same_bits(
-    mask: str, layer: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reading", channels_tiles.BY_MET_TAPS)
+def test_tiles_of_outputs_that_meet_the_same_data_give_the_same_bits(
+    reading: channels_tiles.Reading, mask: str, layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At both ends of memory, and from arrays that lie in other ways; nothing outside them is read."""
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
@@ -261,13 +262,13 @@ def test_inputs_read_where_taps_meet_them_give_the_same_bits(
     spec, _ = normalize_conv(shape, kernel, None, rank=len(shape) - 2, dtype=np.dtype(np.float32), **more)
     x = generator.standard_normal(spec.input_shape).astype(np.float32)
     weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
-    read_as(monkeypatch, "met")
+    read_as(monkeypatch, reading)
     last = np.moveaxis(guarded.array(np.ascontiguousarray(np.moveaxis(x, 1, -1)), at_end=True), -1, 1)
     with masked(mask):
         for each in (guarded.array(x, at_end=True), guarded.array(x, at_end=False), last):
             plan = plan_with_the_direct_kernels_bits(spec, each, weight, guarded)
-            assert plan.reading == "met"
-            assert plan.kernel.columns is None
+            assert plan.reading == reading
+            assert (plan.kernel.columns is None) == (reading == "met")
             assert not plan.kernel.copied
 
 

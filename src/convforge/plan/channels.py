@@ -13,13 +13,28 @@ from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract import CHANNELS_PARAMETERS, HEADER_BYTES, ChannelsKernel
 from convforge.memory import LINE_BYTES
 from convforge.plan.bands import band_of
-from convforge.plan.channels_tiles import Reading, best_tiles, fetches_ahead, is_copied, phase_cycles
+from convforge.plan.channels_tiles import (
+    BY_MET_TAPS,
+    Reading,
+    best_tiles,
+    fetches_ahead,
+    is_copied,
+    phases_cycles,
+)
 from convforge.plan.cut import TASKS_PER_THREAD
 from convforge.plan.element import element_of
 from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
-from convforge.plan.met_taps import AHEAD, reads_where_met, steps_to_taps, tiled, tiles_of
+from convforge.plan.met_taps import (
+    AHEAD,
+    as_it_is,
+    count_classes,
+    meets_or_misses,
+    share_of_taps,
+    steps_to_taps,
+    tiles_of,
+)
 from convforge.plan.request import OutputRequest
 from convforge.plan.selections import needed_columns, needed_taps
 from convforge.plan.sizes import aligned, element_steps
@@ -45,8 +60,13 @@ OUTPUT_LIMIT = 2048
 # And where less than this share of the multiply-adds meets data, which tiles along channels leave out to the
 # last one: DeepLab's dilations.
 _FEW_MET, _FEW_MET_LIMIT = 0.7, 8192
+# Kinds of outputs beyond which tiles of each kind alone would be but partly filled, and are not counted out.
+_CLASSES_LIMIT = 256
 # The packed input of one group, of each thread.
 _PACKED_LIMIT_BYTES = 4 << 20
+# And where few taps meet data.
+_COMPACT_LIMIT_BYTES = 12 << 20
+_IN_PLACE: tuple[Reading, ...] = ("dense", "met")
 # Where threads share a group of an image, each packs it.
 _PACKED_TWICE = 2.0
 # Of the sets of the second-level cache that channels read in place fall on, what they may take.
@@ -66,13 +86,27 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     """The reason why this family cannot serve a request, or None."""
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
     x_steps = element_steps(request.x_strides, request.spec)
-    return why_unfit(gather, element, target, reading_of(gather, element, target, x_steps))
+    return why_too_large(gather) or why_unfit(
+        gather, element, target, reading_of(gather, element, target, x_steps)
+    )
+
+
+def why_too_large(gather: Gather) -> str | None:
+    """The reason why no reading would do, or None."""
+    outputs = _outputs(gather)
+    return (
+        f"{outputs} outputs of a channel are more than {OUTPUT_LIMIT}" if outputs > _FEW_MET_LIMIT else None
+    )
+
+
+def _outputs(gather: Gather) -> int:
+    return max(d.count * h.count * w.count for d, h, w in gather.phase_triples)
 
 
 def why_unfit(gather: Gather, element: Element, target: Target, reading: Reading) -> str | None:
-    """The reason why this loop nest cannot serve a gather, or None."""
-    outputs = max(d.count * h.count * w.count for d, h, w in gather.phase_triples)
-    limit = _FEW_MET_LIMIT if reading == "met" and _share_met(gather) < _FEW_MET else OUTPUT_LIMIT
+    """The reason why this loop nest cannot serve a gather that is not too large, or None."""
+    outputs = _outputs(gather)
+    limit = _FEW_MET_LIMIT if reading in BY_MET_TAPS and share_of_taps(gather) < _FEW_MET else OUTPUT_LIMIT
     if outputs > limit:
         return f"{outputs} outputs of a channel are more than {limit}"
     if gather.out_channels * element.compute_bytes < target.vector_bytes:
@@ -89,32 +123,29 @@ def _packed_bytes(gather: Gather, element: Element) -> int:
     return gather.in_channels * layout.planes * band.plane * element.compute_bytes
 
 
-def _share_met(gather: Gather) -> float:
-    """The share of multiply-adds that meet data."""
-    pairs = [tiled(gather, phase, 1) for phase in range(len(gather.taps_by_phase))]
-    every = sum(tiles * len(taps) for (tiles, _), taps in zip(pairs, gather.taps_by_phase))
-    return sum(met for _, met in pairs) / max(1, every)
-
-
 @lru_cache(maxsize=256)
-def reading_of(gather: Gather, element: Element, target: Target, x_steps: tuple[int, ...]) -> Reading:
-    """How an input of these strides (elements, of five axes) is best read."""
+def reading_of(
+    gather: Gather, element: Element, target: Target, x_steps: tuple[int, ...], *, packs: bool = False
+) -> Reading:
+    """How an input of these strides (elements, five axes) is best read. packs: whether it must be packed."""
     layout = layout_of(gather)
     # The weights pass through the second level too: 512 channels of a 16x16 map, 1 KB apart, ran 10 % slower
     # in place than packed.
-    if rows_collide(layout, element, target, x_steps, _INPUT_SHARE):
-        return "packed"
-    if reads_in_place(layout, element, x_steps):
+    collides = rows_collide(layout, element, target, x_steps, _INPUT_SHARE)
+    packs = packs or collides or element.storage != element.compute
+    if not packs and reads_in_place(layout, element, x_steps):
         return "dense"
-    if not reads_where_met(gather, element):
+    if not meets_or_misses(gather) or count_classes(gather) > _CLASSES_LIMIT:
         return "packed"
+    by_met_taps: Reading = "compact" if packs else "met"
     if _packed_bytes(gather, element) > _PACKED_LIMIT_BYTES:
-        return "met" if _share_met(gather) < _FEW_MET else "packed"
+        fits = not packs or _packed_bytes(as_it_is(gather), element) <= _COMPACT_LIMIT_BYTES
+        return by_met_taps if fits and share_of_taps(gather) < _FEW_MET else "packed"
     # Two cores of Zen 4 held to AVX2, strided 1x1 layers: read where they lie 1.1 to 1.8 times as long.
     if target.vector_registers <= 16:
         return "packed"
-    met, packed = (nest_cycles(gather, element, target, reading) for reading in ("met", "packed"))
-    return "met" if met < packed else "packed"
+    met, packed = (nest_cycles(gather, element, target, reading) for reading in (by_met_taps, "packed"))
+    return by_met_taps if met < packed else "packed"
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
@@ -122,7 +153,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
     x_steps = element_steps(request.x_strides, request.spec)
     reading = reading_of(gather, element, target, x_steps)
-    is_far = reading != "packed" and x_steps[1] * element.storage_bytes > _FAR_BYTES
+    is_far = reading in _IN_PLACE and x_steps[1] * element.storage_bytes > _FAR_BYTES
     slower = _FAR_SLOWER if is_far and target.vector_registers == 16 else 1.0
     return nest_cycles(gather, element, target, reading, slower=slower)
 
@@ -133,16 +164,19 @@ def nest_cycles(
     """Cycles of one core for this loop nest. slower: its products."""
     lanes = target.vector_bytes // element.compute_bytes
     pixels, nv = best_tiles(gather, target, lanes, threads=1, reading=reading)[0]
-    layout = layout_of(gather)
-    rows = rows_in_cycles(layout, element, target, in_place=reading != "packed")
-    if reading == "packed" and gather.batch * gather.groups == 1:
+    rows = rows_in_cycles(packed_layout(gather, reading), element, target, in_place=reading in _IN_PLACE)
+    if reading not in _IN_PLACE and gather.batch * gather.groups == 1:
         rows *= _PACKED_TWICE
-    phases = range(len(gather.taps_by_phase))
-    products = slower * sum(phase_cycles(gather, target, i, pixels, nv, lanes, reading) for i in phases)
+    products = slower * phases_cycles(gather, target, lanes, reading)(pixels, nv)
     if target.l3_is_far and not loads_add(target):
         products *= _NARROW_MESH_SLOWER
     far = mesh_cycles(gather, element, target)
     return ((rows + products) * gather.groups + far) * gather.batch
+
+
+def packed_layout(gather: Gather, reading: Reading) -> Layout:
+    """The planes that an input is packed into, or that it is by itself."""
+    return layout_of(as_it_is(gather) if reading in BY_MET_TAPS else gather)
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
@@ -196,20 +230,24 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
 
     def _values(self, x_steps: tuple[int, ...], y_steps: tuple[int, ...]) -> dict[str, int]:
         """The values of CHANNELS_PARAMETERS, and what they point at kept."""
-        layout, schedule, kernel = self.layout, self.schedule, self.kernel
-        gather, size, pixels, mr = layout.gather, self.element.compute_bytes, schedule.pixels, kernel.mr
+        layout, schedule, kernel = packed_layout(self.layout.gather, self.reading), self.schedule, self.kernel
+        gather, size, pixels, mr = self.layout.gather, self.element.compute_bytes, schedule.pixels, kernel.mr
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         self.tasks = gather.batch * gather.groups * out_blocks
-        in_place = self.reading != "packed"
-        plane = x_steps[1] if in_place else band_of(layout, layout.flat, kernel.lanes, 0).plane
-        planes = 1 if in_place else layout.planes
+        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        steps = x_steps[1:]
+        if self.reading in _IN_PLACE:
+            plane, planes, packed, read = x_steps[1], 1, 0, x_steps[1:]
+        else:
+            plane, planes = band_of(layout, layout.flat, kernel.lanes, 0).plane, layout.planes
+            packed = gather.in_channels * planes * plane * size
+            read = (plane, layout.slice_rows * layout.pitch, layout.pitch, 1)
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         self._keep = [tables]
-        records = [self._phase_record(i, x_steps, plane, y_steps) for i in range(len(gather.taps_by_phase))]
+        records = [self._phase_record(i, read, plane, y_steps) for i in range(len(gather.taps_by_phase))]
         phases = np.array(records, np.int64)
         self._keep.append(phases)
-        packed = 0 if in_place else gather.in_channels * planes * plane * size
         copies = aligned(HEADER_BYTES + packed)
         steps = gather.in_channels * int(phases[0][0]) * int(phases[0][2]) if kernel.copied else 0
         accumulators = aligned(copies + steps * pixels * size)
@@ -235,10 +273,10 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
             "row_length": layout.row_length,
             "one_row": 0,
             "row_residues": layout.row_residues,
-            "column_residues": len(gather.axes[2].residues),
+            "column_residues": len(layout.gather.axes[2].residues),
             "row_table": tables.rows.ctypes.data,
             "column_table": tables.columns.ctypes.data,
-            "x_column": x_steps[4] * gather.axes[2].in_step,
+            "x_column": x_steps[4] * layout.gather.axes[2].in_step,
             "phases": len(phases),
             "phase_table": phases.ctypes.data,
             "copies": copies,
@@ -246,28 +284,32 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         }
 
     def _phase_record(
-        self, phase: int, x_steps: tuple[int, ...], plane: int, y_steps: tuple[int, ...]
+        self, phase: int, steps: Sequence[int], plane: int, y_steps: tuple[int, ...]
     ) -> list[int]:
-        """Tables of one phase: its outputs in tiles, each with the taps that it needs."""
+        """Tables of one phase: its outputs in tiles, each with the taps that it needs.
+
+        steps: elements from a channel, a slice, a row, a column of what is read to the next.
+        """
         layout, kernel = self.layout, self.kernel
         taps, block = len(layout.gather.taps_by_phase[phase]), self.schedule.channel_block
-        if self.reading == "met":
+        by_met_taps = self.reading in BY_MET_TAPS
+        if by_met_taps:
             order, needed = tiles_of(layout.gather, phase, kernel.pixels)
-            places = self._positions(phase, [a.in_step * s for a, s in zip(layout.gather.axes, x_steps[2:])])
+            places = self._positions(phase, [a.in_step * s for a, s in zip(layout.gather.axes, steps[1:])])
         else:
             order, needed = self._packed_tiles(phase)
             places = self._positions(phase, [layout.slice_rows * layout.pitch, layout.pitch, 1])
         d, h, w = layout.gather.phase_triples[phase]
         first = sum(each.first * step for each, step in zip((d, h, w), y_steps[2:]))
-        steps = [axis.out_step * step for axis, step in zip(layout.gather.axes, y_steps[2:])]
+        apart = [axis.out_step * step for axis, step in zip(layout.gather.axes, y_steps[2:])]
         count = len(order)
         records = np.empty((count, 3 + 2 * kernel.pixels), np.int64)
         tables: dict[tuple[int, ...], tuple[int, int]] = {}
         for i in range(count):
             chosen = tuple(int(t) for t in np.flatnonzero(needed[i]))
             if chosen not in tables:
-                if self.reading == "met":
-                    reach = steps_to_taps(layout.gather, phase, x_steps, block, chosen)
+                if by_met_taps:
+                    reach = steps_to_taps(layout.gather, phase, steps, block, chosen)
                 else:
                     reach = distances(layout, phase, plane, block, layout.planes * plane, chosen)
                 at = weight_rows(taps, block, chosen, kernel.mr)
@@ -275,7 +317,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
                 tables[chosen] = (reach.ctypes.data, at.ctypes.data)
             records[i, :3] = (len(chosen), *tables[chosen])
         records[:, 3 : 3 + kernel.pixels] = places[order]
-        records[:, 3 + kernel.pixels :] = first + self._positions(phase, steps)[order]
+        records[:, 3 + kernel.pixels :] = first + self._positions(phase, apart)[order]
         self._keep.append(records)
         lines = -(-block * taps * kernel.mr * self.element.compute_bytes // LINE_BYTES)
         fetched = -(-lines // max(count, 1))
@@ -322,18 +364,19 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
         )
         self.reading = reading_of(gather, self.element, target, x_steps)
         self.schedule = schedule or nest_schedule(gather, self.element, target, threads, self.reading)
-        in_place = self.reading != "packed"
+        in_place, by_met_taps = self.reading in _IN_PLACE, self.reading in BY_MET_TAPS
+        packed = packed_layout(gather, self.reading)
         self.kernel = ChannelsKernel(
             element=self.element,
             lanes=self.schedule.lanes,
             pixels=self.schedule.pixels,
             nv=self.schedule.nv,
             fused=target.fused,
-            columns=None if in_place else column_kind(layout, x_steps[4]),
+            columns=None if in_place else column_kind(packed, x_steps[4]),
             has_bias=request.has_bias,
             activation=request.activation,
-            copied=self.reading != "met" and is_copied(layout, self.schedule.pixels),
-            runs=self.reading != "met" and leaves_in_runs(layout, self.schedule, y_steps),
+            copied=not by_met_taps and is_copied(layout, self.schedule.pixels),
+            runs=not by_met_taps and leaves_in_runs(layout, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
             ahead=AHEAD if self.reading == "met" else 0,
         )

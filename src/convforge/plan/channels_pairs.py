@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convforge.ir.element import ELEMENTS
+from convforge.ir.element import ELEMENTS, Element
 from convforge.kernels.contract_pairs import (
     CHANNELS_PAIRS_PARAMETERS,
     ChannelsPairsKernel,
 )
 from convforge.plan import channels, pairs
 from convforge.plan.channels import ChannelsNestPlan
-from convforge.plan.channels_tiles import fetches_ahead, is_copied
+from convforge.plan.channels_tiles import BY_MET_TAPS, Reading, fetches_ahead, is_copied
 from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
@@ -21,7 +21,7 @@ from convforge.plan.pair_weights import PairWeights
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.tables import column_kind
-from convforge.problem.gather import gather_of
+from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, layout_of
 from convforge.target import Target
 
@@ -33,22 +33,33 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     reason = pairs.why_illegal(request, target)
     if reason is not None:
         return reason
-    gather = pairs.paired(gather_of(request.spec))
-    return channels.why_unfit(gather, ELEMENTS[request.spec.dtype.name], target, "packed")
+    gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
+    return channels.why_too_large(gather) or channels.why_unfit(
+        gather, element, target, _reading(gather, element, target)
+    )
+
+
+def _reading(gather: Gather, element: Element, target: Target) -> Reading:
+    """How words are read. Strided layers are packed as what they read: hard values beside it are none."""
+    if any(axis.in_step > 1 for axis in gather.axes):
+        return "packed"
+    return channels.reading_of(gather, element, target, (0,) * 5, packs=True)
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core, the turning round of the outputs included."""
-    gather = pairs.paired(gather_of(request.spec))
-    cycles = channels.nest_cycles(gather, ELEMENTS[request.spec.dtype.name], target, "packed")
-    words = pairs.words_cycles(layout_of(gather), target) * gather.batch
+    gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
+    reading = _reading(gather, element, target)
+    cycles = channels.nest_cycles(gather, element, target, reading)
+    words = pairs.words_cycles(channels.packed_layout(gather, reading), target) * gather.batch
     return cycles * pairs.step_cycles(target) + words
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first. All of one order."""
-    gather = pairs.paired(gather_of(request.spec))
-    found = channels.nest_candidates(gather, ELEMENTS[request.spec.dtype.name], target, threads, "packed")
+    gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
+    reading = _reading(gather, element, target)
+    found = channels.nest_candidates(gather, element, target, threads, reading)
     return [replace(schedule, ways=pairs.WAYS) for schedule in found]
 
 
@@ -72,8 +83,9 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
         spec, whole = request.spec, gather_of(request.spec)
         self.threads = threads
         gather, self.element = pairs.paired(whole), element_of(spec, target)
-        self.layout, self.reading = layout_of(gather), "packed"
-        layout = self.layout
+        self.layout = layout = layout_of(gather)
+        self.reading = _reading(gather, ELEMENTS[spec.dtype.name], target)
+        packed, by_met_taps = channels.packed_layout(gather, self.reading), self.reading in BY_MET_TAPS
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )
@@ -86,11 +98,11 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             pixels=self.schedule.pixels,
             nv=self.schedule.nv,
             fused=target.fused,
-            columns=column_kind(layout, x_steps[4]),
+            columns=column_kind(packed, x_steps[4]),
             has_bias=request.has_bias,
             activation=request.activation,
-            copied=is_copied(layout, self.schedule.pixels),
-            runs=channels.leaves_in_runs(layout, self.schedule, y_steps),
+            copied=not by_met_taps and is_copied(layout, self.schedule.pixels),
+            runs=not by_met_taps and channels.leaves_in_runs(layout, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
             instruction=pairs.instruction_of(target),
         )
@@ -101,5 +113,5 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
         self.starts = self.weights.starts
         values = self._values(x_steps, y_steps)
         held = self.workspace_bytes
-        self.workspace_bytes = held + pairs.held_bytes(layout, values["plane"])
+        self.workspace_bytes = held + pairs.held_bytes(packed, values["plane"])
         self._give(CHANNELS_PAIRS_PARAMETERS, {**values, "group_channels": whole.in_channels, "held": held})

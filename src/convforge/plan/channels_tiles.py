@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
-from convforge.plan.met_taps import tiled
+from convforge.plan.met_taps import met_tiles
 from convforge.plan.tiles import loads_add, mesh_step, step_overhead
 from convforge.problem.gather import Axis, Gather, Phase
 from convforge.schedule import Layout, layout_of, why_tile_illegal
 from convforge.target import Target
 
-# How the input comes: packed into planes with their padding; from where it lies, if that is such a plane; or
-# from where it lies by tiles whose outputs meet the same data (met_taps.py).
-Reading = Literal["packed", "dense", "met"]
+# How the input comes: packed into planes with their padding; from where it lies, if that is such a plane; by
+# tiles whose outputs meet the same data (met_taps.py), from where it lies or packed as it is.
+Reading = Literal["packed", "dense", "met", "compact"]
+BY_MET_TAPS: tuple[Reading, ...] = ("met", "compact")
 
 # Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
 PIXEL_LIMIT = 9
@@ -63,42 +65,53 @@ def best_tiles(
         if why_tile_illegal(target, pixels * nv, nv + 1) is None
         and not (nv > 2 and pixels > _FETCHING_PIXELS and fetches)
     ]
-    phases = range(len(gather.taps_by_phase))
+    of_phases = phases_cycles(gather, target, lanes, reading)
 
     def cycles(tile: tuple[int, int]) -> float:
         units = gather.batch * gather.groups * -(-gather.out_channels // (tile[1] * lanes))
-        rounds = -(-units // threads)
-        return sum(phase_cycles(gather, target, i, *tile, lanes, reading) for i in phases) * rounds / units
+        return of_phases(*tile) * -(-units // threads) / units
 
     return sorted(legal, key=cycles)
 
 
-def phase_cycles(
-    gather: Gather, target: Target, phase: int, pixels: int, nv: int, lanes: int, reading: Reading
-) -> float:
-    """Cycles of a phase in tiles of so many pixels by nv vectors of channels."""
-    d, h, w = gather.phase_triples[phase]
-    outputs = d.count * h.count * w.count
-    if reading == "met":
-        tiles, taps = tiled(gather, phase, pixels)
-    else:
-        tiles = -(-outputs // pixels)
-        taps = tiles * len(gather.taps_by_phase[phase]) * _share_left(gather, phase, pixels)
-    element_bytes = target.vector_bytes // lanes
+def phases_cycles(
+    gather: Gather, target: Target, lanes: int, reading: Reading
+) -> Callable[[int, int], float]:
+    """Cycles of all phases, as a function of the pixels and the vectors of channels of a tile."""
+    phases = range(len(gather.taps_by_phase))
+    # Looked up here, once for all tiles: gathers are long keys.
+    met = met_tiles(gather, PIXEL_LIMIT) if reading in BY_MET_TAPS else None
+    copies = met is None and copies_tiles(layout_of(gather))
+
+    def cycles(pixels: int, nv: int) -> float:
+        step, total = _step_cycles(gather, target, pixels, nv, lanes), 0.0
+        for phase in phases:
+            d, h, w = gather.phase_triples[phase]
+            outputs = d.count * h.count * w.count
+            if met is None:
+                tiles = -(-outputs // pixels)
+                taps = tiles * len(gather.taps_by_phase[phase]) * _share_left(gather, phase, pixels)
+            else:
+                tiles, taps = met[phase][pixels - 1]
+            leaving = _RUN_LANE_CYCLES if copies and outputs >= pixels else _LANE_CYCLES
+            total += gather.in_channels * taps * step + tiles * (20 + pixels * nv * (2 + leaving * lanes))
+        return total * -(-gather.out_channels // (nv * lanes))
+
+    return cycles
+
+
+def _step_cycles(gather: Gather, target: Target, pixels: int, nv: int, lanes: int) -> float:
+    """Of one channel and tap."""
     if loads_add(target):
         # Fetching takes the registers of all addresses but some.
-        reloaded = max(0, pixels - _HELD_ADDRESSES) if fetches_ahead(gather, element_bytes, target) else 0
+        fetches = fetches_ahead(gather, target.vector_bytes // lanes, target)
+        reloaded = max(0, pixels - _HELD_ADDRESSES) if fetches else 0
         step = mesh_step(pixels * nv, nv, pixels + reloaded)
     elif target.vector_bytes == 64:
         step = _WIDE_STEP * max(pixels * nv / 2 + 0.5, 1.1 * nv + 0.9)
     else:
         step = max(pixels * nv / 2, (pixels + nv + 2) / 2, (pixels * nv + pixels + nv + 5) / 5, 4.0)
-    in_runs = reading != "met" and copies_tiles(layout_of(gather)) and outputs >= pixels
-    leaving = _RUN_LANE_CYCLES if in_runs else _LANE_CYCLES
-    steps = gather.in_channels * taps * (step + step_overhead(target))
-    return -(-gather.out_channels // (nv * lanes)) * (
-        steps + tiles * (20 + pixels * nv * (2 + leaving * lanes))
-    )
+    return step + step_overhead(target)
 
 
 def _share_left(gather: Gather, phase: int, pixels: int) -> float:
