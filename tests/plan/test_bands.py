@@ -7,7 +7,7 @@ import pytest
 
 from convforge import plan, reference
 from convforge.kernels.contract import GatherKernel
-from convforge.plan import split_bf16, winograd
+from convforge.plan import channels, split_bf16, winograd
 from convforge.plan.describe import plan_of
 from convforge.plan.direct import DirectPlan
 from convforge.problem import ConvSpec, normalize_conv
@@ -36,7 +36,8 @@ def test_far_reaching_kernels_of_many_channels() -> None:
 
 def directly(spec: ConvSpec) -> object:
     """The direct family's plan."""
-    with costing(winograd, float("inf")), costing(split_bf16, float("inf")):
+    dear = float("inf")
+    with costing(winograd, dear), costing(split_bf16, dear), costing(channels, dear):
         return plan_of(spec)
 
 
