@@ -57,10 +57,10 @@ NAME = "channels"
 
 # Outputs of a phase beyond which vectors along the map waste little, and tables of outputs grow long.
 OUTPUT_LIMIT = 2048
-# And where less than this share of the multiply-adds meets data, which tiles along channels leave out to the
-# last one: DeepLab's dilations.
+# And where less than this share of the taps meets data, for tiles of outputs that meet the same leave out all
+# others: DeepLab's dilations.
 _FEW_MET, _FEW_MET_LIMIT = 0.7, 8192
-# Kinds of outputs beyond which tiles of each kind alone would be but partly filled, and are not counted out.
+# Beyond so many kinds of outputs, tiles of one kind would be but partly filled, and are not counted out.
 _CLASSES_LIMIT = 256
 # The packed input of one group, of each thread.
 _PACKED_LIMIT_BYTES = 4 << 20
@@ -236,7 +236,6 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         out_blocks = -(-out_tiles // schedule.channel_tiles)
         self.tasks = gather.batch * gather.groups * out_blocks
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
-        steps = x_steps[1:]
         if self.reading in _IN_PLACE:
             plane, planes, packed, read = x_steps[1], 1, 0, x_steps[1:]
         else:
