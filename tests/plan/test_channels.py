@@ -272,6 +272,41 @@ def test_tiles_of_outputs_that_meet_the_same_data_give_the_same_bits(
             assert not plan.kernel.copied
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize("activation", ["none", "hardswish"])
+def test_outputs_that_no_tap_reaches_are_filled(
+    mask: str, dtype: str, kernel: tuple[int, int], activation: Activation
+) -> None:
+    """As those of the direct kernel, zeros' signs too; where rows have gaps they are written one by one."""
+    generator, guarded = np.random.default_rng(0), Guarded()
+    spec, _ = normalize_conv(
+        (2, 6, 4, 5), (6, 20, *kernel), (40,), (2, 3), groups=2, rank=2, dtype=numpy_dtype(dtype),
+        transposed=True, output_padding=(1, 0),
+    )  # fmt: skip
+    x, weight, bias = (
+        guarded.array(generator.integers(-9, 9, shape).astype(spec.dtype), at_end=True)
+        for shape in (spec.input_shape, spec.weight_shape, (40,))
+    )
+    bias[:3] = -0.0
+    whole = np.full((*spec.output_shape[:3], spec.output_shape[3] + 2), 77, spec.dtype)
+    outputs = [guarded.array(np.full(spec.output_shape, 77, spec.dtype), at_end=True), whole[..., :-2]]
+    expected = np.full(spec.output_shape, 77, spec.dtype)
+    with masked(mask) as target:
+        for family, out, fills in (
+            (channels, outputs[0], True), (channels, outputs[1], False), (direct, expected, None),
+        ):  # fmt: skip
+            plan = family.plan(OutputRequest(spec, x.strides, out.strides, True, activation), target, 2)
+            assert fills in (None, getattr(plan.kernel, "fills", None))
+            packed, offsets = plan.weights.pack(weight, 2), plan.weights.pack_bias(bias)
+            plan(address_of(x), address_of(packed), address_of(offsets), address_of(out))
+    for out in outputs:
+        assert out.tobytes() == expected.tobytes()
+    assert (whole[..., -2:] == 77).all()
+
+
 def test_layers_that_meet_mostly_padding_are_read_where_they_meet_data() -> None:
     """DeepLab's widest dilations, which would have to be packed with nine times as many zeros."""
     for target in (Target.host(), Target.host().without("amx-tile", "avx512f")):

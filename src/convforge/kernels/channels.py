@@ -7,6 +7,7 @@ The tile of the direct kernel turned round: weights are the vectors, inputs are 
 that they need; positions that are only padding appear in no list. Weights are packed by the same packer, a
 whole tile of channels to a row.
 
+    for output channel                      filled with its bias, if phases without taps are not listed
     for tile of output channels
         for block of channels               its weights stay in the second-level cache
             for tile of outputs
@@ -89,6 +90,17 @@ class ChannelsNest:
                     self._emit_copy(e, v, p, source if columns is None else planes, copies)
         if copied:
             planes = copies
+
+        def place(first: Int) -> tuple[Value, Value]:
+            """The bias of an output channel of the group, and where its outputs begin."""
+            channel = e.add(e.mul(group, p.out_channels), first)
+            to = e.add(e.mul(image, p.y_batch), e.mul(channel, p.y_channel))
+            return e.at(bias, compute, channel), e.at(y, storage, to)
+
+        if self.kernel.fills:
+            last_out = e.minimum(e.mul(stop_out, self.mr), p.out_channels)
+            with e.loop(e.mul(first_out, self.mr), last_out, name="filled") as out:
+                self._emit_fill(v, p, *place(out.index))
         with (
             e.loop(0, p.phases, name="phase") as phase,
             e.loop(first_out, stop_out, name="out_tile") as out,
@@ -96,9 +108,7 @@ class ChannelsNest:
             size = len(CHANNELS_PHASE_FIELDS)
             record = e.at(p.pointer("phase_table"), "i64", e.mul(phase.index, size))
             first = e.mul(out.index, self.mr)
-            at = e.mul(e.add(e.mul(group, p.out_channels), first), p.y_channel)
-            target = e.at(y, storage, e.add(e.mul(image, p.y_batch), at))
-            offset = e.at(bias, compute, e.add(e.mul(group, p.out_channels), first))
+            offset, target = place(first)
             tile = e.add(e.mul(group, p.out_tiles), out.index)
             self._emit_out_tile(e, v, p, record, planes, weights, offset, target, tile, first, scratch)
         e.done()
@@ -121,6 +131,12 @@ class ChannelsNest:
             e, v, self.kernel.columns, p, source=source, target=target, channels=p.channels,
             first_row=0, first_column=0,
         )  # fmt: skip
+
+    def _emit_fill(self, v: Vectors, p: Parameters, bias: Value, output: Value) -> None:
+        """All outputs of a channel as if no tap reached them."""
+        value = v.add(v.zero(), v.load_broadcast(bias)) if self.kernel.has_bias else v.zero()
+        value = emit_activation(v, self.kernel.activation, value)
+        v.store_run(lambda _: value, output, p.run)
 
     def _emit_copy(self, e: Emitter, v: Vectors, p: Parameters, source: Value, target: Value) -> None:
         """The pixels of each tile, neighbours in the input or its planes, for each channel and tap."""

@@ -77,7 +77,7 @@ SELECTION_FIELDS = ("taps", "distances", "rows")
 CHANNELS_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "channel_block"),
     *("x_batch", "x_channel", "y_batch", "y_channel", *PACKING),
-    *("phases", "phase_table", "copies", "accumulators"),
+    *("phases", "phase_table", "copies", "accumulators", "run"),
 )
 # fetched: lines of the next block's weights that are fetched beside a tile of outputs.
 CHANNELS_PHASE_FIELDS = ("taps", "weights", "pixel_tiles", "tiles", "fetched")
@@ -156,7 +156,8 @@ class ChannelsKernel(Emitted):
     columns None: the input is read where it lies. copied: wherever that is, or from the planes, the pixels of
     a tile are copied first, side by side for each channel and tap. fetches: whether the next block's weights
     are fetched beside this one's products. runs: whether the outputs of a tile lie side by side. ahead: how
-    many steps before it is read the input's line is fetched, or 0: the tables have so many more.
+    many steps before it is read the input's line is fetched, or 0: the tables have so many more. fills:
+    whether a channel's `run` of outputs is filled with its bias first, as phases without taps are not listed.
     """
 
     file: ClassVar[str] = "channels"
@@ -172,6 +173,7 @@ class ChannelsKernel(Emitted):
     fetches: bool = False
     runs: bool = False
     ahead: int = 0
+    fills: bool = False
 
     @property
     def mr(self) -> int:

@@ -104,6 +104,7 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             copied=not by_met_taps and is_copied(layout, self.schedule.pixels),
             runs=not by_met_taps and channels.leaves_in_runs(layout, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
+            fills=channels.fills_first(gather, y_steps),
             instruction=pairs.instruction_of(target),
         )
         self._job = Job(self.kernel, target)

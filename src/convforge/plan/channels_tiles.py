@@ -88,6 +88,9 @@ def phases_cycles(
         for phase in phases:
             d, h, w = gather.phase_triples[phase]
             outputs = d.count * h.count * w.count
+            if not gather.taps_by_phase[phase]:
+                total += outputs * nv
+                continue
             if met is None:
                 tiles = -(-outputs // pixels)
                 taps = tiles * len(gather.taps_by_phase[phase]) * _share_left(gather, phase, pixels)
