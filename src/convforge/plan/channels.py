@@ -68,8 +68,12 @@ _PACKED_LIMIT_BYTES = 4 << 20
 # And where few taps meet data.
 _COMPACT_LIMIT_BYTES = 12 << 20
 _IN_PLACE: tuple[Reading, ...] = ("dense", "met")
-# Where threads share a group of an image, each packs it.
-_PACKED_TWICE = 2.0
+# Where threads share a group of an image, each packs it; and rows of which every second or further column is
+# packed take so many times as long, or for each plane that they become. Two cores of Zen 4, packed and read
+# where taps meet data: 32 groups of 16 of 3x3 of stride 2 at 28x28 215 and 158 us, 1x1 256 -> 512 at 56x56
+# 1190 and 960, patches of 16x16 1180 and 1050. Counted between readings alone: beside other families, whose
+# rows are costed as before, four bfloat16 layers were chosen 1.1 to 1.2 times too slow.
+_PACKED_TWICE, _STRIDED_ROW, _STRIDED_PLANE = 2.0, 3.0, 1.5
 # Of the sets of the second-level cache that channels read in place fall on, what they may take.
 _INPUT_SHARE = 0.5
 # With 16 registers, channels read in place so far apart take so much longer: each step is on another page.
@@ -145,8 +149,23 @@ def reading_of(
     # Two cores of Zen 4 held to AVX2, strided 1x1 layers: read where they lie 1.1 to 1.8 times as long.
     if target.vector_registers <= 16:
         return "packed"
-    met, packed = (nest_cycles(gather, element, target, reading) for reading in (by_met_taps, "packed"))
+    met, packed = (
+        nest_cycles(gather, element, target, reading) + _packing_more(gather, element, target, reading)
+        for reading in (by_met_taps, "packed")
+    )
     return by_met_taps if met < packed else "packed"
+
+
+def _packing_more(gather: Gather, element: Element, target: Target, reading: Reading) -> float:
+    """Cycles of packing beyond those that `nest_cycles` has."""
+    if reading in _IN_PLACE:
+        return 0.0
+    layout, images = packed_layout(gather, reading), gather.batch * gather.groups
+    width = layout.gather.axes[2]
+    times = _PACKED_TWICE if images == 1 else 1.0
+    if width.in_step > 1:
+        times *= max(_STRIDED_ROW, _STRIDED_PLANE * len(width.residues))
+    return (times - 1) * images * rows_in_cycles(layout, element, target, in_place=False)
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
@@ -166,8 +185,6 @@ def nest_cycles(
     lanes = target.vector_bytes // element.compute_bytes
     pixels, nv = best_tiles(gather, target, lanes, threads=1, reading=reading)[0]
     rows = rows_in_cycles(packed_layout(gather, reading), element, target, in_place=reading in _IN_PLACE)
-    if reading not in _IN_PLACE and gather.batch * gather.groups == 1:
-        rows *= _PACKED_TWICE
     products = slower * phases_cycles(gather, target, lanes, reading)(pixels, nv)
     if target.l3_is_far and not loads_add(target):
         products *= _NARROW_MESH_SLOWER

@@ -137,12 +137,7 @@ def rows_in_cycles(layout: Layout, element: Element, target: Target, *, in_place
     size = gather.in_channels * prod(axis.in_size for axis in gather.axes) * element.compute_bytes
     far = _FAR_IN_CYCLES * size if target.l3_is_far and 2 * size > target.near_bytes else 0.0
     width = gather.axes[2]
-    if target.vector_registers > 16:
-        # Two cores of Zen 4: 32 groups of 16 of 3x3 at 28x28 packed 215 us, read in place 158; 1x1 256 -> 512
-        # at 56x56 1190 and 960; patches of 16x16 1180 and 1050.
-        planes = len(width.residues)
-        return ROW_CYCLES * rows * (max(3.0, 1.5 * planes) if width.in_step > 1 else 1.0) + far
-    if width.in_step == 1:
+    if width.in_step == 1 or target.vector_registers > 16:
         return ROW_CYCLES * rows + far
     vectors = -(-layout.row_length * element.compute_bytes // target.vector_bytes)
     return rows * (_PAIR_ROW_CYCLES + _PAIR_VECTOR_CYCLES * vectors)
