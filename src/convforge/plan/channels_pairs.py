@@ -13,6 +13,13 @@ from convforge.kernels.contract_pairs import (
 )
 from convforge.plan import channels, pairs
 from convforge.plan.channels import ChannelsNestPlan
+from convforge.plan.channels_reading import (
+    nest_cycles,
+    packed_layout,
+    reading_of,
+    why_too_large,
+    why_unfit,
+)
 from convforge.plan.channels_tiles import BY_MET_TAPS, Reading, fetches_ahead, is_copied
 from convforge.plan.element import element_of
 from convforge.plan.job import Job
@@ -34,24 +41,22 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     if reason is not None:
         return reason
     gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
-    return channels.why_too_large(gather) or channels.why_unfit(
-        gather, element, target, _reading(gather, element, target)
-    )
+    return why_too_large(gather) or why_unfit(gather, element, target, _reading(gather, element, target))
 
 
 def _reading(gather: Gather, element: Element, target: Target) -> Reading:
     """How words are read. Strided layers are packed as what they read: hard values beside it are none."""
     if any(axis.in_step > 1 for axis in gather.axes):
         return "packed"
-    return channels.reading_of(gather, element, target, (0,) * 5, packs=True)
+    return reading_of(gather, element, target, (0,) * 5, packs=True)
 
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core, the turning round of the outputs included."""
     gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
     reading = _reading(gather, element, target)
-    cycles = channels.nest_cycles(gather, element, target, reading)
-    words = pairs.words_cycles(channels.packed_layout(gather, reading), target) * gather.batch
+    cycles = nest_cycles(gather, element, target, reading)
+    words = pairs.words_cycles(packed_layout(gather, reading), target) * gather.batch
     return cycles * pairs.step_cycles(target) + words
 
 
@@ -85,7 +90,7 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
         gather, self.element = pairs.paired(whole), element_of(spec, target)
         self.layout = layout = layout_of(gather)
         self.reading = _reading(gather, ELEMENTS[spec.dtype.name], target)
-        packed, by_met_taps = channels.packed_layout(gather, self.reading), self.reading in BY_MET_TAPS
+        packed, by_met_taps = packed_layout(gather, self.reading), self.reading in BY_MET_TAPS
         x_steps, y_steps = (
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )
