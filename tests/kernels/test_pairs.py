@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import channels_pairs, pairs, weight_places
+from convforge.plan import channels_pairs, direct, pairs, weight_places
 from convforge.plan.describe import plan_of
 from convforge.plan.prepared import Prepared
 from convforge.plan.weight_places import WeightPlaces
@@ -157,6 +157,34 @@ def test_hard_values_come_out_as_of_a_plain_convolution(
     np.testing.assert_array_equal(y[hit], plain[hit])
     if where == "input" and spec.batch > 1:
         assert (y[1:] != plain[1:]).any()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", [np.float32, BF16])
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e20, 1e-20, 1e-40])
+@pytest.mark.parametrize("place", [(0, 0, 0), (36, 0, 1), (5, 30, 29), (36, 29, 30), (35, 30, 30)])
+def test_hard_values_are_seen_in_words_made_from_the_input(
+    place: tuple[int, int, int],
+    value: float,
+    dtype: Any,
+    family: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 37 channels of 31 x 31: in whole vectors and behind the last, in the channel without a partner."""
+    spec = spec_of((2, 37, 31, 31), (40, 37, 1, 1), dtype)
+    x, weight = (RNG.standard_normal(s).astype(dtype) for s in (spec.input_shape, spec.weight_shape))
+    with served_by(family), costing(direct, 0.0):
+        assert plan_of(spec, precision="medium").describe().startswith("bf16 ")
+        again = _computes_again(monkeypatch)
+        plan.output(spec, x, weight, out=poisoned(spec), precision="medium")
+        assert not again
+        x[1, *place] = value
+        with np.errstate(all="ignore"):
+            y = plan.output(spec, x, weight, out=poisoned(spec), precision="medium")
+        assert again
+    with costing(direct, -1.0):
+        plain = plan.output(spec, x, weight)
+    np.testing.assert_array_equal(y[1].astype(np.float32), plain[1].astype(np.float32))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

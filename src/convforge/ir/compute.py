@@ -178,7 +178,7 @@ class ComputeVectors(Lanes):
 
     def any(self, mask: Value) -> Value:
         """Whether a lane of a mask is set: one bit."""
-        bits = integer(self.lanes)
+        bits = integer(mask.type.count)
         return self.e.b.icmp_unsigned("!=", self.e.b.bitcast(mask, bits), bits(0))
 
     def _all(self, mask: Value) -> Value:

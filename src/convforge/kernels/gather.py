@@ -67,6 +67,8 @@ class GatherNest:
         self.element, self.lanes, self.mr, self.nv = kernel.element, kernel.lanes, kernel.mr, kernel.nv
         self.length = kernel.length
         self.columns: Columns | None = kernel.columns
+        # Of what the pixels are that a block of channels is summed or copied from.
+        self.pixels_kind = self.element.storage if kernel.columns is None else self.element.compute
         self.copied = isinstance(kernel, GatherKernel) and kernel.copied
         self.fetches = isinstance(kernel, GatherKernel) and kernel.fetches
         self.streams = isinstance(kernel, GatherKernel) and kernel.streams
@@ -211,7 +213,7 @@ class GatherNest:
                 fresh = e.equal(channel.index, 0)
                 last = e.equal(e.add(channel.index, block), p.channels)
                 channel_step = p.x_channel if self.columns is None else e.mul(p.planes, p.plane)
-                channel_pixels = e.at(origin, compute, e.mul(channel.index, channel_step))
+                channel_pixels = e.at(origin, self.pixels_kind, e.mul(channel.index, channel_step))
                 copies = e.at(scratch, "i8", HEADER_BYTES)
                 if self.copied:
                     self._emit_copy(e, v, p, run, channel_pixels, copies, (some.index, stop), block)
@@ -239,13 +241,13 @@ class GatherNest:
                         if self.copied:
                             pixels = e.at(copies, compute, e.mul(in_group, p.channel_block, self.length))
                         else:
-                            pixels = e.at(channel_pixels, compute, e.sub(place.flat, base))
+                            pixels = e.at(channel_pixels, self.pixels_kind, e.sub(place.flat, base))
 
                         def emit_outputs(nv: int) -> None:
                             # A row's short tile holds the last vectors of one that begins so early that it
                             # ends on the end.
                             shift = (self.nv - nv) * self.lanes
-                            source = e.at(pixels, compute, shift)
+                            source = e.at(pixels, compute if self.copied else self.pixels_kind, shift)
                             for i, phase in enumerate(phases):
                                 acc = self._emit_sums(
                                     e, v, phase, tile.index, block, out_weights[i], source, nv
@@ -292,12 +294,12 @@ class GatherNest:
             at = e.mul(e.sub(tile.index, tiles[0]), p.channel_block, self.length)
             to = e.at(copies, self.element.compute, at)
             with e.loop(0, channels, name="row") as row:
-                source = e.at(pixels, self.element.compute, e.add(e.mul(row.index, p.x_channel), flat))
+                source = e.at(pixels, self.element.storage, e.add(e.mul(row.index, p.x_channel), flat))
                 target = e.at(to, self.element.compute, e.mul(row.index, self.length))
                 for j in range(self.nv):
-                    v.store(v.load(source, j * self.lanes), target, j * self.lanes)
+                    v.store(v.load_stored(source, j * self.lanes), target, j * self.lanes)
                 # The next tile's line is fetched meanwhile: no prefetcher follows as many pages as channels.
-                e.prefetch(source, self.element.compute, 2 * self.length - 1)
+                e.prefetch(source, self.element.storage, 2 * self.length - 1)
 
     def _emit_sums(
         self,
@@ -323,6 +325,7 @@ class GatherNest:
             rows=selected.rows,
             pixels=pixels,
             ahead=self.length if self.fetches else 0,
+            stored=self.columns is None and not self.copied,
         )
 
     def _emit_resume(

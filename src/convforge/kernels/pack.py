@@ -46,6 +46,14 @@ def emit_pack(
 ) -> None:
     """Pack `channels` channels: `rows` rows from first_row on, by default p.plane_rows, of all planes."""
     rows = e.minimum(p.plane_rows if rows is None else rows, e.sub(p.total_rows, first_row))
+    if columns == "dense":
+        begin, count = dense_run(e, p, first_row, first_column, rows)
+        with e.loop(0, channels, name="pack_channel") as channel:
+            line = e.at(source, v.element.storage, e.add(e.mul(channel.index, p.x_channel), begin))
+            _emit_run(
+                e, v, "unit", line, e.at(target, v.element.compute, e.mul(channel.index, p.plane)), count, 1
+            )
+        return
     row_table, records = p.pointer("row_table"), p.pointer("column_table")
 
     def find_run(residue: Int) -> _Run:
@@ -79,6 +87,15 @@ def emit_pack(
                     pair.emit_row(x, planes, offsets, row.index, first_column)
                 with apart:
                     emit_planes()
+
+
+def dense_run(e: Emitter, p: Parameters, first_row: Int, first_column: Int, rows: Int) -> tuple[Int, Int]:
+    """(begin, length) of what `rows` rows from first_row on, or a window from first_column on, are of a plane
+    that the input holds as it is.
+    """
+    begin = e.add(e.mul(first_row, p.pitch), first_column)
+    written = e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length)
+    return begin, e.minimum(written, e.sub(e.mul(p.total_rows, p.pitch), begin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +181,16 @@ def _emit_run(
     step = COLUMN_STEPS[columns]
     span = e.sub(e.mul(count, step), step - 1)
 
-    def emit_masked() -> None:
-        with e.loop(0, count, step=v.lanes, name="column") as j:
+    def emit_masked(first: Int = 0) -> None:
+        with e.loop(first, count, step=v.lanes, name="column") as j:
             v.store(_load_run(v, line, e.mul(j.index, step), span, step), to, j.index)
 
     if v.masks_are_free:
-        emit_masked()
+        # Free they are beside other work; here they are most of it.
+        whole = e.mul(e.div(span, step * v.lanes), v.lanes)
+        with e.loop(0, whole, step=v.lanes, name="whole") as j:
+            v.store(_load_run(v, line, e.mul(j.index, step), None, step), to, j.index)
+        emit_masked(whole)
         return
     # Behind the last of every second element there may be no memory: its vector is read from one before on.
     with e.b.if_else(e.no_less(count, v.lanes + step - 1)) as (whole, part):
@@ -278,12 +299,14 @@ def emit_margins(
             e.store(v.widen(value), compute, to, e.sub(at.index, first_column))
 
 
-def _load_run(v: Vectors, line: Value, begin: Int, span: Int, step: int) -> Value:
-    """Every `step`-th element of a line of `span` elements from `begin` on, zero where it has none."""
+def _load_run(v: Vectors, line: Value, begin: Int, span: Int | None, step: int) -> Value:
+    """Every `step`-th element of a line of `span` elements from `begin` on, zero where it has none. No span:
+    it has all.
+    """
     e = v.e
 
     def load(at: Int) -> Value:
-        return v.load_stored(line, at, v.between(at, span))
+        return v.load_stored(line, at, None if span is None else v.between(at, span))
 
     # So many times the lanes are read, and the first of each few kept.
     return v.deinterleave([load(e.add(begin, i * v.lanes)) for i in range(step)])[0]

@@ -14,16 +14,20 @@ Contract: as pack.py; scratch from p.held on has room for two planes of each res
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from convforge.ir.element import Element
 from convforge.ir.emitter import Emitter, Int, Value
-from convforge.ir.text import I32, vector
+from convforge.ir.text import I16, I32, splat, vector
 from convforge.ir.vector import Vectors
 from convforge.kernels.bf16_parts import emit_outside, emit_seen, emit_words, none_seen
 from convforge.kernels.contract import Columns
 from convforge.kernels.contract_pairs import PairInstruction
 from convforge.kernels.contract_split import INPUT_RANGE
 from convforge.kernels.flag import emit_flag
-from convforge.kernels.pack import emit_pack
+from convforge.kernels.pack import dense_run, emit_pack
 from convforge.kernels.parameters import Parameters
 
 
@@ -72,6 +76,12 @@ def emit_pack_pairs(
     """Pack all channels of a group: `rows` rows from first_row on, of all planes; set the flag where that
     would not be exact.
     """
+    if columns == "dense":
+        _emit_dense(
+            e, v, p, source=source, scratch=scratch, target=target,
+            first_row=first_row, first_column=first_column, rows=rows,
+        )  # fmt: skip
+        return
     storage, compute = v.element.storage, v.element.compute
     held = e.at(scratch, "i8", p.held)
     rows = e.minimum(rows, e.sub(p.total_rows, first_row))
@@ -101,3 +111,96 @@ def emit_pack_pairs(
             residue.next = j.results
         pair.next = residue.results
     emit_flag(e, scratch, emit_outside(v, pair.results, INPUT_RANGE))
+
+
+def _emit_dense(
+    e: Emitter,
+    v: Vectors,
+    p: Parameters,
+    *,
+    source: Value,
+    scratch: Value,
+    target: Value,
+    first_row: Int,
+    first_column: Int,
+    rows: Int,
+) -> None:
+    """The same where planes lie in the input as they are: words are made from there. The partner of a lone
+    last channel is the channel itself.
+    """
+    storage, compute = v.element.storage, v.element.compute
+    begin, count = dense_run(e, p, first_row, first_column, e.minimum(rows, e.sub(p.total_rows, first_row)))
+    words = _HalfWords(v) if storage == "bf16" else _RoundedWords(v)
+    with e.loop(0, p.channels, carried=words.none_seen(), name="pair") as pair:
+        first = e.mul(pair.index, 2)
+        low = e.at(source, storage, e.add(e.mul(first, p.x_channel), begin))
+        partner = e.select(e.less(e.add(first, 1), p.group_channels), p.x_channel, 0)
+        high = e.at(low, storage, partner)
+        to = e.at(target, compute, e.mul(pair.index, p.plane))
+        with e.loop(0, count, step=words.length, carried=pair.carried, name="word") as j:
+            mask = v.between(j.index, count, words.length // v.lanes)
+            found, j.next = words.read(low, high, j.index, mask, j.carried)
+            for i, word in enumerate(found):
+                v.store_bits(word, to, e.add(j.index, i * v.lanes))
+        pair.next = j.results
+    emit_flag(e, scratch, words.outside(pair.results))
+
+
+class _RoundedWords:
+    """Words of a vector of each of two channels, whose numbers are rounded."""
+
+    def __init__(self, v: Vectors) -> None:
+        self._v = v
+        self.length = v.lanes
+
+    def none_seen(self) -> list[Value]:
+        """What is carried from the first vector on."""
+        return none_seen(self._v)
+
+    def read(
+        self, low: Value, high: Value, at: Int, mask: Value, seen: Sequence[Value]
+    ) -> tuple[list[Value], list[Value]]:
+        """Words from `at` on, and what has been seen."""
+        v = self._v
+        x0, x1 = v.load_stored(low, at, mask), v.load_stored(high, at, mask)
+        return emit_words(v, x0, x1, 1), emit_seen(v, emit_seen(v, seen, x0), x1)
+
+    def outside(self, seen: Sequence[Value]) -> Value:
+        """Whether any number was outside of the range: one bit."""
+        return emit_outside(self._v, seen, INPUT_RANGE)
+
+
+class _HalfWords(_RoundedWords):
+    """Words of two vectors of each of two channels that are bf16 already, which are looked at in 16 bits.
+
+    a0 a1 a2 … a31,  b0 b1 b2 … b31      a0 b0 a1 b1 … a15 b15,  a16 b16 … a31 b31
+    """
+
+    def __init__(self, v: Vectors) -> None:
+        super().__init__(v)
+        self.length = 2 * v.lanes
+        self._halves = vector(I16, self.length)
+
+    def none_seen(self) -> list[Value]:
+        return [splat(self._halves, 0)] * 2
+
+    def read(
+        self, low: Value, high: Value, at: Int, mask: Value, seen: Sequence[Value]
+    ) -> tuple[list[Value], list[Value]]:
+        v, b, lanes = self._v, self._v.e.b, self._v.lanes
+        x0, x1 = v.load_words(low, at, mask), v.load_words(high, at, mask)
+        largest, smallest = seen
+        for x in (x0, x1):
+            magnitude = b.and_(x, splat(self._halves, 0x7FFF))
+            negated = b.sub(splat(self._halves, 0), magnitude)
+            largest, smallest = v.larger(largest, magnitude), v.larger(smallest, negated)
+        turns = [[at for i in range(lanes) for at in (j + i, self.length + j + i)] for j in (0, lanes)]
+        words = [b.bitcast(v.shuffle(x0, x1, turn), vector(I32, lanes)) for turn in turns]
+        return words, [largest, smallest]
+
+    def outside(self, seen: Sequence[Value]) -> Value:
+        b = self._v.e.b
+        least, most = (int(np.float32(limit).view(np.uint32)) >> 16 for limit in INPUT_RANGE)
+        too_large = b.icmp_unsigned(">", seen[0], splat(self._halves, most))
+        too_small = b.icmp_unsigned(">", seen[1], splat(self._halves, (1 << 16) - least))
+        return self._v.any(b.or_(too_large, too_small))

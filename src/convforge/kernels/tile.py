@@ -29,18 +29,22 @@ def emit_tile(
     rows: Value,
     pixels: Value,
     ahead: int = 0,
+    stored: bool = False,
 ) -> list[Value]:
     """Sum `count` steps up from zero: mr * nv vectors, channel by channel.
 
     ahead: elements from each vector of x to one that has its line fetched meanwhile; 0 fetches none.
+    stored: whether x is the user's array, of the storage type: what is read of it is widened.
     """
+    kind = v.element.storage if stored else v.element.compute
+    load = v.load_stored if stored else v.load
     zeros = [v.zero()] * (mr * nv)
     with e.loop(0, count, carried=zeros, name="k") as k:
-        source = e.at(pixels, v.element.compute, e.load("i64", distances, k.index))
+        source = e.at(pixels, kind, e.load("i64", distances, k.index))
         row = e.at(weights, v.element.compute, e.load("i64", rows, k.index))
-        x = [v.load(source, j * v.lanes) for j in range(nv)]
+        x = [load(source, j * v.lanes) for j in range(nv)]
         for j in range(nv if ahead else 0):
-            e.prefetch(source, v.element.compute, ahead + j * v.lanes)
+            e.prefetch(source, kind, ahead + j * v.lanes)
         for m in range(mr):
             w = v.load_broadcast(row, m)
             k.next += [v.multiply_add(w, x[j], k.carried[m * nv + j]) for j in range(nv)]

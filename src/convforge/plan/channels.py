@@ -31,9 +31,9 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.selections import needed_columns, needed_taps
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import (
-    column_kind,
     distances,
     input_tables,
+    packed_columns,
     rows_follow,
     weight_rows,
 )
@@ -266,7 +266,7 @@ class ChannelsPlan(ChannelsNestPlan[ChannelsKernel]):
             pixels=self.schedule.pixels,
             nv=self.schedule.nv,
             fused=target.fused,
-            columns=None if in_place else column_kind(packed, x_steps[4]),
+            columns=None if in_place else packed_columns(packed, x_steps, target),
             has_bias=request.has_bias,
             activation=request.activation,
             copied=not by_met_taps and is_copied(layout, self.schedule.pixels),

@@ -27,7 +27,7 @@ from convforge.plan.kernel_plan import WatchedPlan
 from convforge.plan.pair_weights import PairWeights
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
-from convforge.plan.tables import column_kind
+from convforge.plan.tables import packed_columns
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, layout_of
 from convforge.target import Target
@@ -103,7 +103,7 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             pixels=self.schedule.pixels,
             nv=self.schedule.nv,
             fused=target.fused,
-            columns=column_kind(packed, x_steps[4]),
+            columns=packed_columns(packed, x_steps, target),
             has_bias=request.has_bias,
             activation=request.activation,
             copied=not by_met_taps and is_copied(layout, self.schedule.pixels),

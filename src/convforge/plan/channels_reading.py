@@ -82,7 +82,7 @@ def reading_of(
     # in place than packed.
     collides = rows_collide(layout, element, target, x_steps, _INPUT_SHARE)
     packs = packs or collides or element.storage != element.compute
-    if not packs and reads_in_place(layout, element, x_steps):
+    if not packs and reads_in_place(layout, x_steps):
         return "dense"
     if not meets_or_misses(gather) or count_classes(gather) > _CLASSES_LIMIT:
         return "packed"

@@ -179,7 +179,7 @@ def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int
     of output channels, or by the copy that all tiles then read. 512 -> 3 at 64x64 took 2.0 ms packed and 0.74
     in place, 256 -> 256 there 6.7 and 6.3 (two cores of Zen 1).
     """
-    if not reads_in_place(layout, element, steps):
+    if not reads_in_place(layout, steps):
         return False
     out_tiles = -(-layout.gather.out_channels // gather_tile(layout, element, target).mr)
     once = out_tiles == 1 or is_copied(layout.gather, target, out_tiles)
@@ -214,7 +214,7 @@ class DirectPlan(GatherPlan[GatherKernel]):
             mr=schedule.mr,
             nv=schedule.nv,
             fused=target.fused,
-            columns=packed_columns(layout, x_steps[4], target) if schedule.packed else None,
+            columns=packed_columns(layout, x_steps, target) if schedule.packed else None,
             way_out=way,
             has_bias=request.has_bias,
             activation=request.activation,

@@ -38,6 +38,8 @@ _UNIT_CYCLES = 2.0
 # For a vector of words to be made of two channels' planes; for each of these, whatever its size: 960 -> 240
 # channels of one pixel took 18 us, by the small-map family 8.
 _WORD_CYCLES, _PLANE_CYCLES = 8.0, 40.0
+# For one that is made where its channels lie in the input as they are.
+_DENSE_WORD_CYCLES = 2.0
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -85,6 +87,8 @@ def words_cycles(layout: Layout, target: Target) -> float:
     gather = layout.gather
     planes = gather.in_channels * layout.planes * gather.groups
     vectors = layout.total_rows * layout.pitch * 4 / target.vector_bytes
+    if layout.is_the_input:
+        return planes * _DENSE_WORD_CYCLES * vectors
     return planes * (_WORD_CYCLES * vectors + _PLANE_CYCLES)
 
 
@@ -150,7 +154,7 @@ class PairsPlan(GatherPlan[PairsKernel], WatchedPlan[PairsKernel]):
             mr=schedule.mr,
             nv=schedule.nv,
             fused=target.fused,
-            columns=packed_columns(layout, x_steps[4], target),
+            columns=packed_columns(layout, x_steps, target),
             way_out=way,
             has_bias=request.has_bias,
             activation=request.activation,

@@ -174,7 +174,7 @@ class SplitPlan(WatchedPlan[SplitKernel]):
             parts=self.schedule.parts,
             rows=self.schedule.rows,
             columns=self.schedule.columns,
-            columns_in=packed_columns(packs, x_steps[4], target) if packs else None,
+            columns_in=packed_columns(packs, x_steps, target) if packs else None,
             way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,

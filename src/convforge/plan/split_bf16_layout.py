@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.ir.element import ELEMENTS, Element
+from convforge.ir.element import Element
 from convforge.kernels.contract_tiles import NOWHERE
 from convforge.plan.tables import reads_in_place, way_out
 from convforge.plan.tile_unit_cost import TileWork, tile_unit_cycles
@@ -75,7 +75,7 @@ def _found(layout: Layout, element: Element, x_steps: tuple[int, ...], y_steps: 
 
 def _lies_in_place(layout: Layout, steps: tuple[int, ...]) -> bool:
     """Whether the input is the planes: of half types too, as steps widen what they read."""
-    return reads_in_place(layout, ELEMENTS["float32"], steps)
+    return reads_in_place(layout, steps)
 
 
 def _can_gather(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:

@@ -184,7 +184,7 @@ class SplitTapsPlan(WatchedPlan[SplitTapsKernel]):
             rows=own.rows,
             columns=own.columns,
             outputs=gather.out_channels,
-            columns_in=None if table else packed_columns(layout, x_steps[4], target),
+            columns_in=None if table else packed_columns(layout, x_steps, target),
             way_out=way_out(layout, y_steps),
             has_bias=request.has_bias,
             activation=request.activation,

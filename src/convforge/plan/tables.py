@@ -78,26 +78,18 @@ def leaving_values(gather: Gather, y_steps: tuple[int, ...]) -> dict[str, int]:
     }
 
 
-def reads_in_place(layout: Layout, element: Element, steps: tuple[int, ...]) -> bool:
-    """Whether the input as it lies is the packed plane: one tap, no padding, rows without gaps.
+def reads_in_place(layout: Layout, steps: tuple[int, ...]) -> bool:
+    """Whether the input as it lies is the packed plane, rows without gaps.
 
     steps: of the input, in elements: batch, channel, depth, height, width.
     """
-    if element.storage != element.compute:
-        return False
-    gather = layout.gather
-    d, h, w = gather.axes
-    whole = all(
-        axis.in_step == 1 and axis.in_size == axis.columns and axis.reach == 0 for axis in gather.axes
-    )
-    one_tap = all(len(taps) <= 1 for taps in gather.taps_by_phase) and layout.planes == 1
-    centred = all(axis.lowest == 0 for axis in gather.axes)
+    d, h, w = layout.gather.axes
     dense = (
         (w.in_size == 1 or steps[4] == 1)
         and (h.in_size == 1 or steps[3] == w.in_size)
         and (d.in_size == 1 or steps[2] == w.in_size * h.in_size)
     )
-    return whole and one_tap and centred and dense and layout.pitch == w.in_size
+    return layout.is_the_input and dense
 
 
 # Lines that one set of a cache holds.
@@ -126,14 +118,16 @@ def column_kind(layout: Layout, column_stride: int) -> Columns:
     return "unit" if step == 1 else "pair" if step == 2 and column_stride == 1 else "strided"
 
 
-def packed_columns(layout: Layout, column_stride: int, target: Target) -> Columns:
-    """The same for kernels that pack by pack.py alone, which takes every fourth column too with AVX-512: one
-    by one AlexNet's first layer spent 8 % of its time on them.
+def packed_columns(layout: Layout, steps: tuple[int, ...], target: Target) -> Columns:
+    """The same for kernels that pack by pack.py alone, of an input of these steps: it takes planes that lie
+    there as they are in one run, and with AVX-512 every fourth column too. One by one AlexNet's first layer
+    spent 8 % of its time on them.
     """
-    step = layout.gather.axes[2].in_step
-    if step == 4 and column_stride == 1 and target.vector_bytes == 64:
+    if reads_in_place(layout, steps):
+        return "dense"
+    if layout.gather.axes[2].in_step == 4 and steps[4] == 1 and target.vector_bytes == 64:
         return "quad"
-    return column_kind(layout, column_stride)
+    return column_kind(layout, steps[4])
 
 
 def way_out(layout: Layout, steps: tuple[int, ...]) -> WayOut:

@@ -45,6 +45,14 @@ class Layout:
         return self.total_rows == 1
 
     @property
+    def is_the_input(self) -> bool:
+        """Whether planes are the input's own maps: one tap, no padding, every position read."""
+        axes = self.gather.axes
+        whole = all(a.in_step == 1 and a.in_size == a.columns and a.reach == a.lowest == 0 for a in axes)
+        one_tap = all(len(taps) <= 1 for taps in self.gather.taps_by_phase) and self.planes == 1
+        return whole and one_tap and self.pitch == axes[2].in_size
+
+    @property
     def row_residues(self) -> int:
         """Residues of depth and height together."""
         d, h, _ = self.gather.axes
