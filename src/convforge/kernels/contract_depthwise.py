@@ -97,7 +97,8 @@ class DepthwiseMapKernel(Emitted):
     taps: (row, column) that each reads, from its output's position times `steps`. held: weights in registers.
     rows, vectors: a tile, in output rows and vectors of columns. x_row, y_row: elements from row to row.
     staged: whether the map is first copied into rows with zeros at both ends, instead of read under masks.
-    words: whether every second column is read as words of bfloat16 (depthwise_tile.py).
+    words: whether every second column is read as words of bfloat16, shifted: whether vectors of half types
+    are widened once for all taps (depthwise_tile.py).
     """
 
     file: ClassVar[str] = "depthwise_map"
@@ -117,6 +118,7 @@ class DepthwiseMapKernel(Emitted):
     activation: Activation
     staged: bool = False
     words: bool = False
+    shifted: bool = False
 
     @property
     def stage_lead(self) -> int:
@@ -153,7 +155,7 @@ class DepthwiseRowsKernel(Emitted):
     a row that the input lacks. staged: whether tiles at the ends of their rows read copies with zeros around
     them, instead of the rows under masks. streams: whether whole lines of the output go past the caches;
     collects: of all rows of a tile together, which lie one behind the other.
-    words: as of DepthwiseMapKernel; a tile is then of one vector, or of two that are woven.
+    words: as of DepthwiseMapKernel; where columns are neighbours, vectors are woven two by two.
     """
 
     file: ClassVar[str] = "depthwise_rows"
@@ -186,6 +188,14 @@ class DepthwiseRowsKernel(Emitted):
         return self.words and self.column_step == 1
 
     @property
+    def starts(self) -> list[int]:
+        """The column of the input where each vector of a tile's row begins, counted from the first's."""
+        step = self.lanes * self.column_step
+        if self.woven:
+            return [j // 2 * 2 * step + j % 2 for j in range(self.vectors)]
+        return [j * step for j in range(self.vectors)]
+
+    @property
     def reads(self) -> tuple[int, int]:
         """First column that a tile reads, and the one behind the last, counted from its first output's."""
         columns = [tap[2] for tap in self.taps]
@@ -193,7 +203,7 @@ class DepthwiseRowsKernel(Emitted):
         # Every second column is taken out of pairs of vectors, an even number of columns behind the lowest.
         if self.words:
             last = max(columns) + int(self.woven)
-            loads = 1 if self.woven else self.vectors
+            loads = self.vectors // 2 if self.woven else self.vectors
             return lowest, last - (last - lowest) % 2 + 2 * loads * self.lanes
         last = max(at - (at - lowest) % self.column_step for at in columns)
         return lowest, last + self.column_step * self.vectors * self.lanes

@@ -35,7 +35,7 @@ def emit_depthwise(kernel: DepthwiseKernel, module: Module) -> None:
 
             return emit_tile(
                 v, taps=kernel.order, row_step=kernel.row_step, rows=kernel.rows, vectors=len(pixels),
-                apart=None, factors=factors, read=read,
+                starts=None, factors=factors, read=read,
             )  # fmt: skip
 
         return tile

@@ -23,7 +23,7 @@ from typing import Literal
 from convforge.ir.emitter import Int, Module, Value
 from convforge.ir.vector import Vectors
 from convforge.kernels.contract_depthwise import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
-from convforge.kernels.depthwise_tile import Factors, Place, Rows, Words, emit_tile
+from convforge.kernels.depthwise_tile import Factors, Place, Rows, Shifted, Words, emit_tile
 from convforge.kernels.epilogue import emit_activation
 from convforge.kernels.parameters import Parameters
 
@@ -115,11 +115,13 @@ def _emit_part(
     lowest = min(column for _, column in kernel.taps)
     if kernel.words:
         read = Words(v, lowest, line, mask)
+    elif kernel.shifted:
+        read = Shifted(v, line, mask)
     else:
         read = Rows(v, column_step, lowest, line, mask, packed=kernel.staged)
     sums = emit_tile(
-        v, taps=kernel.taps, row_step=row_step, rows=rows, vectors=vectors, apart=v.lanes * column_step,
-        factors=factors, read=read,
+        v, taps=kernel.taps, row_step=row_step, rows=rows, vectors=vectors,
+        starts=[j * v.lanes * column_step for j in range(vectors)], factors=factors, read=read,
     )  # fmt: skip
     offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
     biased = sums if offset is None else [v.add(value, offset) for value in sums]

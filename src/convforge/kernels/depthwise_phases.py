@@ -81,7 +81,7 @@ def _emit_phase(
             sums = [
                 emit_tile(
                     v, taps=kernel.phases[number + b], row_step=1, rows=kernel.rows, vectors=kernel.vectors,
-                    apart=None, factors=factors[b], read=read,
+                    starts=None, factors=factors[b], read=read,
                 )
                 for b in range(widths)
             ]  # fmt: skip

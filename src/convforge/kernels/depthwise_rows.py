@@ -249,7 +249,7 @@ def _emit_tile(
     """cut: whether the output's rows may end within the tile."""
     sums = emit_tile(
         v, taps=kernel.taps, row_step=kernel.row_step, rows=kernel.rows, vectors=kernel.vectors,
-        apart=1 if kernel.woven else v.lanes * kernel.column_step, factors=factors, read=read,
+        starts=kernel.starts, factors=factors, read=read,
     )  # fmt: skip
     biased = [v.add(value, v.load_broadcast(offset)) for value in sums] if kernel.has_bias else sums
     results = [emit_activation(v, kernel.activation, value) for value in biased]

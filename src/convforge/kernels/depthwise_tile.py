@@ -51,22 +51,22 @@ def emit_tile(
     row_step: int,
     rows: int,
     vectors: int,
-    apart: int | None,
+    starts: Sequence[int] | None,
     factors: Factors,
     read: Callable[[Place, int], Value | None],
 ) -> list[Value]:
     """Sums of `rows` rows of `vectors` vectors, row by row.
 
     taps: (…, row, column) each. `read` gives the vector of the input whose first lane is at a place counted
-    from the first output of vector number so and so, or None where it is known to be zero. apart: columns of
-    the input from one vector's to the next's, where they may share what they read, then of number 0; None
-    where they do not follow each other: they share the weights.
+    from the first output of vector number so and so, or None where it is known to be zero. starts: the column
+    of the input where each vector begins, counted from the first's, where they may share what they read, then
+    of number 0; None where they do not follow each other: they share the weights.
     """
     uses: dict[tuple[Place, int], list[tuple[int, int]]] = {}
     for r in range(rows):
         for j in range(vectors):
             for t, (*outer, row, column) in enumerate(taps):
-                at, number = (column, j) if apart is None else (column + j * apart, 0)
+                at, number = (column, j) if starts is None else (column + starts[j], 0)
                 place = (*outer, row + r * row_step, at)
                 uses.setdefault((place, number), []).append((r * vectors + j, t))
     sums = [v.zero()] * (rows * vectors)
@@ -140,6 +140,47 @@ class Rows:
         if self._packed:
             return self._v.load(pointer, self._v.e.add(offset, column))
         return self._v.load_stored(pointer, self._v.e.add(offset, column), mask)
+
+
+class Shifted:
+    """Reads vectors of rows of half types: the row's own, each widened once, and those between taken out of
+    two of these.
+
+        own  a b c d | e f g h | i j . .      column 1  b c d e | f g h i | j . . .
+
+    row, mask: as of `Rows`.
+    """
+
+    def __init__(
+        self,
+        v: Vectors,
+        row: Callable[[Place], tuple[Value, Int] | None],
+        mask: Callable[[int], Value | Literal[False] | None],
+    ) -> None:
+        self._v, self._row, self._mask = v, row, mask
+        self._loaded: dict[Place, Value | None] = {}
+
+    def __call__(self, place: Place, _number: int) -> Value | None:
+        """The vector at a place: (…, row, column)."""
+        *outer, column = place
+        line = self._row(tuple(outer))
+        if line is None:
+            return None
+        own, shift = divmod(column, self._v.lanes)
+        low = self._own(line, (*outer, own))
+        high = self._own(line, (*outer, own + 1)) if shift else None
+        if low is None and high is None:
+            return None
+        low, high = (self._v.zero() if value is None else value for value in (low, high))
+        return self._v.shuffle(low, high, range(shift, shift + self._v.lanes)) if shift else low
+
+    def _own(self, line: tuple[Value, Int], place: Place) -> Value | None:
+        if place not in self._loaded:
+            column = place[-1] * self._v.lanes
+            mask, (pointer, offset) = self._mask(column), line
+            at = self._v.e.add(offset, column)
+            self._loaded[place] = None if mask is False else self._v.load_stored(pointer, at, mask)
+        return self._loaded[place]
 
 
 class Words:

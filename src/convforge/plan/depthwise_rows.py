@@ -34,6 +34,8 @@ TAP_LIMIT = 128
 ROW_LIMIT_BYTES = 16 << 10
 # Cycles of Zen 1 to copy a vector of a row with zeros around it.
 _COPIED_CYCLES = 6.6
+# What woven vectors may be more than others.
+_WOVEN_MORE = 0.15
 # Kernels of several slices, 512 bits: 1 -> 32 channels of 3x3x3 at 64x64x64 took 4.0 ms (two cores of Zen 4),
 # by the direct kernel 2.2, 54 channels at 16x56x56 1.3 times what 2-d layers take for their cycles.
 _VOLUME_TIMES = 1.25
@@ -88,7 +90,7 @@ class DepthwiseRowsPlan(KernelPlan[DepthwiseRowsKernel]):
         d, h, w = gather.axes
         words = reads_words(self.element, target) and (w.in_step == 2 or _is_woven(gather, lanes))
         woven = words and w.in_step == 1
-        rows, vectors, held = _woven_tile(gather, target) if woven else _tile(gather, lanes, target)
+        rows, vectors, held = _woven_tile(gather, lanes, target) if woven else _tile(gather, lanes, target)
         padded = _padded(gather)
         in_lines = streams(request, target, vectors * lanes, axis=-2)
         # A lone row is cut into strips.
@@ -198,15 +200,18 @@ def _tile(gather: Gather, lanes: int, target: Target) -> tuple[int, int, int]:
 
 
 def _is_woven(gather: Gather, lanes: int) -> bool:
-    """Whether tiles can be of two woven vectors: neither they nor rows of tiles lie beyond the map."""
-    _, h, w = gather.axes
-    return h.columns > 1 and w.columns >= 2 * lanes
+    """Whether tiles are of woven vectors: rows take few more of these, two by two, than one by one."""
+    vectors = -(-gather.axes[2].columns // lanes)
+    return vectors > 1 and vectors % 2 / vectors <= _WOVEN_MORE
 
 
-def _woven_tile(gather: Gather, target: Target) -> tuple[int, int, int]:
+def _woven_tile(gather: Gather, lanes: int, target: Target) -> tuple[int, int, int]:
     """As `_tile`, of two woven vectors: each column of taps, and one more, is widened once for both."""
-    _, h, _ = gather.axes
+    _, h, width = gather.axes
     taps = gather.taps_by_phase[0]
+    if h.columns == 1:
+        vectors = 4 if width.columns > 2 * lanes else 2
+        return 1, vectors, max(0, min(len(taps), target.vector_registers - 5 - vectors))
     widened = len({(d.offset, w.offset) for d, _, w in taps}) + 1
     most = min(h.columns, 8, max(1, TILE_LIMIT // (2 * len(taps))))
 
