@@ -1,6 +1,6 @@
 """What the kernels of pairs of bf16 numbers need and promise, as data: as contract.py says for the others.
 
-A packed element is a word of 32 bits: two channels of an input, or of a weight, each rounded to bf16.
+A packed element is a word of 32 bits: two numbers of an input, or of a weight, each rounded to bf16.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from convforge.kernels.contract import (
 
 # What multiplies two words and adds both products in fp32; "plain" spells it out, on any processor.
 PairInstruction = Literal["vdpbf16ps", "plain"]
-# group_channels: of the array; `channels` counts pairs. held: where in scratch the planes of one pair lie
-# before they become words.
-_PAIRS = ("group_channels", "held")
+# group_channels: of the array; `channels` counts words, each of `ways` channels. held: where in scratch their
+# planes lie before they become words. partners: for each plane, elements from there to the second number's.
+_PAIRS = ("group_channels", "ways", "held", "partners")
 PAIRS_PARAMETERS = (*GATHER_PARAMETERS, *_PAIRS)
 CHANNELS_PAIRS_PARAMETERS = (*CHANNELS_PARAMETERS, *_PAIRS)
 # `channels` counts those of the array.

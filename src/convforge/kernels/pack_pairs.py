@@ -1,13 +1,14 @@
-"""Writes an input band into planes of words, two channels rounded to bf16 side by side; their products.
+"""Writes an input band into planes of words, two numbers rounded to bf16 side by side; their products.
 
     packed[pair][residue][row][column] = bf16(x[2 pair][…]) | bf16(x[2 pair + 1][…])
                                          └─ lower 16 bits ─┘
 
-The planes of both channels are packed as for all kernels (pack.py), into a place of their own that stays in
-the first level, and become words from there. In the place of a channel beyond the last is what the pair
-before had there: its weights are zeros. Magnitudes are looked at on the way: the instruction takes denormal
-numbers for zero, so an image that has values whose rounding or products may be such, or infinite ones, is
-left to another kernel (contract_split.INPUT_RANGE).
+or, of one channel, a number and the one that the next tap reads (plan/words.py). The planes of a word's
+channels are packed as for all kernels (pack.py), into a place of their own that stays in the first level, and
+become words from there. In the place of a channel beyond the last is what the pair before had there: its
+weights are zeros, as those of a number beyond the last tap. Magnitudes are looked at on the way: the
+instruction takes denormal numbers for zero, so an image that has values whose rounding or products may be
+such, or infinite ones, is left to another kernel (contract_split.INPUT_RANGE).
 
 Contract: as pack.py; scratch from p.held on has room for two planes of each residue.
 """
@@ -88,11 +89,13 @@ def emit_pack_pairs(
     written = e.add(e.mul(e.sub(rows, 1), p.pitch), p.row_length)
     channel_planes = e.mul(p.planes, p.plane)
     with e.loop(0, p.channels, carried=none_seen(v), name="pair") as pair:
-        first = e.mul(pair.index, 2)
-        there = e.minimum(e.sub(p.group_channels, first), 2)
-        # What the last vector of a plane reads behind it counts as seen.
+        first = e.mul(pair.index, p.ways)
+        there = e.minimum(e.sub(p.group_channels, first), p.ways)
+        # What the last vectors of a plane read behind it counts as seen.
         with e.loop(0, e.mul(p.planes, 2), name="end") as plane:
-            v.store(v.zero(), e.at(held, compute, e.mul(plane.index, p.plane)), written)
+            end = e.at(held, compute, e.add(e.mul(plane.index, p.plane), written))
+            for i in range(2):
+                v.store(v.zero(), end, i * v.lanes)
         emit_pack(
             e, v, columns, p, source=e.at(source, storage, e.mul(first, p.x_channel)), target=held,
             channels=there, first_row=first_row, first_column=first_column, rows=rows,
@@ -101,7 +104,7 @@ def emit_pack_pairs(
         with e.loop(0, p.planes, carried=pair.carried, name="residue") as residue:
             plane = e.mul(residue.index, p.plane)
             low = e.at(held, compute, plane)
-            high = e.at(low, compute, channel_planes)
+            high = e.at(low, compute, e.load("i64", p.pointer("partners"), residue.index))
             to = e.at(words, compute, plane)
             with e.loop(0, written, step=v.lanes, carried=residue.carried, name="word") as j:
                 x0, x1 = v.load(low, j.index), v.load(high, j.index)

@@ -28,6 +28,7 @@ from convforge.plan.pair_weights import PairWeights
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
 from convforge.plan.tables import packed_columns
+from convforge.plan.words import words_of_channels
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, layout_of
 from convforge.target import Target
@@ -40,7 +41,10 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
     reason = pairs.why_illegal(request, target)
     if reason is not None:
         return reason
-    gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
+    if gather_of(request.spec).in_channels == 1:
+        return "one input channel a group leaves half of each pair empty"
+    gather = words_of_channels(gather_of(request.spec)).gather
+    element = ELEMENTS[request.spec.dtype.name]
     return why_too_large(gather) or why_unfit(gather, element, target, _reading(gather, element, target))
 
 
@@ -53,7 +57,8 @@ def _reading(gather: Gather, element: Element, target: Target) -> Reading:
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core, the turning round of the outputs included."""
-    gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
+    gather = words_of_channels(gather_of(request.spec)).gather
+    element = ELEMENTS[request.spec.dtype.name]
     reading = _reading(gather, element, target)
     cycles = nest_cycles(gather, element, target, reading)
     words = pairs.words_cycles(packed_layout(gather, reading), target) * gather.batch
@@ -62,7 +67,8 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[ChannelsSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first. All of one order."""
-    gather, element = pairs.paired(gather_of(request.spec)), ELEMENTS[request.spec.dtype.name]
+    gather = words_of_channels(gather_of(request.spec)).gather
+    element = ELEMENTS[request.spec.dtype.name]
     reading = _reading(gather, element, target)
     found = channels.nest_candidates(gather, element, target, threads, reading)
     return [replace(schedule, ways=pairs.WAYS) for schedule in found]
@@ -85,9 +91,10 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
         threads: int,
         schedule: ChannelsSchedule | None = None,
     ) -> None:
-        spec, whole = request.spec, gather_of(request.spec)
+        spec = request.spec
         self.threads = threads
-        gather, self.element = pairs.paired(whole), element_of(spec, target)
+        words, self.element = words_of_channels(gather_of(spec)), element_of(spec, target)
+        gather = words.gather
         self.layout = layout = layout_of(gather)
         self.reading = _reading(gather, ELEMENTS[spec.dtype.name], target)
         packed, by_met_taps = packed_layout(gather, self.reading), self.reading in BY_MET_TAPS
@@ -113,11 +120,10 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             instruction=pairs.instruction_of(target),
         )
         self._job = Job(self.kernel, target)
-        self.weights = PairWeights(
-            layout_of(whole), self.element, target, self.kernel.mr, transposed=spec.transposed
-        )
+        self.weights = PairWeights(words, self.element, target, self.kernel.mr, transposed=spec.transposed)
         self.starts = self.weights.starts
         values = self._values(x_steps, y_steps)
-        held = self.workspace_bytes
-        self.workspace_bytes = held + pairs.held_bytes(packed, values["plane"])
-        self._give(CHANNELS_PAIRS_PARAMETERS, {**values, "group_channels": whole.in_channels, "held": held})
+        held = pairs.held_values(words, packed, values["plane"], self.workspace_bytes)
+        self.workspace_bytes += pairs.held_bytes(packed, values["plane"])
+        self._keep.append(held.partners)
+        self._give(CHANNELS_PAIRS_PARAMETERS, {**values, **held.values})

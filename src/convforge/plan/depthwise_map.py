@@ -145,7 +145,8 @@ def _is_staged(gather: Gather, element: Element, lanes: int, target: Target) -> 
     if target.vector_bytes < 64:
         return _copying_pays(gather, lanes)
     width = gather.axes[2]
-    return element.storage != element.compute and width.in_step == 1 and width.in_size > 2 * lanes
+    several = len({tap.offset for _, _, tap in gather.taps_by_phase[0]}) > 2
+    return element.storage != element.compute and several and width.in_step == 1 and width.in_size > 2 * lanes
 
 
 def _copying_pays(gather: Gather, lanes: int) -> bool:

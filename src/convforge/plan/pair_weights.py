@@ -16,23 +16,23 @@ from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.weight_places import FEW_BYTES, WeightPlaces, within_reach
 from convforge.plan.weights import with_room
+from convforge.plan.words import Words
 from convforge.runtime import address_of
-from convforge.schedule import Layout
+from convforge.schedule import layout_of
 from convforge.target import Target
 
 Array = NDArray[Any]
 
 
 class PairWeights:
-    """Packs the weights of one plan, of a layout whose channels are the array's. starts: where those of each
-    phase begin, in words. mr: output channels of a tile.
+    """Packs the weights of one plan. starts: where those of each phase begin, in words. mr: output channels
+    of a tile.
     """
 
-    def __init__(
-        self, layout: Layout, element: Element, target: Target, mr: int, *, transposed: bool
-    ) -> None:
-        self._layout, self._element, self._mr = layout, element, mr
-        gather = layout.gather
+    def __init__(self, words: Words, element: Element, target: Target, mr: int, *, transposed: bool) -> None:
+        self._words, self._channel_axis = words, 0 if transposed else 1
+        self._layout, self._element, self._mr = layout_of(words.halves), element, mr
+        gather = words.halves
         self._out_tiles = -(-gather.out_channels // mr)
         pairs = -(-gather.in_channels // 2)
         sizes = [len(taps) * pairs * self._out_tiles * mr * gather.groups for taps in gather.taps_by_phase]
@@ -41,7 +41,7 @@ class PairWeights:
         self._job = Job(PairWeightPacker(element, target.vector_bytes // 4, mr), target)
         values = {"out_tiles": self._out_tiles, "pairs": pairs}
         self._places = WeightPlaces(
-            layout, self.starts, PAIR_WEIGHT_PARAMETERS, values, transposed=transposed
+            self._layout, self.starts, PAIR_WEIGHT_PARAMETERS, values, transposed=transposed
         )
 
     @property
@@ -49,11 +49,11 @@ class PairWeights:
         """All that the packed memory depends on beside the values."""
         gather = self._layout.gather
         channels = (gather.groups, gather.in_channels, gather.out_channels)
-        return (self._element.name, self._mr, channels, gather.taps_kept)
+        return (self._element.name, self._mr, channels, gather.taps_kept, self._words.columns)
 
     def pack(self, weight: Array, threads: int) -> Array:
         """Packed weights of a weight array of any strides; NaN in front where they must not be rounded."""
-        weight = within_reach(weight)
+        weight = within_reach(self._words.turn(weight, self._channel_axis))
         packed = on_lines((max(self._size, 1),), np.float32)
         packed[:1] = 0
         exact = self._job.run_watched(

@@ -6,7 +6,10 @@ many steps; the input is packed always, as it becomes words.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
 from convforge.kernels.contract_pairs import PAIRS_PARAMETERS, PairInstruction, PairsKernel
@@ -23,7 +26,8 @@ from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.split_bf16 import parts_of, why_no_parts
 from convforge.plan.streaming import streams
 from convforge.plan.tables import packed_columns, rows_leave, way_out
-from convforge.problem.gather import Gather, gather_of
+from convforge.plan.words import Words, partners, words_of
+from convforge.problem.gather import gather_of
 from convforge.schedule import GatherSchedule, Layout, RunTiles, layout_of
 from convforge.target import Target
 
@@ -39,7 +43,7 @@ _UNIT_CYCLES = 2.0
 # channels of one pixel took 18 us, by the small-map family 8.
 _WORD_CYCLES, _PLANE_CYCLES = 8.0, 40.0
 # For one that is made where its channels lie in the input as they are.
-_DENSE_WORD_CYCLES = 2.0
+_DENSE_WORD_CYCLES = 4.0
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -69,17 +73,12 @@ def why_unfit(request: OutputRequest) -> str | None:
         hint = ": at 'medium' it is one" if name == "float32" else ""
         return f"{name} at precision {request.precision!r} is more than one bf16 part{hint}"
     gather = gather_of(request.spec)
-    if gather.in_channels == 1:
-        return "one input channel a group leaves half of each pair empty"
+    if gather.in_channels == 1 and words_of(gather).ways == 2:
+        return "one input channel a group, and one tap of a row, leave half of each pair empty"
     products = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=0)
     if products > SUM_LIMIT:
         return f"sums of {products} products may leave fp32's range, those of {SUM_LIMIT} do not"
     return None
-
-
-def paired(gather: Gather) -> Gather:
-    """The gather whose channels are pairs of this one's."""
-    return replace(gather, in_channels=-(-gather.in_channels // WAYS))
 
 
 def words_cycles(layout: Layout, target: Target) -> float:
@@ -87,9 +86,8 @@ def words_cycles(layout: Layout, target: Target) -> float:
     gather = layout.gather
     planes = gather.in_channels * layout.planes * gather.groups
     vectors = layout.total_rows * layout.pitch * 4 / target.vector_bytes
-    if layout.is_the_input:
-        return planes * _DENSE_WORD_CYCLES * vectors
-    return planes * (_WORD_CYCLES * vectors + _PLANE_CYCLES)
+    word = _DENSE_WORD_CYCLES if layout.is_the_input else _WORD_CYCLES
+    return planes * (word * vectors + _PLANE_CYCLES)
 
 
 def step_cycles(target: Target) -> float:
@@ -100,7 +98,7 @@ def step_cycles(target: Target) -> float:
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
     spec = request.spec
-    layout, element = layout_of(paired(gather_of(spec))), ELEMENTS[spec.dtype.name]
+    layout, element = layout_of(words_of(gather_of(spec)).gather), ELEMENTS[spec.dtype.name]
     way = way_out(layout, element_steps(request.y_strides, spec))
     cycles = direct_cycles(
         layout, element, target,
@@ -111,7 +109,8 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[GatherSchedule]:
     """Schedules worth trying, the one that `plan` takes by itself first: as the direct family's."""
-    layout, element = layout_of(paired(gather_of(request.spec))), ELEMENTS[request.spec.dtype.name]
+    layout = layout_of(words_of(gather_of(request.spec)).gather)
+    element = ELEMENTS[request.spec.dtype.name]
     by_rows = rows_leave(layout, way_out(layout, element_steps(request.y_strides, request.spec)))
     found = gather_candidates(layout, element, target, threads, in_place=False, rows_leave=by_rows)
     return [replace(schedule, ways=WAYS) for schedule in found]
@@ -136,7 +135,8 @@ class PairsPlan(GatherPlan[PairsKernel], WatchedPlan[PairsKernel]):
     ) -> None:
         self.spec, self.threads = request.spec, threads
         spec, whole = request.spec, gather_of(request.spec)
-        self.gather = gather = paired(whole)
+        words = words_of(whole)
+        self.gather = gather = words.gather
         self.layout = layout = layout_of(gather)
         self.element = element = element_of(spec, target)
         x_steps, y_steps = (
@@ -164,14 +164,31 @@ class PairsPlan(GatherPlan[PairsKernel], WatchedPlan[PairsKernel]):
             instruction=instruction_of(target),
         )
         self._job = Job(self.kernel, target)
-        self.weights = PairWeights(layout_of(whole), element, target, schedule.mr, transposed=spec.transposed)
+        self.weights = PairWeights(words, element, target, schedule.mr, transposed=spec.transposed)
         self.starts = self.weights.starts
         values = self._values(x_steps, y_steps)
-        held = self.workspace_bytes
-        self.workspace_bytes = held + held_bytes(layout, values["plane"])
-        self._give(PAIRS_PARAMETERS, {**values, "group_channels": whole.in_channels, "held": held})
+        held = held_values(words, layout, values["plane"], self.workspace_bytes)
+        self.workspace_bytes += held_bytes(layout, values["plane"])
+        self._keep.append(held.partners)
+        self._give(PAIRS_PARAMETERS, {**values, **held.values})
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What packing words needs to know, and what that points at."""
+
+    values: dict[str, int]
+    partners: NDArray[np.int64]
+
+
+def held_values(words: Words, layout: Layout, plane: int, held: int) -> Held:
+    """For planes of this layout, held in scratch from `held` on."""
+    table = partners(layout, words, plane)
+    channels = words.halves.in_channels if words.ways == 2 else words.gather.in_channels
+    values = {"group_channels": channels, "ways": words.ways, "held": held, "partners": table.ctypes.data}
+    return Held(values, table)
 
 
 def held_bytes(layout: Layout, plane: int) -> int:
-    """Scratch for the planes of a pair before they are words, and what the last vector reads behind."""
-    return aligned(2 * layout.planes * plane * 4 + 64)
+    """Scratch for the planes of a pair before they are words, and what the last vectors read behind."""
+    return aligned(2 * layout.planes * plane * 4 + 3 * 64)
