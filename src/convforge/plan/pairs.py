@@ -33,7 +33,7 @@ from convforge.target import Target
 
 NAME = "bf16 pairs"
 
-# Channels of a word.
+# Numbers of a word.
 WAYS = 2
 
 # Beside a tile unit, on other processors than were measured, vectors are taken for half as fast: the unit
