@@ -12,7 +12,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 # The layers of the goals; those with kernels of 31 taps and more.
-TABLES = ("layers", "long_kernels", "more_layers")
+TABLES = ("layers", "long_kernels", "more_layers", "further_layers")
 
 
 @dataclass(frozen=True, slots=True)
