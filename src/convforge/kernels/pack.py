@@ -186,8 +186,8 @@ def _emit_run(
             v.store(_load_run(v, line, e.mul(j.index, step), span, step), to, j.index)
 
     if v.masks_are_free:
-        # Free they are beside other work; here they are most of it.
-        whole = e.mul(e.div(span, step * v.lanes), v.lanes)
+        # Free they are beside other work; here they are most of it. Of no element the span is negative.
+        whole = e.mul(e.div(e.maximum(span, 0), step * v.lanes), v.lanes)
         with e.loop(0, whole, step=v.lanes, name="whole") as j:
             v.store(_load_run(v, line, e.mul(j.index, step), None, step), to, j.index)
         emit_masked(whole)
