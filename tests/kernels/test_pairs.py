@@ -17,13 +17,12 @@ from hypothesis import given, settings, strategies as st
 from convforge import plan, reference, runtime
 from convforge.plan import channels_pairs, direct, pairs, weight_places
 from convforge.plan.describe import plan_of
-from convforge.plan.prepared import Prepared
 from convforge.plan.weight_places import WeightPlaces
 from convforge.target import Target
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype
 from support.families import costing
 from support.guarded import Guarded, GuardedScratch
-from support.pairs import FAMILIES, SPELT_OUT, served_by
+from support.pairs import FAMILIES, SPELT_OUT, computes_again, served_by
 from support.split_bf16 import CASES, RNG, error, exact, make, plan_request, poisoned, spec_of
 from support.targets import masked
 from support.tolerance import assert_close
@@ -175,7 +174,7 @@ def test_hard_values_are_seen_in_words_made_from_the_input(
     x, weight = (RNG.standard_normal(s).astype(dtype) for s in (spec.input_shape, spec.weight_shape))
     with served_by(family), costing(direct, 0.0):
         assert plan_of(spec, precision="medium").describe().startswith("bf16 ")
-        again = _computes_again(monkeypatch)
+        again = computes_again(monkeypatch)
         plan.output(spec, x, weight, out=poisoned(spec), precision="medium")
         assert not again
         x[1, *place] = value
@@ -282,7 +281,7 @@ def test_nothing_outside_the_arrays_is_touched(
     out = guarded.array(np.full(spec.output_shape, np.nan, dtype), at_end=at_end)
     with served_by(family):
         computed = plan_of(spec, precision="medium").describe()
-        again = _computes_again(monkeypatch)
+        again = computes_again(monkeypatch)
         plan.output(spec, x, weight, bias, out=out, precision="medium")
     assert computed.startswith("bf16 ")
     assert not again
@@ -314,17 +313,4 @@ def _seen_by_places(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         return original(self, weight)
 
     monkeypatch.setattr(WeightPlaces, "parameters", parameters)
-    return found
-
-
-def _computes_again(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What is computed again, since values were seen that are not ordinary."""
-    found: list[object] = []
-    original = Prepared._compute_plainly
-
-    def compute(self: Prepared, *arguments: Any) -> None:
-        found.append(arguments)
-        original(self, *arguments)
-
-    monkeypatch.setattr(Prepared, "_compute_plainly", compute)
     return found

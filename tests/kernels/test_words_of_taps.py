@@ -13,12 +13,11 @@ import pytest
 from convforge import plan, reference, runtime
 from convforge.plan import direct, pairs
 from convforge.plan.describe import plan_of
-from convforge.plan.prepared import Prepared
 from convforge.plan.words import words_of
 from convforge.problem.gather import gather_of
 from support.families import costing
 from support.guarded import Guarded, GuardedScratch
-from support.pairs import served_by
+from support.pairs import computes_again, served_by
 from support.split_bf16 import error, make as make_case, poisoned
 
 Array = Any
@@ -89,7 +88,7 @@ def test_nothing_outside_the_arrays_is_touched(
     monkeypatch.setattr(runtime, "scratch", GuardedScratch())
     x, weight, bias = (guarded.array(array, at_end=at_end) for array in arrays)
     out = guarded.array(np.full(spec.output_shape, np.nan, dtype), at_end=at_end)
-    again = _computes_again(monkeypatch)
+    again = computes_again(monkeypatch)
     with served_by(pairs):
         plan.output(spec, x, weight, bias, out=out, precision="medium")
     assert not again
@@ -106,7 +105,7 @@ def test_hard_values_are_seen(name: str, corner: int, value: float, monkeypatch:
     ends = [min(at - p[0], size - 1) for at, p, size in zip(last, spec.padding, spec.input_size)]
     x[(1, -1, *ends) if corner else (1, 0, *[0] * len(ends))] = value
     with np.errstate(all="ignore"), served_by(pairs), costing(direct, 0.0):
-        again = _computes_again(monkeypatch)
+        again = computes_again(monkeypatch)
         y = plan.output(spec, x, weight, bias, out=poisoned(spec), precision="medium")
         assert again
     with costing(direct, -1.0):
@@ -162,15 +161,3 @@ def test_words_are_of_what_needs_fewer() -> None:
             "shape": (1, channels, 20, 20), "weight": (16, channels, size, size),
         }})[0]  # fmt: skip
         assert words_of(gather_of(spec)).ways == expected
-
-
-def _computes_again(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    found: list[object] = []
-    original = Prepared._compute_plainly
-
-    def compute(self: Prepared, *arguments: Any) -> None:
-        found.append(arguments)
-        original(self, *arguments)
-
-    monkeypatch.setattr(Prepared, "_compute_plainly", compute)
-    return found

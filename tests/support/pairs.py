@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from convforge.plan import channels_pairs, pairs
+from convforge.plan.prepared import Prepared
 from support.families import costing
 from support.targets import masked
 
@@ -27,3 +29,16 @@ def served_by(family: ModuleType, mask: str = "host") -> Iterator[None]:
         other = channels_pairs if family is pairs else pairs
         with masked(mask), costing(other, float("inf")), costing(family, -1.0):
             yield
+
+
+def computes_again(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What is computed again, since values were seen that are not ordinary."""
+    found: list[object] = []
+    original = Prepared._compute_plainly
+
+    def compute(self: Prepared, *arguments: Any) -> None:
+        found.append(arguments)
+        original(self, *arguments)
+
+    monkeypatch.setattr(Prepared, "_compute_plainly", compute)
+    return found

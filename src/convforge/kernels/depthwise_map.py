@@ -10,7 +10,8 @@ takes of a row is a mask known beforehand:
                                                tap 2  b c d e f g . .
 
 Where masked loads are slow (below AVX-512: 9 cycles each on Zen 1, half of a 7x7 map's time), the map is
-first copied into rows with zeros at both ends (`staged`), whose vectors are loaded plainly.
+first copied into rows with zeros at both ends (`staged`), whose vectors are loaded plainly; wide maps of half
+types too, whose numbers are widened so.
 
 Contract: columns of x and y lie side by side; y has a row of its own for every row of the map. If staged,
 `scratch` holds the copy.

@@ -74,7 +74,7 @@ def why_unfit(request: OutputRequest) -> str | None:
         return f"{name} at precision {request.precision!r} is more than one bf16 part{hint}"
     gather = gather_of(request.spec)
     if gather.in_channels == 1 and words_of(gather).ways == 2:
-        return "one input channel a group, and one tap of a row, leave half of each pair empty"
+        return "one input channel a group, and no two taps of a row to pair, leave half of each pair empty"
     products = gather.in_channels * max((len(taps) for taps in gather.taps_by_phase), default=0)
     if products > SUM_LIMIT:
         return f"sums of {products} products may leave fp32's range, those of {SUM_LIMIT} do not"
