@@ -300,7 +300,7 @@ if TYPE_CHECKING:
     )
     from .errors import ConvforgeError as ConvforgeError
     from .nn.tuning import tune as tune
-    from .plan.tuner import tuning as tuning
+    from .plan.search.tuner import tuning as tuning
     from .problem.precision import (
         get_float32_matmul_precision as get_float32_matmul_precision,
         precision as precision,
@@ -359,7 +359,7 @@ _TABLE = {
     "nn.tuning": """
         tune
     """,
-    "plan.tuner": """
+    "plan.search.tuner": """
         tuning
     """,
     "problem.precision": """

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from convforge.kernels.contract_tiles import tile_shapes_bytes
+from convforge.kernels.tile_unit.contract import tile_shapes_bytes
 from convforge.target import Target
 from support import tile_unit
 from support.machine_code import Code
@@ -190,7 +190,7 @@ def test_memory_that_is_not_there_faults() -> None:
 def in_a_process(code: bytes, shapes: list[tuple[int, int]]) -> subprocess.CompletedProcess[str]:
     program = f"""
 import numpy as np
-from convforge.kernels.contract_tiles import tile_shapes_bytes
+from convforge.kernels.tile_unit.contract import tile_shapes_bytes
 from support import tile_unit
 from support.machine_code import Code
 tile_unit.library().tile_unit_install()

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 import convforge as cf
 from convforge import reference
-from convforge.plan import quantize as plan_quantize
+from convforge.plan.dot import quantize as plan_quantize
 from support.targets import MASKS, masked
 
 DTYPES = ("quint8", "qint8")

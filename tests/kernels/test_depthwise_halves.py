@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import depthwise_map, depthwise_rows, direct
+from convforge.plan.depthwise import map as depthwise_map, rows as depthwise_rows
 from convforge.plan.describe import plan_of
+from convforge.plan.direct import gather as direct
 from convforge.target import Target
 from support.convolutions import numpy_dtype
 from support.families import costing

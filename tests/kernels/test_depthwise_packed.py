@@ -12,7 +12,13 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from convforge import reference
-from convforge.plan import depthwise, depthwise_large, depthwise_phases, depthwise_rows, direct
+from convforge.plan.depthwise import (
+    large as depthwise_large,
+    phases as depthwise_phases,
+    planes as depthwise,
+    rows as depthwise_rows,
+)
+from convforge.plan.direct import gather as direct
 from convforge.plan.request import OutputRequest
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.runtime import address_of

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from convforge import reference
-from convforge.kernels.contract_dot import DotKernel, Instruction, Products
-from convforge.plan.dot import (
+from convforge.kernels.dot.contract import DotKernel, Instruction, Products
+from convforge.plan.dot.gather import (
     FLOAT_STEPS,
     DotPlan,
     choose_products,
     instruction_of,
     why_illegal,
 )
-from convforge.plan.quantized import QuantizedProduct
+from convforge.plan.dot.quantized import QuantizedProduct
 from convforge.plan.request import DotRequest
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of

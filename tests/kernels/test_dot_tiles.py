@@ -10,10 +10,11 @@ from hypothesis import assume, given, settings, strategies as st
 
 from convforge import quantize_per_tensor, quint8, reference
 from convforge.nn import quantized
-from convforge.plan import amx, dot_planner, dot_tiles
-from convforge.plan.dot_tiles import DotTilesPlan
-from convforge.plan.quantized import QuantizedProduct
+from convforge.plan.dot import planner as dot_planner, unit as dot_tiles
+from convforge.plan.dot.quantized import QuantizedProduct
+from convforge.plan.dot.unit import DotTilesPlan
 from convforge.plan.request import DotRequest
+from convforge.plan.tile_unit import permission as amx
 from convforge.problem import ConvSpec
 from convforge.problem.quantization import Rescaling
 from convforge.runtime import address_of

@@ -9,14 +9,8 @@ from itertools import product
 import pytest
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import (
-    ACTIVATIONS,
-    ChannelsKernel,
-    FingerprintKernel,
-    GatherKernel,
-    WeightPacker,
-)
-from convforge.kernels.contract_depthwise import (
+from convforge.kernels.contract import ACTIVATIONS, FingerprintKernel
+from convforge.kernels.depthwise.contract import (
     DepthwiseKernel,
     DepthwiseLargeKernel,
     DepthwiseMapKernel,
@@ -24,8 +18,10 @@ from convforge.kernels.contract_depthwise import (
     DepthwiseRowsKernel,
     RowCopy,
 )
-from convforge.kernels.contract_dot import DotTilesKernel, QuantizedOutput
-from convforge.kernels.contract_grad_weight import (
+from convforge.kernels.direct.contract import ChannelsKernel, GatherKernel
+from convforge.kernels.dot.contract import DotTilesKernel, QuantizedOutput
+from convforge.kernels.fft.contract import SpectrumKernel
+from convforge.kernels.grad_weight.contract import (
     GradWeightDepthwiseKernel,
     GradWeightGroupsKernel,
     GradWeightKernel,
@@ -33,11 +29,11 @@ from convforge.kernels.contract_grad_weight import (
     GradWeightPointwiseKernel,
     GradWeightWinogradKernel,
 )
-from convforge.kernels.contract_spectrum import SpectrumKernel
-from convforge.kernels.contract_split import SplitKernel, SplitWeightPacker
-from convforge.kernels.contract_tiles import TileCheckKernel, TileKernel
-from convforge.kernels.contract_winograd import WinogradChannelsKernel, WinogradKernel
-from convforge.plan.tile_unit_cost import BYTE_WORK, TileWork, bf16_work, loads
+from convforge.kernels.pack.contract import WeightPacker
+from convforge.kernels.split_bf16.contract import SplitKernel, SplitWeightPacker
+from convforge.kernels.tile_unit.contract import TileCheckKernel, TileKernel
+from convforge.kernels.winograd.contract import WinogradChannelsKernel, WinogradKernel
+from convforge.plan.tile_unit.cost import BYTE_WORK, TileWork, bf16_work, loads
 from convforge.plan.tiles import gather_tile
 from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of
@@ -395,7 +391,7 @@ def test_products_of_spectra_do_not_spill(name: str, mr: int, nb: int) -> None:
 def test_small_map_tiles_do_not_spill(pixels: int, nv: int) -> None:
     kernel = ChannelsKernel(ELEMENTS["float32"], 16, pixels, nv, True, "unit", True, "relu")
     kernels = [kernel, replace(kernel, columns=None, copied=True)]
-    if (pixels, nv) != (8, 3):  # plan/channels_tiles.py takes no such tile where weights are fetched
+    if (pixels, nv) != (8, 3):  # plan/direct/channels_tiles.py takes no such tile where weights are fetched
         kernels += [replace(each, fetches=True) for each in kernels]
     for each in kernels:
         loop = _innermost(assembly(each.emit(X86.triple), X86))

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from convforge import reference
-from convforge.plan import grad_weight_groups, grad_weight_pointwise
 from convforge.plan.box_scatter import scatter_tables
-from convforge.plan.grad_weight_depthwise import GradWeightDepthwisePlan
-from convforge.plan.grad_weight_planner import FAMILIES, grad_weight_costs
+from convforge.plan.grad_weight import groups as grad_weight_groups, pointwise as grad_weight_pointwise
+from convforge.plan.grad_weight.depthwise import GradWeightDepthwisePlan
+from convforge.plan.grad_weight.planner import FAMILIES, grad_weight_costs
+from convforge.plan.grad_weight.tap_runs import tap_runs
 from convforge.plan.request import GradWeightRequest, contiguous_strides
-from convforge.plan.tap_runs import tap_runs
 from convforge.problem import ConvSpec, Precision, normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.schedule import layout_of

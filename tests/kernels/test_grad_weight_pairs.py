@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import grad_weight_pairs, grad_weight_planner, pairs
+from convforge.plan.grad_weight import pairs as grad_weight_pairs, planner as grad_weight_planner
+from convforge.plan.pairs import gather as pairs
 from convforge.plan.request import GradWeightRequest
 from convforge.problem import ConvSpec, Precision, normalize_conv
 from convforge.target import Target

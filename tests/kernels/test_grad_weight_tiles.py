@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import grad_weight_planner, grad_weight_tiles
-from convforge.plan.grad_weight_boxes import flattened
-from convforge.plan.grad_weight_tiles_blocks import blockings
+from convforge.plan.grad_weight import planner as grad_weight_planner, unit as grad_weight_tiles
+from convforge.plan.grad_weight.boxes import flattened
+from convforge.plan.grad_weight.unit_blocks import blockings
 from convforge.plan.request import GradWeightRequest
 from convforge.problem import ConvSpec, Precision, normalize_conv
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype, with_layout

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference
-from convforge.plan import grad_weight_winograd
+from convforge.plan.grad_weight import winograd as grad_weight_winograd
 from convforge.plan.request import GradWeightRequest
 from convforge.problem import ConvSpec, Precision, normalize_conv
 from convforge.problem.gather import gather_of

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import grad_weight_winograd, winograd
+from convforge.plan.grad_weight import winograd as grad_weight_winograd
+from convforge.plan.winograd import tiles as winograd
 from convforge.problem import ConvSpec, normalize_conv
 from support.convolutions import numpy_dtype
 from support.families import costing

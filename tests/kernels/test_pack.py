@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import direct
+from convforge.plan.direct import gather as direct
 from convforge.plan.tables import input_tables
 from convforge.problem.gather import gather_of
 from convforge.schedule import layout_of

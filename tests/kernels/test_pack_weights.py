@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import WeightSide
-from convforge.plan.depthwise_weights import DepthwiseWeights
+from convforge.kernels.pack.contract import WeightSide
+from convforge.plan.depthwise.weights import DepthwiseWeights
 from convforge.plan.weight_places import WeightPlaces
 from convforge.plan.weights import WeightPacking
 from convforge.problem import ConvSpec, grad_input_spec, normalize_conv

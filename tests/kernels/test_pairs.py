@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import channels_pairs, direct, pairs, weight_places
+from convforge.plan import weight_places
 from convforge.plan.describe import plan_of
+from convforge.plan.direct import gather as direct
+from convforge.plan.pairs import channels as channels_pairs, gather as pairs
 from convforge.plan.weight_places import WeightPlaces
 from convforge.target import Target
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype

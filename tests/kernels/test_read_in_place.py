@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import channels, direct
 from convforge.plan.describe import plan_of
+from convforge.plan.direct import channels, gather as direct
 from support.convolutions import numpy_dtype
 from support.families import costing
 from support.guarded import Guarded, GuardedScratch

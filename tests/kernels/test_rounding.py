@@ -11,8 +11,14 @@ import numpy as np
 import pytest
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import GatherKernel
-from convforge.plan import channels, depthwise, depthwise_large, depthwise_map, depthwise_rows, direct
+from convforge.kernels.direct.contract import GatherKernel
+from convforge.plan.depthwise import (
+    large as depthwise_large,
+    map as depthwise_map,
+    planes as depthwise,
+    rows as depthwise_rows,
+)
+from convforge.plan.direct import channels, gather as direct
 from convforge.plan.element import element_of
 from convforge.plan.request import OutputRequest
 from convforge.problem import normalize_conv

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from convforge import plan, reference
-from convforge.plan import split_bf16
 from convforge.plan.describe import plan_of
+from convforge.plan.split_bf16 import products as split_bf16
 from convforge.problem import Precision
 from convforge.problem.gather import gather_of
 from convforge.schedule.fold import fold_axes

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import split_bf16, weight_places
+from convforge.plan import weight_places
 from convforge.plan.planner import choices
-from convforge.plan.tile_unit_schedule import tile_unit_schedule
+from convforge.plan.split_bf16 import products as split_bf16
+from convforge.plan.tile_unit.schedule import tile_unit_schedule
 from convforge.plan.weight_places import WeightPlaces
 from convforge.schedule.tile_unit import tile_shapes
 from support.guarded import Guarded

@@ -14,8 +14,8 @@ from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
 from convforge.draw.tile_plan import tiles_of
-from convforge.plan import split_bf16_taps
 from convforge.plan.describe import plan_of
+from convforge.plan.split_bf16 import taps as split_bf16_taps
 from convforge.problem import ConvSpec, Precision
 from convforge.schedule.tile_unit import tile_shapes
 from support.convolutions import LAYOUTS, Case, cases, numpy_dtype

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import split_bf16, winograd
+from convforge.plan.split_bf16 import products as split_bf16
+from convforge.plan.winograd import tiles as winograd
 from convforge.problem import ConvSpec
 from support.families import costing
 from support.split_bf16 import (

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from convforge.ir.element import ELEMENTS
-from convforge.kernels.contract import GatherKernel
+from convforge.kernels.direct.contract import GatherKernel
 from convforge.memory import LINE_BYTES
-from convforge.plan import (
-    depthwise,
-    depthwise_large,
-    depthwise_phases,
-    depthwise_rows,
-    direct,
-    pairs,
-    streaming,
+from convforge.plan import streaming
+from convforge.plan.depthwise import (
+    large as depthwise_large,
+    phases as depthwise_phases,
+    planes as depthwise,
+    rows as depthwise_rows,
 )
+from convforge.plan.direct import gather as direct
+from convforge.plan.pairs import gather as pairs
 from convforge.plan.request import OutputRequest, contiguous_strides
 from convforge.problem import ConvSpec, Precision, normalize_conv
 from convforge.runtime import address_of

@@ -10,8 +10,8 @@ import pytest
 
 from convforge import reference
 from convforge.ir.element import ELEMENTS
-from convforge.plan import direct
 from convforge.plan.cut import gather_split
+from convforge.plan.direct import gather as direct
 from convforge.plan.heuristic import assemble
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import (
-    weight_places,
-    winograd,
-    winograd_channels,
-    winograd_channels_cut,
-    winograd_cut,
-    winograd_weights,
-)
+from convforge.plan import weight_places
 from convforge.plan.describe import plan_of
 from convforge.plan.request import OutputRequest
+from convforge.plan.winograd import (
+    channels as winograd_channels,
+    channels_cut as winograd_channels_cut,
+    cut as winograd_cut,
+    tiles as winograd,
+    weights as winograd_weights,
+)
 from convforge.problem import ConvSpec, Precision, normalize_conv
 from convforge.schedule.winograd import Tiling, transforms
 from convforge.target import Target

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import winograd
 from convforge.plan.describe import plan_of
 from convforge.plan.request import OutputRequest
+from convforge.plan.winograd import tiles as winograd
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.schedule.polyphase import polyphase

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
-from convforge.plan import planner, winograd_tiles
+from convforge.plan import planner
 from convforge.plan.describe import plan_of
 from convforge.plan.request import OutputRequest
-from convforge.plan.winograd_tiles_cut import TilesCutter
+from convforge.plan.winograd import unit as winograd_tiles
+from convforge.plan.winograd.unit_cut import TilesCutter
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of
 from support.convolutions import with_layout

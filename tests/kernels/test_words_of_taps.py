@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import direct, pairs
 from convforge.plan.describe import plan_of
-from convforge.plan.words import words_of
+from convforge.plan.direct import gather as direct
+from convforge.plan.pairs import gather as pairs
+from convforge.plan.pairs.words import words_of
 from convforge.problem.gather import gather_of
 from support.families import costing
 from support.guarded import Guarded, GuardedScratch

@@ -14,7 +14,8 @@ import convforge
 from convforge import autograd, nn, plan
 from convforge.autograd.tensor import from_data
 from convforge.nn import functional, grad
-from convforge.plan import direct, planner
+from convforge.plan import planner
+from convforge.plan.direct import gather as direct
 from support.precisions import Asked, DoublingFamily, record_requests
 
 LAYERS: dict[str, Callable[..., Any]] = {

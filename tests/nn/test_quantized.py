@@ -168,7 +168,7 @@ def test_without_executable_memory_the_bytes_are_the_same(monkeypatch: pytest.Mo
     numbers = cf.randn(3, 50)
     expected = cf.quantize_per_tensor(numbers, 0.1, 3, cf.qint8).ints
     for room in ("quantized", "quantize"):
-        monkeypatch.setattr(f"convforge.plan.{room}.executable_memory_refused", lambda: True)
+        monkeypatch.setattr(f"convforge.plan.dot.{room}.executable_memory_refused", lambda: True)
     np.testing.assert_array_equal(made(x).ints, y)
     np.testing.assert_array_equal(linear(rows).ints, z)
     np.testing.assert_array_equal(cf.quantize_per_tensor(numbers, 0.1, 3, cf.qint8).ints, expected)

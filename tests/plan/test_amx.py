@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import amx, split_bf16
+from convforge.plan.split_bf16 import products as split_bf16
+from convforge.plan.tile_unit import permission as amx
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.runtime import amx as permission
 from convforge.target import Target

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference
-from convforge.kernels.contract import GatherKernel
-from convforge.plan import channels, split_bf16, winograd
+from convforge.kernels.direct.contract import GatherKernel
 from convforge.plan.describe import plan_of
-from convforge.plan.direct import DirectPlan
+from convforge.plan.direct import channels
+from convforge.plan.direct.gather import DirectPlan
+from convforge.plan.split_bf16 import products as split_bf16
+from convforge.plan.winograd import tiles as winograd
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.schedule import RunTiles
 from support.families import costing

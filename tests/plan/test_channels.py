@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from convforge.kernels.contract import Activation
-from convforge.plan import channels, channels_tiles, direct, met_taps
-from convforge.plan.channels import ChannelsPlan
+from convforge.plan.direct import channels, channels_tiles, gather as direct, met_taps
+from convforge.plan.direct.channels import ChannelsPlan
 from convforge.plan.request import OutputRequest, contiguous_strides
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of

@@ -12,9 +12,9 @@ from hypothesis import given, settings, strategies as st
 
 from convforge import plan, reference, runtime
 from convforge.errors import ConvforgeError
-from convforge.kernels.contract_spectrum import SpectrumKernel
-from convforge.plan import fft
+from convforge.kernels.fft.contract import SpectrumKernel
 from convforge.plan.describe import _request, plan_of
+from convforge.plan.fft import spectrum as fft
 from convforge.plan.request import OutputRequest, contiguous_strides
 from convforge.problem import ConvSpec, normalize_layer
 from convforge.problem.gather import gather_of

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from convforge.plan.race import DUEL_ROUNDS, ROUNDS, race
+from convforge.plan.search.race import DUEL_ROUNDS, ROUNDS, race
 
 
 class Clock:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from convforge import plan, reference, runtime
-from convforge.plan import direct, planner, winograd
+from convforge.plan import planner
+from convforge.plan.direct import gather as direct
 from convforge.plan.request import OutputRequest
+from convforge.plan.winograd import tiles as winograd
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.target import Target
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from convforge.plan import planner, split_bf16
-from convforge.plan.tile_unit_cost import bf16_work, loads
-from convforge.plan.tile_unit_schedule import tile_unit_schedule
+from convforge.plan import planner
+from convforge.plan.split_bf16 import products as split_bf16
+from convforge.plan.tile_unit.cost import bf16_work, loads
+from convforge.plan.tile_unit.schedule import tile_unit_schedule
 from convforge.problem.gather import gather_of
 from convforge.schedule import layout_of
 from convforge.schedule.tile_unit import channel_blocks, tile_shapes, why_shape_illegal

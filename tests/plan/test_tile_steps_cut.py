@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from convforge.plan import split_bf16
-from convforge.plan.tile_steps_cut import StepsCut
-from convforge.plan.tile_unit_cost import bf16_work
+from convforge.plan.split_bf16 import products as split_bf16
+from convforge.plan.tile_unit.cost import bf16_work
+from convforge.plan.tile_unit.steps_cut import StepsCut
 from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of
 from convforge.schedule import layout_of

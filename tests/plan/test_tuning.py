@@ -12,9 +12,13 @@ import pytest
 
 import convforge
 from convforge import nn, plan, runtime
-from convforge.plan import direct, pairs, planner, split_bf16, tuned, tuner
+from convforge.plan import planner
 from convforge.plan.describe import _request
+from convforge.plan.direct import gather as direct
+from convforge.plan.pairs import gather as pairs
 from convforge.plan.planner import Choice
+from convforge.plan.search import tuned, tuner
+from convforge.plan.split_bf16 import products as split_bf16
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.target import Target
 from support.families import costing

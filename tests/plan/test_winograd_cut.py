@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convforge.plan import grad_weight_winograd, winograd, winograd_channels, winograd_cut
+from convforge.plan.grad_weight import winograd as grad_weight_winograd
 from convforge.plan.request import GradWeightRequest, OutputRequest
-from convforge.plan.winograd_channels_cut import Cutter
+from convforge.plan.winograd import channels as winograd_channels, cut as winograd_cut, tiles as winograd
+from convforge.plan.winograd.channels_cut import Cutter
 from convforge.problem import normalize_conv
 from convforge.problem.gather import gather_of
 from convforge.schedule.winograd import Tiling

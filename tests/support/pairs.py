@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from convforge.plan import channels_pairs, pairs
+from convforge.plan.pairs import channels as channels_pairs, gather as pairs
 from convforge.plan.prepared import Prepared
 from support.families import costing
 from support.targets import masked

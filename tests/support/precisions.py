@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from convforge import plan
-from convforge.plan import cache, direct, planner
-from convforge.plan.grad_weight_planner import GradWeight, plan_grad_weight
+from convforge.plan import cache, planner
+from convforge.plan.direct import gather as direct
+from convforge.plan.grad_weight.planner import GradWeight, plan_grad_weight
 from convforge.plan.request import GradWeightRequest, OutputPlan, OutputRequest
 
 Asked = list[tuple[str, str, str]]

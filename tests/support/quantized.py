@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convforge.kernels.contract_dot import Instruction, Products
-from convforge.plan.dot import DotPlan, instruction_of, why_illegal
+from convforge.kernels.dot.contract import Instruction, Products
+from convforge.plan.dot.gather import DotPlan, instruction_of, why_illegal
 from convforge.plan.request import DotRequest
 from convforge.problem import ConvSpec
 from convforge.problem.gather import gather_of

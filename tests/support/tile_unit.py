@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from convforge import plan, runtime
-from convforge.plan import amx, split_bf16
+from convforge.plan.split_bf16 import products as split_bf16
+from convforge.plan.tile_unit import permission as amx
 from convforge.target import Target, target as target_module
 from support.families import costing
 

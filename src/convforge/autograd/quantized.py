@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from convforge.autograd.tensor import Tensor, from_data
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvTypeError
-from convforge.plan.quantize import quantized
+from convforge.plan.dot.quantize import quantized
 from convforge.problem.arguments import integer
 from convforge.problem.quantization import checked_scale, checked_scales, checked_zero_point
 from convforge.reference import rounded

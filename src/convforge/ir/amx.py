@@ -29,7 +29,9 @@ class Tiles:
         self._e = emitter
 
     def configure(self, shapes: Value) -> None:
-        """Set the tiles' shapes from 64 bytes (contract_tiles.py makes them), all tiles to zero."""
+        """Set the tiles' shapes from 64 bytes (kernels/tile_unit/contract.py makes them), all tiles to
+        zero.
+        """
         self._call("ldtilecfg", [POINTER], [shapes])
 
     def release(self) -> None:

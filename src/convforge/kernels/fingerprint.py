@@ -21,7 +21,7 @@ _ODD = 2654435761
 _SHIFT = 15
 
 
-def emit_fingerprint(kernel: FingerprintKernel, module: Module) -> None:
+def emit(kernel: FingerprintKernel, module: Module) -> None:
     """Emit the task: chunk `index` of x, `words` 32-bit words long in all, to its place in y."""
     e = module.function("task", "pip")
     call, index, _ = e.arguments

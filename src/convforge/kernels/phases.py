@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
-from convforge.kernels.contract import PHASE_FIELDS, SELECTION_FIELDS
+from convforge.kernels.direct.contract import PHASE_FIELDS, SELECTION_FIELDS
 
 
 @dataclass(frozen=True, slots=True)

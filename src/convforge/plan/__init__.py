@@ -6,8 +6,8 @@ from convforge.plan.explanation import Explanation
 from convforge.plan.fingerprint import fingerprint
 from convforge.plan.prepared import Prepared
 from convforge.plan.products import begin_grad_weight, grad_input, grad_weight, output
+from convforge.plan.search.tuner import Tuned, TuningLog, tuning
 from convforge.plan.store import WeightStore
-from convforge.plan.tuner import Tuned, TuningLog, tuning
 
 __all__ = [
     "Explanation",

@@ -1,4 +1,4 @@
-"""Where the elements of whole rows go in a packed box (kernels/pack_box.py), as tables."""
+"""Where the elements of whole rows go in a packed box (kernels/pack/box.py), as tables."""
 
 from __future__ import annotations
 

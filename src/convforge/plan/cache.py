@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from convforge.plan.grad_weight_planner import GradWeight, plan_grad_weight
+from convforge.plan.grad_weight.planner import GradWeight, plan_grad_weight
 from convforge.plan.planner import plan_output
 from convforge.plan.request import GradWeightRequest, OutputPlan, OutputRequest
 from convforge.runtime import get_num_threads, notes

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from convforge.kernels.contract_dot import QuantizedOutput
+from convforge.kernels.dot.contract import QuantizedOutput
 from convforge.plan.arrays import wide_spec
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
-from convforge.plan.dot import DotPlan
-from convforge.plan.dot_planner import dot_plan, dot_verdicts
-from convforge.plan.dot_tiles import DotTilesPlan
+from convforge.plan.dot.gather import DotPlan
+from convforge.plan.dot.planner import dot_plan, dot_verdicts
+from convforge.plan.dot.quantized import QuantizedProduct
+from convforge.plan.dot.unit import DotTilesPlan
 from convforge.plan.explanation import Explanation, operation_counts
 from convforge.plan.fallback import executable_memory_refused
 from convforge.plan.machine import known_machine
 from convforge.plan.planner import Choice, Verdict, tuned_choice, verdicts
 from convforge.plan.prepared import Prepared
-from convforge.plan.quantized import QuantizedProduct
 from convforge.plan.request import DotRequest, OutputPlan, OutputRequest, contiguous_strides
 from convforge.problem import ConvSpec, Precision, precision_of
 from convforge.problem.gather import gather_of

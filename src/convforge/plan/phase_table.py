@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.kernels.contract import PHASE_FIELDS
+from convforge.kernels.direct.contract import PHASE_FIELDS
 from convforge.plan.selections import Selections, select_taps
 from convforge.plan.tables import distances, weight_rows
 from convforge.schedule import RunTiles

@@ -1,9 +1,9 @@
 """Chooses the family and schedule that compute an output: the cheapest of those that can, without a clock,
 unless a tuner has measured them.
 
-A new kernel family is a file in kernels/ that emits it, a file beside this one with `NAME`, `why_illegal`,
-`cost_cycles` and `plan`, and its name in FAMILIES. A family that also has `candidates`, and whose `plan`
-takes one of them as `schedule`, can be tuned (docs/performance.md).
+A new kernel family is a file in a room of kernels/ that emits it, a file in the room of that name here with
+`NAME`, `why_illegal`, `cost_cycles` and `plan`, and its name in FAMILIES. A family that also has
+`candidates`, and whose `plan` takes one of them as `schedule`, can be tuned (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -12,24 +12,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from convforge.plan import (
-    channels,
-    channels_pairs,
-    depthwise,
-    depthwise_large,
-    depthwise_map,
-    depthwise_phases,
-    depthwise_rows,
-    direct,
-    fft,
-    pairs,
-    split_bf16,
-    split_bf16_taps,
-    tuned,
-    winograd,
-    winograd_tiles,
+from convforge.plan.depthwise import (
+    large as depthwise_large,
+    map as depthwise_map,
+    phases as depthwise_phases,
+    planes as depthwise,
+    rows as depthwise_rows,
 )
+from convforge.plan.direct import channels, gather as direct
+from convforge.plan.fft import spectrum as fft
+from convforge.plan.pairs import channels as channels_pairs, gather as pairs
 from convforge.plan.request import OutputPlan, OutputRequest
+from convforge.plan.search import tuned
+from convforge.plan.split_bf16 import products as split_bf16, taps as split_bf16_taps
+from convforge.plan.winograd import tiles as winograd, unit as winograd_tiles
 from convforge.schedule import Order, Schedule
 from convforge.target import Target
 

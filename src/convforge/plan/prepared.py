@@ -18,8 +18,8 @@ from convforge.plan.arrays import folding_spec, has_finite_sum, is_writable, kep
 from convforge.plan.cache import output_plan
 from convforge.plan.complex_parts import ComplexParts
 from convforge.plan.request import OutputPlan, OutputRequest
+from convforge.plan.search.tuner import tune_if_asked
 from convforge.plan.store import WeightStore
-from convforge.plan.tuner import tune_if_asked
 from convforge.problem import ConvSpec, Precision, fold_padding, padded_size, precision_of
 from convforge.runtime import address_of, get_num_threads, notes
 

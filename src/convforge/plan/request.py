@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.kernels.contract import Activation
-from convforge.kernels.contract_dot import QuantizedOutput
+from convforge.kernels.dot.contract import QuantizedOutput
 from convforge.plan.sizes import element_steps
 from convforge.problem import ConvSpec, Precision
 

@@ -1,5 +1,5 @@
 """Which elements of an array lie along a flat run (schedule/layout.py), as a kernel's table of vectors has
-it (kernels/run_loading.py).
+it (kernels/tile_unit/run_loading.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.kernels.contract_tiles import NOWHERE, RUN_MASK_BITS, RunWay
+from convforge.kernels.tile_unit.contract import NOWHERE, RUN_MASK_BITS, RunWay
 from convforge.schedule import Layout
 from convforge.schedule.tile_unit import TILE_ROWS
 

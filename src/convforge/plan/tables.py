@@ -119,9 +119,9 @@ def column_kind(layout: Layout, column_stride: int) -> Columns:
 
 
 def packed_columns(layout: Layout, steps: tuple[int, ...], target: Target) -> Columns:
-    """The same for kernels that pack by pack.py alone, of an input of these steps: it takes planes that lie
-    there as they are in one run, and with AVX-512 every fourth column too. One by one AlexNet's first layer
-    spent 8 % of its time on them.
+    """The same for kernels that pack by kernels/pack/planes.py alone, of an input of these steps: it takes
+    planes that lie there as they are in one run, and with AVX-512 every fourth column too. One by one
+    AlexNet's first layer spent 8 % of its time on them.
     """
     if reads_in_place(layout, steps):
         return "dense"

@@ -35,8 +35,8 @@ _NARROW_BROADCAST_CYCLES = 0.66
 # Cycles of a step where the last level lies behind a mesh: for each multiply-add, vector that is loaded, and
 # number that is broadcast. There loads add to multiply-adds: 4x4 tiles, of 10 loads to 16, take 12 cycles and
 # not 8. A tile's beginning and end are seen where sums are short only: transposed depthwise layers of stride
-# 2, 2.25 taps a phase, were thought to take 48 us and took 124. Of small maps (channels.py), 18 layers, the
-# tile was 8 % over the best without all that, and is 2 %.
+# 2, 2.25 taps a phase, were thought to take 48 us and took 124. Of small maps (direct/channels.py), 18
+# layers, the tile was 8 % over the best without all that, and is 2 %.
 _MESH_STEP, _MESH_TILE_CYCLES = (0.295, 0.845, 0.288), 25.0
 # A line from the second-level cache, once a tile's input of one chain is beyond this share of the first:
 # 3x7 tiles, 8 lines to 21 multiply-adds, ran up to 30 % slower than 10x2 on 1x1 layers of 512 channels.

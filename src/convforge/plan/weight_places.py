@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convforge.kernels.contract import WEIGHT_PHASE_FIELDS, WeightSide, fill
+from convforge.kernels.contract import fill
+from convforge.kernels.pack.contract import WEIGHT_PHASE_FIELDS, WeightSide
 from convforge.plan.tables import tap_offsets
 from convforge.schedule import Layout
 
@@ -20,7 +21,7 @@ Int64s = NDArray[np.int64]
 
 # Packed by one thread: to wake another takes longer (12 thousand weights, 74 KB: 57 us, by two threads 94).
 FEW_BYTES = 1 << 18
-# Elements between neighbours that offsets of 32 bits reach over 16 of them (kernels/number_loading.py).
+# Elements between neighbours that offsets of 32 bits reach over 16 of them (kernels/pack/number_loading.py).
 FAR = 1 << 27
 # Ways in which an array lies that are kept: a layer's weight has one.
 _KEPT = 8

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convforge.ir.element import Element
-from convforge.kernels.contract import WEIGHT_PARAMETERS, WeightPacker, WeightSide
+from convforge.kernels.pack.contract import WEIGHT_PARAMETERS, WeightPacker, WeightSide
 from convforge.memory import on_lines
 from convforge.plan.job import Job
 from convforge.plan.weight_places import FEW_BYTES, WeightPlaces

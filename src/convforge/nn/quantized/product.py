@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from convforge.autograd.quantized import QDType, QTensor, qint8
 from convforge.autograd.tensor import Tensor
 from convforge.errors import ConvArgumentError, ConvDtypeError, ConvTypeError
-from convforge.kernels.contract_dot import QuantizedOutput
+from convforge.kernels.dot.contract import QuantizedOutput
 from convforge.plan import Explanation
 from convforge.plan.describe import explain_bytes
-from convforge.plan.quantized import QuantizedProduct
+from convforge.plan.dot.quantized import QuantizedProduct
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.quantization import Rescaling, checked_scale, checked_zero_point
 

@@ -1,0 +1,1 @@
+"""Convolutions of bytes, summed exactly, and the ways from numbers to bytes and back."""

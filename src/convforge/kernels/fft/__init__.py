@@ -1,0 +1,1 @@
+"""Long kernels: products of spectra."""

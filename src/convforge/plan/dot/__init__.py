@@ -1,0 +1,1 @@
+"""Plans of kernels/dot: layers of bytes, and arrays that become bytes."""

@@ -1,0 +1,1 @@
+"""Plans of kernels/fft: how long the transforms are, and what they hold."""

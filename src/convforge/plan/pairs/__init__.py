@@ -1,0 +1,1 @@
+"""Plans of kernels/pairs: which two numbers make a word, and where they lie."""
