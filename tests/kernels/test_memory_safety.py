@@ -26,6 +26,7 @@ CASES = {
     "stride 2": {"shape": (1, 3, 15, 21), "weight": (4, 3, 3, 3), "stride": 2, "padding": 1},
     "stride 3": {"shape": (1, 3, 15, 22), "weight": (4, 3, 3, 3), "stride": 3},
     "stride 4": {"shape": (1, 3, 27, 150), "weight": (5, 3, 11, 11), "stride": 4, "padding": 2},
+    "stride 7, padded": {"shape": (1, 3, 15, 129), "weight": (4, 3, 7, 7), "stride": 7, "padding": 3},
     "stride 4, patches": {"shape": (1, 3, 9, 133), "weight": (4, 3, 4, 4), "stride": 4},
     "stride 4, reflect": {
         "shape": (1, 3, 9, 67),

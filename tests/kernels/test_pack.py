@@ -1,4 +1,4 @@
-"""Planes that hold nothing of the input: every second or fourth column of few, all of it padding."""
+"""Columns a step apart, and planes that hold nothing of the input: all of it padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from convforge import plan, runtime
 from convforge.plan.direct import gather as direct
-from convforge.plan.tables import input_tables
+from convforge.plan.tables import input_tables, packed_columns
 from convforge.problem.gather import gather_of
 from convforge.schedule import layout_of
 from support.families import costing
@@ -52,3 +52,32 @@ def test_planes_of_padding_alone(
         plan.output(spec, x, weight, out=out)
     rounding = 2**-11 if dtype is np.float16 else 1e-6
     np.testing.assert_allclose(out.astype(np.float64), exact(spec, x, weight, None), rtol=rounding, atol=1e-5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("step", [3, 5, 7, 8, 10])
+@pytest.mark.parametrize("columns", [15, 16, 17, 32, 49])
+@pytest.mark.parametrize(("short", "padding"), [(0, 0), (0, 1), (1, 0), (2, 2)])
+def test_columns_a_step_apart(
+    step: int, columns: int, short: int, padding: int, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Around a vector of them, the input ending with the last one's window or before it, at both ends of
+    memory: taken out of whole vectors with AVX-512, where rows are not shorter than one, and exact.
+    """
+    size = step * columns - short
+    spec = spec_of((1, 2, 3, size), (3, 2, 1, step), dtype, stride=(1, step), padding=(0, padding))
+    guarded = Guarded()
+    monkeypatch.setattr(runtime, "scratch", GuardedScratch())
+    layout, strides = layout_of(gather_of(spec)), (6 * size, 3 * size, 0, size, 1)
+    with masked("host") as target, costing(direct, -1.0):
+        vectors = target.vector_bytes == 64 and (step <= 4 or layout.row_length >= 16)
+        assert packed_columns(layout, strides, target) == (step if vectors else "strided")
+        for at_end in (True, False):
+            x, weight = (
+                guarded.array(RNG.integers(-9, 10, shape).astype(dtype), at_end=at_end)
+                for shape in (spec.input_shape, spec.weight_shape)
+            )
+            out = guarded.array(poisoned(spec), at_end=True)
+            plan.output(spec, x, weight, out=out)
+            np.testing.assert_array_equal(out.astype(np.float64), exact(spec, x, weight, None))

@@ -25,10 +25,10 @@ Activation = Literal["none", "relu", "relu6", "leaky_relu", "hardswish"]
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6", "leaky_relu", "hardswish")
 LEAKY_SLOPE = 0.01
 
-# How neighbouring columns of a packed row lie in the input: side by side, every second, every fourth (where
-# masked loads cost nothing), or at any stride; or, "dense", rows follow each other as they do in the plane.
-Columns = Literal["dense", "unit", "pair", "quad", "strided"]
-COLUMN_STEPS: dict[Columns, int] = {"unit": 1, "pair": 2, "quad": 4}
+# How neighbouring columns of a packed row lie in the input: side by side, every second, every so many (a
+# number, where masked loads cost nothing), or at any stride, one by one; or, "dense", rows follow each other
+# as they do in the plane.
+Columns = Literal["dense", "unit", "pair", "strided"] | int
 # What lies side by side in an array that is packed channel by channel: columns, every second column,
 # channels, or nothing.
 Side = Literal["unit", "pair", "channels", "strided"]

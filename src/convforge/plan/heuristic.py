@@ -35,6 +35,10 @@ _RUN_CYCLES = 3.0
 # columns took 24 cycles of a core, 113 took 260. Strides above 2 are taken for as dear, and were not
 # measured.
 _PAIR_ROW_CYCLES, _PAIR_VECTOR_CYCLES = 2.0, 6.0
+# The same with masks, for a row of each plane, and for each vector of it: of every second column 14, 25 and
+# 35 cycles for 1, 2 and 4 vectors, of every fourth 19 and 32 for 1 and 2, of every seventh or eighth 34 for
+# one, 20 each of many; and 33 at most, one by one (one core of Zen 4).
+_STEP_ROW_CYCLES, _STEP_CYCLES, _ONE_BY_ONE_CYCLES = 8.0, (4.0, 2.3), 30.0
 
 
 def gather_schedule(
@@ -141,10 +145,13 @@ def rows_in_cycles(layout: Layout, element: Element, target: Target, *, in_place
     if layout.is_the_input:
         return gather.in_channels * ROW_CYCLES + _RUN_CYCLES * size / target.vector_bytes + far
     width = gather.axes[2]
-    if width.in_step == 1 or target.vector_registers > 16:
+    if width.in_step == 1:
         return ROW_CYCLES * rows + far
     vectors = -(-layout.row_length * element.compute_bytes // target.vector_bytes)
-    return rows * (_PAIR_ROW_CYCLES + _PAIR_VECTOR_CYCLES * vectors)
+    if target.vector_registers <= 16:
+        return rows * (_PAIR_ROW_CYCLES + _PAIR_VECTOR_CYCLES * vectors)
+    vector = min(_STEP_CYCLES[0] + _STEP_CYCLES[1] * width.in_step, _ONE_BY_ONE_CYCLES)
+    return rows * len(width.residues) * (_STEP_ROW_CYCLES + vector * vectors) + far
 
 
 def grad_weight_schedule(layout: Layout, element: Element, target: Target) -> GradWeightSchedule:

@@ -118,15 +118,23 @@ def column_kind(layout: Layout, column_stride: int) -> Columns:
     return "unit" if step == 1 else "pair" if step == 2 and column_stride == 1 else "strided"
 
 
+# The longest steps that are taken out of whole vectors, for rows of any length and for those of so many
+# columns or more. Cycles of an element (one core of Zen 4), one by one and out of vectors: every third of 18
+# columns 3.9 and 1.9, of 37 2.3 and 0.9; every eighth of 8 columns 3.0 and 3.7, of 16 2.6 and 2.2, of 32 2.8
+# and 2.1, of 1000 2.0 and 1.3; every 14th of 8 2.7 and 6.9, of 571 2.1 and 1.9.
+_SHORT_ROWS_STEP, _LONG_ROWS_STEP, _LONG_ROW = 4, 10, 16
+
+
 def packed_columns(layout: Layout, steps: tuple[int, ...], target: Target) -> Columns:
     """The same for kernels that pack by kernels/pack/planes.py alone, of an input of these steps: it takes
-    planes that lie there as they are in one run, and with AVX-512 every fourth column too. One by one
-    AlexNet's first layer spent 8 % of its time on them.
+    planes that lie there as they are in one run, and with AVX-512 every third to tenth column out of vectors.
     """
     if reads_in_place(layout, steps):
         return "dense"
-    if layout.gather.axes[2].in_step == 4 and steps[4] == 1 and target.vector_bytes == 64:
-        return "quad"
+    step = layout.gather.axes[2].in_step
+    longest = _LONG_ROWS_STEP if layout.row_length >= _LONG_ROW else _SHORT_ROWS_STEP
+    if 2 < step <= longest and steps[4] == 1 and target.vector_bytes == 64:
+        return step
     return column_kind(layout, steps[4])
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from convforge.ir.emitter import Emitter, Int, Value
 from convforge.ir.vector import Vectors
-from convforge.kernels.contract import COLUMN_FIELDS, COLUMN_STEPS, MARGIN_FIELDS, ZERO_ROW, Columns
+from convforge.kernels.contract import COLUMN_FIELDS, MARGIN_FIELDS, ZERO_ROW, Columns
 from convforge.kernels.parameters import Parameters
 
 
@@ -57,7 +57,7 @@ def emit_pack(
     row_table, records = p.pointer("row_table"), p.pointer("column_table")
 
     def find_run(residue: Int) -> _Run:
-        step = COLUMN_STEPS.get(columns, p.x_column)
+        step = _step_of(columns) or p.x_column
         return _find_run(e, p, records, residue, first_column, step)
 
     # Below AVX-512 half of what is loaded costs as much as all of it: columns are read once for two planes.
@@ -87,6 +87,11 @@ def emit_pack(
                     pair.emit_row(x, planes, offsets, row.index, first_column)
                 with apart:
                     emit_planes()
+
+
+def _step_of(columns: Columns) -> int | None:
+    """Elements from a column to the next, where the code knows them."""
+    return columns if isinstance(columns, int) else {"unit": 1, "pair": 2}.get(columns)
 
 
 def dense_run(e: Emitter, p: Parameters, first_row: Int, first_column: Int, rows: Int) -> tuple[Int, Int]:
@@ -173,12 +178,12 @@ def _emit_run(
     third of its time here (AVX2, Zen 1).
     """
     kind = v.element.compute
-    if columns == "strided":
+    step = _step_of(columns)
+    if step is None:
         with e.loop(0, count, name="element") as j:
             value = e.load(v.element.storage, line, e.mul(j.index, stride))
             e.store(v.widen(value), kind, to, j.index)
         return
-    step = COLUMN_STEPS[columns]
     span = e.sub(e.mul(count, step), step - 1)
 
     def emit_masked(first: Int = 0) -> None:

@@ -28,11 +28,10 @@ _PACKED_LIMIT_BYTES = 4 << 20
 _COMPACT_LIMIT_BYTES = 12 << 20
 IN_PLACE: tuple[Reading, ...] = ("dense", "met")
 # Where threads share a group of an image, each packs it; and rows of which every second or further column is
-# packed take so many times as long, or for each plane that they become. Two cores of Zen 4, packed and read
-# where taps meet data: 32 groups of 16 of 3x3 of stride 2 at 28x28 215 and 158 us, 1x1 256 -> 512 at 56x56
-# 1190 and 960, patches of 16x16 1180 and 1050. Counted between readings alone: beside other families, whose
-# rows are costed as before, four bfloat16 layers were chosen 1.1 to 1.2 times too slow.
-_PACKED_TWICE, _STRIDED_ROW, _STRIDED_PLANE = 2.0, 3.0, 1.5
+# packed take so many times as long beside products. Two cores of Zen 4, packed and read where taps meet data:
+# 1x1 256 -> 512 of stride 2 at 56x56 1005 and 965 us, patches of 16x16 1130 and 1023, of 8x8 1172 and 581; 16
+# images of 1x1 512 -> 1024 at 28x28 15.8 and 16.5 ms. Counted between readings alone.
+_PACKED_TWICE, _STRIDED_ROW = 2.0, 1.5
 # Of the sets of the second-level cache that channels read in place fall on, what they may take.
 _INPUT_SHARE = 0.5
 # Behind a mesh, with 16 registers, products take so much longer beside the direct kernel's: 1024 -> 256
@@ -88,8 +87,10 @@ def reading_of(
         return "packed"
     by_met_taps: Reading = "compact" if packs else "met"
     if _packed_bytes(gather, element) > _PACKED_LIMIT_BYTES:
-        fits = not packs or _packed_bytes(as_it_is(gather), element) <= _COMPACT_LIMIT_BYTES
-        return by_met_taps if fits and share_of_taps(gather) < _FEW_MET else "packed"
+        few = share_of_taps(gather) < _FEW_MET
+        limit = _COMPACT_LIMIT_BYTES if few else _PACKED_LIMIT_BYTES
+        fits = not packs or _packed_bytes(as_it_is(gather), element) <= limit
+        return by_met_taps if fits else "packed"
     # Two cores of Zen 4 held to AVX2, strided 1x1 layers: read where they lie 1.1 to 1.8 times as long.
     if target.vector_registers <= 16:
         return "packed"
@@ -105,10 +106,9 @@ def _packing_more(gather: Gather, element: Element, target: Target, reading: Rea
     if reading in IN_PLACE:
         return 0.0
     layout, images = packed_layout(gather, reading), gather.batch * gather.groups
-    width = layout.gather.axes[2]
     times = _PACKED_TWICE if images == 1 else 1.0
-    if width.in_step > 1:
-        times *= max(_STRIDED_ROW, _STRIDED_PLANE * len(width.residues))
+    if layout.gather.axes[2].in_step > 1:
+        times *= _STRIDED_ROW
     return (times - 1) * images * rows_in_cycles(layout, element, target, in_place=False)
 
 
