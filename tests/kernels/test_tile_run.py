@@ -15,7 +15,7 @@ from convforge.plan.direct import gather as direct
 from convforge.plan.heuristic import assemble
 from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import element_steps
-from convforge.plan.tables import rows_leave, way_out
+from convforge.plan.tables import tiles_along, way_out
 from convforge.plan.tiles import chain_block, gather_tile
 from convforge.problem import ConvSpec, normalize_conv
 from convforge.problem.gather import gather_of
@@ -106,7 +106,7 @@ def chosen(width: int, channels: int = 3) -> Tile:
         (1, channels, 64, width), (32, channels, 3, 3), None, padding=1, rank=2, dtype="float32"
     )
     target = Target("x86_64-unknown-linux-gnu", frozenset({"sse4.2", "avx", "avx2", "fma"}))
-    return gather_tile(layout_of(gather_of(spec)), FLOAT32, target, rows_leave=True)
+    return gather_tile(layout_of(gather_of(spec)), FLOAT32, target, along="either")
 
 
 def test_wide_rows_are_cut_along_rows_and_narrow_ones_run_together() -> None:
@@ -125,12 +125,12 @@ def laid_out(*shape: int, **options: Any) -> tuple[Layout, ConvSpec]:
 def test_who_may_lie_along_rows() -> None:
     image, spec = laid_out(1, 3, 9, 20, padding=1)
     dense = element_steps(np.empty(spec.output_shape, np.float32).strides, spec)
-    assert rows_leave(image, way_out(image, dense))
+    assert tiles_along(image, way_out(image, dense)) == "either"
     last = element_steps(np.empty((1, 9, 20, 4), np.float32).transpose(0, 3, 1, 2).strides, spec)
-    assert not rows_leave(image, way_out(image, last)), "neighbours are not side by side"
+    assert tiles_along(image, way_out(image, last)) == "run", "neighbours are not side by side"
     signal, spec = laid_out(1, 3, 40)
     steps = element_steps(np.empty(spec.output_shape, np.float32).strides, spec)
-    assert not rows_leave(signal, way_out(signal, steps)), "it has but one row, of any length"
+    assert tiles_along(signal, way_out(signal, steps)) == "run", "it has but one row, of any length"
 
 
 def test_rows_and_bands_of_tiles() -> None:

@@ -9,6 +9,7 @@ from convforge.plan.cut import Split, gather_split, tile_group
 from convforge.plan.tiles import ROW_CYCLES, TileCost, chain_block, gather_tile, tiled_length
 from convforge.problem.gather import Gather
 from convforge.schedule import (
+    Along,
     GatherSchedule,
     GradWeightSchedule,
     Layout,
@@ -42,15 +43,15 @@ _STEP_ROW_CYCLES, _STEP_CYCLES, _ONE_BY_ONE_CYCLES = 8.0, (4.0, 2.3), 30.0
 
 
 def gather_schedule(
-    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool, rows_leave: bool
+    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool, along: Along
 ) -> GatherSchedule:
     """The schedule of an output product.
 
-    in_place: the input may be read where it lies. rows_leave: outputs leave row by row, from whole tiles.
+    in_place: the input may be read where it lies. along: how tiles may lie.
     """
     gather = layout.gather
     lanes = target.vector_bytes // element.compute_bytes
-    tile = gather_tile(layout, element, target, rows_leave=rows_leave)
+    tile = gather_tile(layout, element, target, along=along)
     packed = not in_place or layout.flat < tile.nv * lanes
     split = gather_split(layout, element, target, threads, tile, packed=packed)
     return assemble(layout, element, target, tile, split, chain_block(gather), packed=packed)
@@ -101,7 +102,7 @@ def direct_cycles(
     *,
     in_place: bool,
     flat_output: bool,
-    rows_leave: bool,
+    along: Along,
 ) -> float:
     """Cycles of one core for an output product by the best tile, and for its rows on the way in and out.
 
@@ -114,12 +115,12 @@ def direct_cycles(
     # Tiles are chosen for a length that many signals share; what they cost is that of this one.
     share = layout.flat / tiled_length(layout)
     for taps in gather.taps_by_phase:
-        tile = gather_tile(layout, element, target, len(taps), rows_leave=rows_leave)
-        cost = TileCost.of(layout, element, target, len(taps), rows_leave=rows_leave)
+        tile = gather_tile(layout, element, target, len(taps), along=along)
+        cost = TileCost.of(layout, element, target, len(taps), along=along)
         short = target.vector_registers <= 16 and cost.steps <= _SHORT_STEPS
         total += (cost.cycles(tile) - short * _SHORT_SAVED_CYCLES * cost.tiles(tile)) * share
     # Those that may leave row by row are costed with their tiles.
-    rows_out = 0 if flat_output or rows_leave else layout.out_rows * gather.out_channels
+    rows_out = 0 if flat_output or along != "run" else layout.out_rows * gather.out_channels
     rows = rows_in_cycles(layout, element, target, in_place=in_place) + ROW_CYCLES * rows_out
     return ((total + rows) * gather.groups + mesh_cycles(gather, element, target)) * gather.batch
 

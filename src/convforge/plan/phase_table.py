@@ -35,11 +35,14 @@ def phase_table(
     starts: Sequence[int],
     row_size: int,
     all_taps: bool = False,
+    exact: bool = False,
+    first: int = 0,
 ) -> PhaseTable:
     """The table for these tiles, and blocks of channels that are channel_step apart.
 
     starts: where the packed weights of each phase begin; row_size: elements of those of a channel and a tap.
-    all_taps: whether tiles also need taps that meet only padding.
+    all_taps: whether tiles also need taps that meet only padding; exact: whether none of them have one.
+    first: elements from where channels begin to their planes.
     """
     layout = tiles.layout
     keep: list[Any] = []
@@ -47,10 +50,10 @@ def phase_table(
     for phase, (d, h, w) in enumerate(layout.gather.phase_triples):
         taps = len(layout.gather.taps_by_phase[phase])
         every = Selections((tuple(range(taps)),), np.zeros(1, np.int64))
-        selections = every if all_taps else select_taps(tiles, phase)
+        selections = every if all_taps else select_taps(tiles, phase, exact=exact)
         chosen: list[list[int]] = []
         for some in selections.taps:
-            reach = distances(layout, phase, plane, channel_block, channel_step, some)
+            reach = first + distances(layout, phase, plane, channel_block, channel_step, some)
             rows = weight_rows(taps, channel_block, some, row_size)
             keep += [reach, rows]
             chosen.append([len(some), reach.ctypes.data, rows.ctypes.data])

@@ -32,16 +32,17 @@ class Selections:
     tiles: Int64s
 
 
-def select_taps(tiles: RunTiles, phase: int) -> Selections:
-    """The selections of a phase."""
+def select_taps(tiles: RunTiles, phase: int, *, exact: bool = False) -> Selections:
+    """The selections of a phase. exact: however little is left out."""
     layout = tiles.layout
     gather = layout.gather
     taps = gather.taps_by_phase[phase]
     everything = Selections((tuple(range(len(taps))),), np.zeros(1, np.int64))
-    if not 1 < len(taps) <= _KERNEL_LIMIT or tiles.count < 2 or layout.is_one_row:
+    few = not 1 < len(taps) <= _KERNEL_LIMIT or tiles.count < 2 or layout.is_one_row
+    if few and not exact:
         return everything
     needed = needed_taps(layout, phase, *tiles.rows())
-    if needed.mean() > 1 - _WORTH:
+    if needed.mean() > 1 - _WORTH and not exact:
         return everything
     # As bits of one word: finding equal rows of a matrix took 4 ms for the 1300 tiles of a volume.
     words = needed @ (np.uint64(1) << np.arange(len(taps), dtype=np.uint64))

@@ -14,7 +14,7 @@ from convforge.kernels.contract import COLUMN_FIELDS, ZERO_ROW, Columns, WayOut
 from convforge.plan.bands import Band
 from convforge.plan.tiles import chain_block
 from convforge.problem.gather import Axis, Gather
-from convforge.schedule import Layout
+from convforge.schedule import Along, Layout
 from convforge.target import Target
 
 Int64s = NDArray[np.int64]
@@ -158,11 +158,13 @@ def rows_follow(gather: Gather, steps: tuple[int, ...]) -> bool:
     return rows and (d.out_size == 1 or steps[2] == w.out_size * h.out_size)
 
 
-def rows_leave(layout: Layout, way: WayOut) -> bool:
-    """Whether tiles along rows leave whole: every phase of the width has as many outputs as a row."""
+def tiles_along(layout: Layout, way: WayOut) -> Along:
+    """How tiles may lie: along rows too if such leave whole, every phase of the width having as many outputs
+    as a row.
+    """
     width = layout.gather.axes[2]
     even = {phase.count for phase in width.phases} == {width.columns}
-    return way in ("unit", "pair") and even and not layout.is_one_row
+    return "either" if way in ("unit", "pair") and even and not layout.is_one_row else "run"
 
 
 def distances(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from convforge.ir.element import Element
 from convforge.problem.gather import Gather
-from convforge.schedule import Layout, Tile, why_tile_illegal
+from convforge.schedule import Along, Layout, Tile, why_tile_illegal
 from convforge.target import Target
 
 # Steps of k between additions to the accumulators: a chain this long has fp32's usual error, and a tile's
@@ -88,24 +88,23 @@ def tiled_length(layout: Layout) -> int:
 
 
 def gather_tile(
-    layout: Layout, element: Element, target: Target, taps: int | None = None, *, rows_leave: bool = False
+    layout: Layout, element: Element, target: Target, taps: int | None = None, *, along: Along = "run"
 ) -> Tile:
     """The tile that needs the fewest cycles for all outputs, lanes and channels wasted included.
 
-    taps: of the phase, those of the longest by default. rows_leave: whether outputs leave row by row, so that
-    tiles may lie along rows. A step of k costs the largest of: multiply-adds at
-    two a cycle; loads at two a cycle, a vector that crosses cache lines counted twice; instructions at five a
-    cycle; lines from the second-level cache.
+    taps: of the phase, those of the longest by default. along: how tiles may lie. A step of k costs the
+    largest of: multiply-adds at two a cycle; loads at two a cycle, a vector that crosses cache lines counted
+    twice; instructions at five a cycle; lines from the second-level cache.
     """
-    cost = TileCost.of(layout, element, target, taps, rows_leave=rows_leave)
+    cost = TileCost.of(layout, element, target, taps, along=along)
     return min(cost.legal_tiles(target), key=cost.cycles)
 
 
 def gather_tiles(
-    layout: Layout, element: Element, target: Target, count: int, slack: float, *, rows_leave: bool
+    layout: Layout, element: Element, target: Target, count: int, slack: float, *, along: Along
 ) -> list[Tile]:
     """The `count` best tiles, best first, of those that need at most `slack` times the fewest cycles."""
-    cost = TileCost.of(layout, element, target, None, rows_leave=rows_leave)
+    cost = TileCost.of(layout, element, target, None, along=along)
     ranked = sorted(cost.legal_tiles(target), key=cost.cycles)
     return [tile for tile in ranked[:count] if cost.cycles(tile) <= slack * cost.cycles(ranked[0])]
 
@@ -115,7 +114,7 @@ class TileCost:
     """What a tile costs in cycles of one core, all tiles of an image together.
 
     flat: outputs, as `tiled_length` counts them. rows, columns: of the flat run; real_rows: without those
-    between the slices of a volume. rows_leave: whether they leave row by row. steps: of k. chain_steps: those
+    between the slices of a volume. along: how tiles may lie. steps: of k. chain_steps: those
     of one chain. rows_per_step: packed rows that are read for a channel, shared out among its steps.
     broadcast: cycles for a weight. crossing: for a row of a channel that tiles leave by way of scratch. adds:
     whether loads add to multiply-adds, as behind a mesh.
@@ -127,7 +126,7 @@ class TileCost:
     rows: int
     real_rows: int
     columns: int
-    rows_leave: bool
+    along: Along
     steps: int
     chain_steps: float
     rows_per_step: float
@@ -139,9 +138,7 @@ class TileCost:
     adds: bool
 
     @staticmethod
-    def of(
-        layout: Layout, element: Element, target: Target, taps: int | None, *, rows_leave: bool
-    ) -> TileCost:
+    def of(layout: Layout, element: Element, target: Target, taps: int | None, *, along: Along) -> TileCost:
         """The cost of tiles for the phase with so many taps; None: the longest."""
         gather = layout.gather
         taps = max((len(t) for t in gather.taps_by_phase), default=1) if taps is None else taps
@@ -155,7 +152,7 @@ class TileCost:
             rows=layout.out_rows,
             real_rows=gather.axes[0].columns * gather.axes[1].columns,
             columns=gather.axes[2].columns,
-            rows_leave=rows_leave,
+            along=along,
             steps=gather.in_channels * taps,
             chain_steps=min(gather.in_channels, chain_block(gather)) * taps,
             rows_per_step=max(len(rows), 1) / max(taps, 1),
@@ -172,8 +169,9 @@ class TileCost:
         for nv in range(1, 13):
             for mr in range(1, min(self.out_channels, 16) + 1):
                 if why_tile_illegal(target, mr * nv, nv + 1) is None:
-                    yield Tile(mr, nv)
-                    if self.rows_leave and nv * self.lanes <= self.columns:
+                    if self.along != "rows":
+                        yield Tile(mr, nv)
+                    if self.along != "run" and nv * self.lanes <= self.columns:
                         yield Tile(mr, nv, along_rows=True)
 
     def cycles(self, tile: Tile) -> float:
@@ -181,7 +179,7 @@ class TileCost:
         count, cost = self.tiles(tile), self._one(tile)
         if not tile.along_rows:
             # Tiles that cross the ends of rows leave by way of scratch.
-            crossed = self.rows * self.out_channels if self.rows_leave else 0
+            crossed = self.rows * self.out_channels if self.along == "either" else 0
             return count * cost + crossed * self.crossing
         length = tile.nv * self.lanes
         tail = -(-(self.columns % length) // self.lanes) or tile.nv

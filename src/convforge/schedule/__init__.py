@@ -1,7 +1,7 @@
 """Tile choices as frozen values, the packed layout, and what makes a choice illegal."""
 
 from convforge.schedule.layout import Layout, layout_of
-from convforge.schedule.run_tiles import RunTiles, Tile
+from convforge.schedule.run_tiles import Along, RunTiles, Tile
 from convforge.schedule.schedule import (
     ChannelsSchedule,
     GatherSchedule,
@@ -14,6 +14,7 @@ from convforge.schedule.schedule import (
 )
 
 __all__ = [
+    "Along",
     "ChannelsSchedule",
     "GatherSchedule",
     "GradWeightOuterSchedule",

@@ -14,12 +14,15 @@ Along rows all tiles leave whole, and the rows of zeros between the slices of a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convforge.schedule.layout import Layout
+
+# How the tiles of a layout may lie: along its flat run, along its rows, or either way.
+Along = Literal["run", "rows", "either"]
 
 
 class Tile(NamedTuple):

@@ -6,15 +6,17 @@ A family is a file like this one, listed in planner.FAMILIES: `why_illegal`, `co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from convforge.ir.element import ELEMENTS, Element
-from convforge.kernels.contract import HEADER_BYTES
+from convforge.kernels.contract import HEADER_BYTES, WayOut
 from convforge.kernels.direct.contract import GATHER_PARAMETERS, GatherKernel
 from convforge.kernels.dot.contract import DotKernel
 from convforge.plan.bands import band_of
 from convforge.plan.cut import is_copied, is_fetched
 from convforge.plan.direct.gather_candidates import gather_candidates
+from convforge.plan.direct.whole_rows import WholeRows, whole_rows
 from convforge.plan.element import element_of
 from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
@@ -30,13 +32,13 @@ from convforge.plan.tables import (
     packing_values,
     reads_in_place,
     rows_collide,
-    rows_leave,
+    tiles_along,
     way_out,
 )
 from convforge.plan.tiles import gather_tile
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
-from convforge.schedule import GatherSchedule, Layout, RunTiles, layout_of
+from convforge.schedule import Along, GatherSchedule, Layout, RunTiles, layout_of
 from convforge.target import Target
 
 NAME = "direct"
@@ -50,17 +52,7 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 def cost_cycles(request: OutputRequest, target: Target) -> float:
     """Cycles of one core that the request should take."""
-    spec = request.spec
-    layout, element = layout_of(gather_of(spec)), ELEMENTS[spec.dtype.name]
-    way = way_out(layout, element_steps(request.y_strides, spec))
-    return direct_cycles(
-        layout,
-        element,
-        target,
-        in_place=_in_place(layout, element, target, element_steps(request.x_strides, spec)),
-        flat_output=way == "flat",
-        rows_leave=rows_leave(layout, way),
-    )
+    return _seen(request, target).cycles(ELEMENTS[request.spec.dtype.name], target)
 
 
 def candidates(request: OutputRequest, target: Target, threads: int) -> list[GatherSchedule]:
@@ -68,11 +60,10 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
 
     Tiles, pieces and groups of tiles change no bit; other blocks of channels, the last ones, do.
     """
-    layout = layout_of(gather_of(request.spec))
-    element = ELEMENTS[request.spec.dtype.name]
-    in_place = _in_place(layout, element, target, element_steps(request.x_strides, request.spec))
-    by_rows = rows_leave(layout, way_out(layout, element_steps(request.y_strides, request.spec)))
-    return gather_candidates(layout, element, target, threads, in_place=in_place, rows_leave=by_rows)
+    seen, element = _seen(request, target), ELEMENTS[request.spec.dtype.name]
+    return gather_candidates(
+        seen.layout, element, target, threads, in_place=seen.in_place, along=seen.along
+    )  # fmt: skip
 
 
 def plan(
@@ -97,6 +88,8 @@ class GatherPlan(KernelPlan[K], Generic[K]):
     element: Element
     starts: Sequence[int]  # where the packed weights of each phase begin
     all_taps: bool = False  # whether those that meet only padding count too
+    exact_taps: bool = False  # whether no tile has one of them
+    first: int = 0  # elements from an input that is read in place to where its planes would begin
     copied: bool = False  # whether tiles of an input that is read in place are copied first
     _keep: list[Any]
 
@@ -123,6 +116,8 @@ class GatherPlan(KernelPlan[K], Generic[K]):
             starts=self.starts,
             row_size=schedule.mr,
             all_taps=self.all_taps,
+            exact=self.exact_taps,
+            first=self.first,
         )
         self._keep = [tables, phases]
         size = self.element.compute_bytes
@@ -169,6 +164,58 @@ class GatherPlan(KernelPlan[K], Generic[K]):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How the kernel sees a request: the layout of what it reads, and the steps of arrays that go with it.
+
+    whole_rows: whether it is read row by row (whole_rows.py), from `first` on.
+    """
+
+    layout: Layout
+    x_steps: tuple[int, ...]
+    y_steps: tuple[int, ...]
+    in_place: bool
+    way: WayOut
+    along: Along
+    whole_rows: bool = False
+    first: int = 0
+
+    def cycles(self, element: Element, target: Target) -> float:
+        """Cycles of one core."""
+        return direct_cycles(
+            self.layout, element, target,
+            in_place=self.in_place, flat_output=self.way == "flat", along=self.along,
+        )  # fmt: skip
+
+
+def _seen(request: OutputRequest, target: Target, *, packed: bool = False) -> _Seen:
+    """How a request is best seen. packed: if its input is to be packed."""
+    spec = request.spec
+    gather, element = gather_of(spec), ELEMENTS[spec.dtype.name]
+    layout = layout_of(gather)
+    x_steps, y_steps = (element_steps(strides, spec) for strides in (request.x_strides, request.y_strides))
+    way = way_out(layout, y_steps)
+    in_place = not packed and _in_place(layout, element, target, x_steps)
+    as_planes = _Seen(layout, x_steps, y_steps, in_place, way, tiles_along(layout, way))
+    rows = None if packed or in_place or request.every_tap else whole_rows(gather, x_steps, y_steps)
+    if rows is None or not _serves_rows(rows, element, target):
+        return as_planes
+    as_rows = _Seen(
+        layout_of(rows.gather), rows.x_steps, rows.y_steps, True, "unit", "rows",
+        whole_rows=True, first=rows.first,
+    )  # fmt: skip
+    return min(as_rows, as_planes, key=lambda each: each.cycles(element, target))
+
+
+def _serves_rows(rows: WholeRows, element: Element, target: Target) -> bool:
+    """Whether rows fill a vector, and channels do not throw each other out of the cache. Where lines are
+    copied before they are read from many pages, it was not tried.
+    """
+    layout = layout_of(rows.gather)
+    fill = rows.gather.axes[2].columns * element.compute_bytes >= target.vector_bytes
+    return fill and is_fetched(target) and not rows_collide(layout, element, target, rows.x_steps)
+
+
 def _in_place(layout: Layout, element: Element, target: Target, steps: tuple[int, ...]) -> bool:
     """Whether the input can be read where it lies, and better so.
 
@@ -190,29 +237,27 @@ class DirectPlan(GatherPlan[GatherKernel]):
         self, request: OutputRequest, target: Target, threads: int, schedule: GatherSchedule | None = None
     ) -> None:
         self.spec, self.target, self.threads = request.spec, target, threads
-        spec = request.spec
-        self.gather = gather = gather_of(spec)
-        self.layout = layout = layout_of(gather)
-        self.element = element = element_of(spec, target)
-        x_steps = element_steps(request.x_strides, spec)
-        y_steps = element_steps(request.y_strides, spec)
-        way = way_out(layout, y_steps)
+        spec, self.element = request.spec, element_of(request.spec, target)
+        seen = _seen(request, target, packed=schedule is not None and schedule.packed)
+        self.layout = layout = seen.layout
+        self.gather = gather = layout.gather
         if schedule is None:
-            in_place = _in_place(layout, element, target, x_steps)
             schedule = gather_schedule(
-                layout, element, target, threads, in_place=in_place, rows_leave=rows_leave(layout, way)
+                layout, self.element, target, threads, in_place=seen.in_place, along=seen.along
             )
         self.schedule = schedule
-        self.all_taps = request.every_tap
-        self.copied = not schedule.packed and is_copied(gather, target, schedule.channel_tiles)
+        self.all_taps, self.exact_taps, self.first = request.every_tap, seen.whole_rows, seen.first
+        # One line of each channel is copied, and whole rows are read in several places.
+        one_tap = not (schedule.packed or seen.whole_rows)
+        self.copied = one_tap and is_copied(gather, target, schedule.channel_tiles)
         self.kernel = GatherKernel(
-            element=element,
+            element=self.element,
             lanes=schedule.lanes,
             mr=schedule.mr,
             nv=schedule.nv,
             fused=target.fused,
-            columns=packed_columns(layout, x_steps, target) if schedule.packed else None,
-            way_out=way,
+            columns=packed_columns(layout, seen.x_steps, target) if schedule.packed else None,
+            way_out=seen.way,
             has_bias=request.has_bias,
             activation=request.activation,
             copied=self.copied,
@@ -223,8 +268,8 @@ class DirectPlan(GatherPlan[GatherKernel]):
         )
         self._job = Job(self.kernel, target)
         self.weights = weights = WeightPacking(
-            layout, element, target, schedule.mr, transposed=spec.transposed
+            layout, self.element, target, schedule.mr, transposed=spec.transposed
         )
         self.starts = weights.starts
         self.reads_in_place = not schedule.packed
-        self._give(GATHER_PARAMETERS, self._values(x_steps, y_steps))
+        self._give(GATHER_PARAMETERS, self._values(seen.x_steps, seen.y_steps))

@@ -8,7 +8,7 @@ from convforge.ir.element import Element
 from convforge.plan.cut import Split, gather_split
 from convforge.plan.heuristic import assemble, gather_schedule
 from convforge.plan.tiles import gather_tiles
-from convforge.schedule import GatherSchedule, Layout
+from convforge.schedule import Along, GatherSchedule, Layout
 from convforge.target import Target
 
 # Tiles tried, and how many cycles more than the best of them they may be expected to take.
@@ -17,12 +17,12 @@ _TILE_GROUPS = (2, 8)
 
 
 def gather_candidates(
-    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool, rows_leave: bool
+    layout: Layout, element: Element, target: Target, threads: int, *, in_place: bool, along: Along
 ) -> list[GatherSchedule]:
     """Legal schedules, the heuristic's first; those that change the order of a sum last."""
-    own = gather_schedule(layout, element, target, threads, in_place=in_place, rows_leave=rows_leave)
+    own = gather_schedule(layout, element, target, threads, in_place=in_place, along=along)
     found = [own]
-    for tile in gather_tiles(layout, element, target, _TILES, _SLACK, rows_leave=rows_leave):
+    for tile in gather_tiles(layout, element, target, _TILES, _SLACK, along=along):
         packed = own.packed or layout.flat < tile.nv * own.lanes
         split = gather_split(layout, element, target, threads, tile, packed=packed)
         found += [

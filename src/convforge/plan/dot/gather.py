@@ -27,7 +27,7 @@ from convforge.plan.dot.weights import DotWeights
 from convforge.plan.heuristic import direct_cycles, gather_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import DotRequest
-from convforge.plan.tables import column_kind, rows_leave, way_out
+from convforge.plan.tables import column_kind, tiles_along, way_out
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import RunTiles, layout_of
 from convforge.target import Target
@@ -82,7 +82,7 @@ def cost_cycles(request: DotRequest, target: Target) -> float:
         target,
         in_place=False,
         flat_output=way == "flat",
-        rows_leave=rows_leave(layout, way),
+        along=tiles_along(layout, way),
     )
     return cycles * step_cycles(products, target)
 
@@ -109,7 +109,7 @@ class DotPlan(GatherPlan[DotKernel]):
         x_steps, y_steps = request.x_steps, request.y_steps
         way = way_out(layout, y_steps)
         self.schedule = schedule = gather_schedule(
-            layout, element, target, threads, in_place=False, rows_leave=rows_leave(layout, way)
+            layout, element, target, threads, in_place=False, along=tiles_along(layout, way)
         )
         self.kernel = DotKernel(
             products=products,

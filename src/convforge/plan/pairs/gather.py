@@ -27,7 +27,7 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.split_bf16.products import parts_of, why_no_parts
 from convforge.plan.streaming import streams
-from convforge.plan.tables import packed_columns, rows_leave, way_out
+from convforge.plan.tables import packed_columns, tiles_along, way_out
 from convforge.problem.gather import gather_of
 from convforge.schedule import GatherSchedule, Layout, RunTiles, layout_of
 from convforge.target import Target
@@ -103,7 +103,7 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     way = way_out(layout, element_steps(request.y_strides, spec))
     cycles = direct_cycles(
         layout, element, target,
-        in_place=False, flat_output=way == "flat", rows_leave=rows_leave(layout, way),
+        in_place=False, flat_output=way == "flat", along=tiles_along(layout, way),
     )  # fmt: skip
     return cycles * step_cycles(target) + words_cycles(layout, target) * layout.gather.batch
 
@@ -112,8 +112,8 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
     """Schedules worth trying, the one that `plan` takes by itself first: as the direct family's."""
     layout = layout_of(words_of(gather_of(request.spec)).gather)
     element = ELEMENTS[request.spec.dtype.name]
-    by_rows = rows_leave(layout, way_out(layout, element_steps(request.y_strides, request.spec)))
-    found = gather_candidates(layout, element, target, threads, in_place=False, rows_leave=by_rows)
+    along = tiles_along(layout, way_out(layout, element_steps(request.y_strides, request.spec)))
+    found = gather_candidates(layout, element, target, threads, in_place=False, along=along)
     return [replace(schedule, ways=WAYS) for schedule in found]
 
 
@@ -145,8 +145,8 @@ class PairsPlan(GatherPlan[PairsKernel], WatchedPlan[PairsKernel]):
         )
         way = way_out(layout, y_steps)
         if schedule is None:
-            by_rows = rows_leave(layout, way)
-            own = gather_schedule(layout, element, target, threads, in_place=False, rows_leave=by_rows)
+            along = tiles_along(layout, way)
+            own = gather_schedule(layout, element, target, threads, in_place=False, along=along)
             schedule = replace(own, ways=WAYS)
         self.schedule = schedule
         self.kernel = PairsKernel(

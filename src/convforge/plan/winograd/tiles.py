@@ -65,6 +65,12 @@ _OUTPUTS: dict[Precision, dict[int, tuple[int, ...]]] = {
 # Products of a tile: F(4x4x4, 3x3x3) has 216, whose sums take a quarter of the second-level cache.
 _POINT_LIMIT = 216
 
+# Tiles along the depth alone take so much longer, where slices come from the last-level cache: kernels of
+# 3x1x1 on two cores of Zen 4, by them and by the direct kernel that reads whole rows, 144 -> 64 channels at
+# 16x56x56 7490 and 5990 us, 288 -> 128 at 8x28x28 6200 and 5760, 192 -> 192 at 16x28x28 11.0 and 12.3 ms; 576
+# -> 256 at 4x14x14, 1.8 MB, 2330 and 2780 us.
+_SLICES_TIMES, _FAR_SLICES = 1.18, 4
+
 # Cycles to transform a vector of tiles of one channel: for each point, and at least. Tiles along one axis
 # have few points, yet are packed and leave as others: 16 to 48 channels of a signal took up to 1.6 times
 # the direct kernel's time where that had no cost.
@@ -114,7 +120,16 @@ def cost_cycles(request: OutputRequest, target: Target) -> float:
     """
     gather = gather_of(request.spec)
     lanes = target.vector_bytes // ELEMENTS[request.spec.dtype.name].compute_bytes
-    return _least_cycles(gather, _best_tiling(gather, request.precision, target, lanes), target, lanes)
+    tiling = _best_tiling(gather, request.precision, target, lanes)
+    times = _SLICES_TIMES if _is_of_far_slices(gather, tiling, target, lanes) else 1.0
+    return times * _least_cycles(gather, tiling, target, lanes)
+
+
+def _is_of_far_slices(gather: Gather, tiling: Tiling, target: Target, lanes: int) -> bool:
+    """Whether tiles lie along the depth alone of a volume that only a near last level holds."""
+    size = gather.in_channels * prod(axis.in_size for axis in gather.axes) * target.vector_bytes // lanes
+    wide = target.vector_registers > 16 and not target.l3_is_far
+    return wide and 1 < tiling.points == tiling.sizes[0] and size > _FAR_SLICES * target.l2_bytes
 
 
 def plan(request: OutputRequest, target: Target, threads: int) -> WinogradPlan | WinogradChannelsPlan:
