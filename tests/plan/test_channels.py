@@ -237,6 +237,27 @@ def test_outputs_of_a_tile_meet_the_same_data(
                 assert met == list(chosen)
 
 
+@given(
+    size=st.integers(1, 14),
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 5),
+    padding=st.integers(0, 3),
+    dilation=st.integers(1, 3),
+)
+def test_whether_all_of_an_input_is_read(
+    size: int, kernel: int, stride: int, padding: int, dilation: int
+) -> None:
+    """Where the gradient of a sum of outputs, of a kernel of ones, is nowhere zero."""
+    if size + 2 * padding < dilation * (kernel - 1) + 1:
+        return
+    spec, _ = normalize_conv(
+        (1, 1, size), (1, 1, kernel), None, stride, padding, dilation, rank=1, dtype=np.dtype(np.float32)
+    )
+    starts = np.arange(spec.output_shape[2]) * stride - padding
+    at = starts[:, None] + np.arange(kernel) * dilation
+    assert met_taps.reads_all(gather_of(spec)) == (set(range(size)) <= set(at.ravel().tolist()))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize(

@@ -33,6 +33,20 @@ def meets_or_misses(gather: Gather) -> bool:
     return all(axis.mode == "zeros" or axis.padding == (0, 0) for axis in gather.axes)
 
 
+def reads_all(gather: Gather) -> bool:
+    """Whether outputs read every element of the array."""
+    return all(_reads_all(axis) for axis in gather.axes)
+
+
+def _reads_all(axis: Axis) -> bool:
+    read = np.zeros(axis.in_size, np.bool_)
+    for phase in axis.phases:
+        for tap in phase.taps:
+            at = np.arange(phase.count, dtype=np.int64) * axis.in_step + tap.offset
+            read[at[(at >= 0) & (at < axis.in_size)]] = True
+    return bool(read.all())
+
+
 def as_it_is(gather: Gather) -> Gather:
     """The gather whose planes are the input's own rows, without padding."""
     axes = [

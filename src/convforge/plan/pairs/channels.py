@@ -21,6 +21,7 @@ from convforge.plan.direct.channels_reading import (
     why_unfit,
 )
 from convforge.plan.direct.channels_tiles import BY_MET_TAPS, Reading, fetches_ahead, is_copied
+from convforge.plan.direct.met_taps import reads_all
 from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import WatchedPlan
@@ -50,8 +51,10 @@ def why_illegal(request: OutputRequest, target: Target) -> str | None:
 
 
 def _reading(gather: Gather, element: Element, target: Target) -> Reading:
-    """How words are read. Strided layers are packed as what they read: hard values beside it are none."""
-    if any(axis.in_step > 1 for axis in gather.axes):
+    """How words are read. Strided layers that leave out some are packed as what they read: hard values beside
+    it are none.
+    """
+    if any(axis.in_step > 1 for axis in gather.axes) and not reads_all(gather):
         return "packed"
     return reading_of(gather, element, target, (0,) * 5, packs=True)
 
