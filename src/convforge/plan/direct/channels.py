@@ -29,7 +29,7 @@ from convforge.plan.element import element_of
 from convforge.plan.job import Job
 from convforge.plan.kernel_plan import KernelPlan
 from convforge.plan.request import OutputRequest
-from convforge.plan.selections import needed_columns, needed_taps
+from convforge.plan.selections import distinct_rows, needed_columns, needed_taps
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import (
     distances,
@@ -199,18 +199,18 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         apart = [axis.out_step * step for axis, step in zip(layout.gather.axes, y_steps[2:])]
         count = len(order)
         records = np.empty((count, 3 + 2 * kernel.pixels), np.int64)
-        tables: dict[tuple[int, ...], tuple[int, int]] = {}
-        for i in range(count):
-            chosen = tuple(int(t) for t in np.flatnonzero(needed[i]))
-            if chosen not in tables:
-                if by_met_taps:
-                    reach = steps_to_taps(layout.gather, phase, steps, block, chosen)
-                else:
-                    reach = distances(layout, phase, plane, block, layout.planes * plane, chosen)
-                at = weight_rows(taps, block, chosen, kernel.mr)
-                self._keep += [reach, at]
-                tables[chosen] = (reach.ctypes.data, at.ctypes.data)
-            records[i, :3] = (len(chosen), *tables[chosen])
+        kinds, alike = distinct_rows(needed)
+        tables: list[tuple[int, int, int]] = []
+        for kind in kinds:
+            chosen = tuple(np.flatnonzero(needed[kind]).tolist())
+            if by_met_taps:
+                reach = steps_to_taps(layout.gather, phase, steps, block, chosen)
+            else:
+                reach = distances(layout, phase, plane, block, layout.planes * plane, chosen)
+            at = weight_rows(taps, block, chosen, kernel.mr)
+            self._keep += [reach, at]
+            tables.append((len(chosen), reach.ctypes.data, at.ctypes.data))
+        records[:, :3] = np.array(tables, np.int64)[alike]
         records[:, 3 : 3 + kernel.pixels] = places[order]
         records[:, 3 + kernel.pixels :] = first + self._positions(phase, apart)[order]
         self._keep.append(records)
@@ -225,8 +225,8 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         rows, columns = np.divmod(places, layout.pitch)
         by_column = needed_columns(layout, phase)
         # Outputs whose columns need the same taps are neighbours: those at the edges make tiles of their own.
-        _, first, alike = np.unique(by_column, axis=0, return_index=True, return_inverse=True)
-        order = np.argsort(first[alike][columns], kind="stable")
+        _, alike = distinct_rows(by_column)
+        order = np.argsort(alike[columns], kind="stable")
         count = -(-len(places) // kernel.pixels)
         # The last tile is filled up with its last output, or with those before it where only neighbours can
         # be copied: they are computed and written again.

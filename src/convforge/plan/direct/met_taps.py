@@ -74,8 +74,8 @@ def classes_along(axis: Axis, phase: Phase) -> Classes:
     offsets = np.array([tap.offset for tap in phase.taps], np.int64)
     first = np.maximum(0, -(offsets // axis.in_step))
     stop = np.minimum(phase.count, (axis.in_size - 1 - offsets) // axis.in_step + 1)
-    starts = np.unique(np.concatenate([[0], first, stop]))
-    starts = starts[(starts >= 0) & (starts < phase.count)].astype(np.int64)
+    edges = sorted({0, *first.tolist(), *stop.tolist()})
+    starts = np.array([at for at in edges if 0 <= at < phase.count], np.int64)
     met = (first <= starts[:, None]) & (starts[:, None] < stop)
     return Classes(starts, np.diff(np.append(starts, phase.count)), met)
 
