@@ -33,8 +33,7 @@ _TILE_CYCLES, _ACCUMULATOR_CYCLES, _LOAD_CYCLES = 12.0, 1.5, 0.15
 _MAGNITUDE_CYCLES, _CHECK_CYCLES, _TASK_CYCLES = 1.0, 60.0, 3000.0
 # Cycles for each weight fetched anew: from the second-level cache, the last one, memory.
 _FETCH_CYCLES = (0.03, 0.25, 0.5)
-# With 16 registers all this takes so much less time than plan/winograd/tiles.py's cycles for vectors along
-# tiles.
+# With 16 registers all this takes so much less time than tiles.py has cycles for vectors along tiles.
 _NARROW_TIMES = 0.8
 # With 512 bits behind a mesh, and input channels that do not fill a vector, so much more: of 3 channels
 # (Granite Rapids, one core) MobileNet's, ResNet's and AlexNet's first layers took 1.3 to 2.3 times what
