@@ -111,6 +111,18 @@ BESIDE = Case(
 )
 
 
+@pytest.mark.parametrize("step", [3, 5, 8])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_columns_a_step_apart(step: int, rows: int) -> None:
+    """Patches, and rows that overlap; their planes are taken out of whole vectors."""
+    spec = spec_of((2, 32, rows + 3, 18 * step - 1), (20, 32, rows, step), np.float32, stride=(1, step))
+    x, weight = (RNG.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.weight_shape))
+    with tile_unit():
+        y = plan.output(spec, x, weight, out=poisoned(spec))
+        assert split_bf16.NAME in plan.describe(spec)
+    np.testing.assert_allclose(y, exact(spec, x, weight, None), rtol=1e-5, atol=1e-4)
+
+
 @st.composite
 def wide_cases(draw: st.DrawFn) -> Case:
     """Layers of all ranks, strides, paddings and modes, with channels at the edges of tiles."""

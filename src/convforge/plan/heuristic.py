@@ -38,7 +38,7 @@ _RUN_CYCLES = 3.0
 _PAIR_ROW_CYCLES, _PAIR_VECTOR_CYCLES = 2.0, 6.0
 # The same with masks, for a row of each plane, and for each vector of it: of every second column 14, 25 and
 # 35 cycles for 1, 2 and 4 vectors, of every fourth 19 and 32 for 1 and 2, of every seventh or eighth 34 for
-# one, 20 each of many; and 33 at most, one by one (one core of Zen 4).
+# one, 20 each of many; one by one 20 of 7 columns and 35 of 14 (one core of Zen 4).
 _STEP_ROW_CYCLES, _STEP_CYCLES, _ONE_BY_ONE_CYCLES = 8.0, (4.0, 2.3), 30.0
 
 

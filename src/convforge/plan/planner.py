@@ -25,7 +25,7 @@ from convforge.plan.pairs import channels as channels_pairs, gather as pairs
 from convforge.plan.request import OutputPlan, OutputRequest
 from convforge.plan.search import tuned
 from convforge.plan.split_bf16 import products as split_bf16, taps as split_bf16_taps
-from convforge.plan.winograd import tiles as winograd, unit as winograd_tiles
+from convforge.plan.winograd import tiles as winograd, unit as winograd_unit
 from convforge.schedule import Order, Schedule
 from convforge.target import Target
 
@@ -62,7 +62,7 @@ FAMILIES: tuple[Family, ...] = (
     depthwise_large,
     depthwise_phases,
     winograd,
-    winograd_tiles,
+    winograd_unit,
     split_bf16,
     split_bf16_taps,
     fft,

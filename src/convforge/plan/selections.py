@@ -17,6 +17,7 @@ Int64s = NDArray[np.int64]
 
 # Below this share of the multiply-adds, leaving taps out is not worth a table of tiles.
 _WORTH = 0.02
+# Taps beyond which looking, tap by tap, takes longer than a first call should.
 _KERNEL_LIMIT = 64
 
 

@@ -20,7 +20,7 @@ _WEIGHT_TILE_BYTES = TILE_ROWS * UNIT_BYTES
 
 @dataclass(frozen=True, slots=True)
 class TileStep:
-    """Tiles of sums come first, then those of weights, then those of inputs (contract_tiles.product_shapes).
+    """Tiles of sums come first, then those of weights, then those of inputs (contract.product_shapes).
 
     products: (weights' part, inputs' part) of each pair. upright: whether weights are the first factor.
     """

@@ -61,9 +61,7 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Gat
     Tiles, pieces and groups of tiles change no bit; other blocks of channels, the last ones, do.
     """
     seen, element = _seen(request, target), ELEMENTS[request.spec.dtype.name]
-    return gather_candidates(
-        seen.layout, element, target, threads, in_place=seen.in_place, along=seen.along
-    )  # fmt: skip
+    return gather_candidates(seen.layout, element, target, threads, in_place=seen.in_place, along=seen.along)
 
 
 def plan(

@@ -16,9 +16,6 @@ from dataclasses import dataclass, replace
 
 from convforge.problem.gather import Axis, Gather, Phase
 
-# As many taps as a word has bits (selections.py).
-_TAP_LIMIT = 64
-
 
 @dataclass(frozen=True, slots=True)
 class WholeRows:
@@ -60,7 +57,7 @@ def _stays(axis: Axis) -> bool:
 
 def _moves(axis: Axis) -> bool:
     """Whether outputs read by several taps, a position further from one to the next."""
-    several = len(axis.phases) == 1 and 1 < len(axis.phases[0].taps) <= _TAP_LIMIT
+    several = len(axis.phases) == 1 and len(axis.phases[0].taps) > 1
     return several and axis.in_step == axis.out_step == 1 and axis.mode == "zeros"
 
 

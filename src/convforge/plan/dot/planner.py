@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from convforge.plan.cache import PLAN_LIMIT
-from convforge.plan.dot import gather as dot, unit as dot_tiles
+from convforge.plan.dot import gather as dot, unit as dot_unit
 from convforge.plan.dot.gather import DotPlan
 from convforge.plan.dot.unit import DotTilesPlan
 from convforge.plan.planner import Verdict
@@ -22,16 +22,16 @@ def dot_plan(request: DotRequest) -> DotPlan | DotTilesPlan:
 def dot_verdicts(request: DotRequest, target: Target) -> list[Verdict]:
     """What is thought of each family, the cheapest first."""
     on_vectors = Verdict(dot.NAME, dot.cost_cycles(request, target), None)
-    reason = dot_tiles.why_illegal(request, target)
+    reason = dot_unit.why_illegal(request, target)
     if reason is not None:
-        return [on_vectors, Verdict(dot_tiles.NAME, None, reason)]
-    on_tiles = Verdict(dot_tiles.NAME, dot_tiles.cost_cycles(request, target), None)
+        return [on_vectors, Verdict(dot_unit.NAME, None, reason)]
+    on_tiles = Verdict(dot_unit.NAME, dot_unit.cost_cycles(request, target), None)
     return sorted([on_vectors, on_tiles], key=lambda verdict: verdict.cycles or 0.0)
 
 
 @lru_cache(maxsize=PLAN_LIMIT)
 def _dot_plan(request: DotRequest, threads: int, target: Target) -> DotPlan | DotTilesPlan:
-    legal = dot_tiles.why_illegal(request, target) is None
-    if legal and dot_verdicts(request, target)[0].family == dot_tiles.NAME:
+    legal = dot_unit.why_illegal(request, target) is None
+    if legal and dot_verdicts(request, target)[0].family == dot_unit.NAME:
         return DotTilesPlan(request, target, threads)
     return DotPlan(request, target, threads)

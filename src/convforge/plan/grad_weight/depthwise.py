@@ -33,7 +33,7 @@ _TASKS = 16
 # Cycles of a multiply-add, its loads across cache lines included, and how much dearer packing is than for an
 # output: where rows of a tile share most of what they read, and where they are a stride apart.
 _STEP_CYCLES, _PACKED = (1.2, 2.0), (1.2, 1.6)
-# Cycles of a row of a pass, and of a map; how many of grad_weight_groups' cycles one is. Measured on 14
+# Cycles of a row of a pass, and of a map; how many of groups.py's cycles one is. Measured on 14
 # layers of 3x3 to 9x9 (Zen 1): where this family is chosen it takes 0.6 to 0.97 of the other's time.
 _ROW_CYCLES, _MAP_CYCLES, _SCALE = 11.0, 30.0, 0.33
 # The sums of a task's channels: a share of the second-level cache.

@@ -9,16 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
-from convforge.plan.grad_weight import (
-    depthwise as grad_weight_depthwise,
-    flat as grad_weight_plan,
-    groups as grad_weight_groups,
-    outer as grad_weight_outer,
-    pairs as grad_weight_pairs,
-    pointwise as grad_weight_pointwise,
-    unit as grad_weight_tiles,
-    winograd as grad_weight_winograd,
-)
+from convforge.plan.grad_weight import depthwise, flat, groups, outer, pairs, pointwise, unit, winograd
 from convforge.plan.request import Array, GradWeightRequest
 from convforge.target import Target
 
@@ -55,14 +46,14 @@ class GradWeightFamily(Protocol):
 
 
 FAMILIES: tuple[GradWeightFamily, ...] = (
-    grad_weight_depthwise,
-    grad_weight_groups,
-    grad_weight_tiles,
-    grad_weight_pointwise,
-    grad_weight_winograd,
-    grad_weight_outer,
-    grad_weight_pairs,
-    grad_weight_plan,
+    depthwise,
+    groups,
+    unit,
+    pointwise,
+    winograd,
+    outer,
+    pairs,
+    flat,
 )
 
 
