@@ -366,18 +366,6 @@ def test_only_far_weights_are_fetched_ahead() -> None:
     assert not channels_tiles.fetches_ahead(gather, 4, replace(far, l2_bytes=1 << 20)), "no mesh"
 
 
-def test_tiles_of_channels_are_shared_out_evenly() -> None:
-    assert channels._even_pieces(10, 8, 1, 2) == 1, "five tasks of two would leave one thread with six tiles"
-    assert channels._even_pieces(12, 8, 1, 2) == 2
-    assert channels._even_pieces(128, 8, 1, 2) == 16
-    assert channels._even_pieces(7, 1, 1, 1) == 7
-    for tiles in range(1, 40):
-        size = channels._even_pieces(tiles, min(tiles, 8), 1, 2)
-        assert size <= -(-tiles // min(tiles, 8))
-        tasks = -(-tiles // size)
-        assert -(-tasks // 2) * size <= -(-tiles // 2) + 1, "nearly half of them each"
-
-
 def test_outputs_that_need_taps_of_their_own_are_not_copied() -> None:
     """DCGAN's first layer: rows share their zeros, so outputs are neighbours, but each needs another tap."""
     spec, _ = normalize_conv(

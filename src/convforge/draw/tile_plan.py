@@ -142,8 +142,10 @@ def tiles_of(explanation: Explanation) -> Tiles:
         return Tiles(tile_of, STEP_POSITIONS, gather.out_channels, schedule.band // STEP_POSITIONS, 1)
     if isinstance(schedule, ChannelsSchedule):
         tile_of = _listed_tiles(explanation, gather, schedule.pixels)
-        count = len(set(tile_of.values()))
-        return Tiles(tile_of, schedule.pixels, schedule.nv * schedule.lanes, count, schedule.channel_tiles)
+        task_tiles = -(-len(set(tile_of.values())) // schedule.map_pieces)
+        return Tiles(
+            tile_of, schedule.pixels, schedule.nv * schedule.lanes, task_tiles, schedule.channel_tiles
+        )
     found = _WINOGRAD.search(explanation.kernel)
     if explanation.family == "winograd" and found:
         tile_of, outputs = _block_tiles(explanation, gather, int(found[1]), int(found[2]))

@@ -64,7 +64,7 @@ class ChannelsSchedule:
 
     pixels: outputs of a tile. nv: vectors of output channels of a tile. lanes: elements of a vector.
     channel_block: input channels accumulated while a tile is in registers.
-    channel_tiles: tiles of output channels of one task.
+    channel_tiles: tiles of output channels of one task. map_pieces: tasks that share the tiles of a map.
     """
 
     pixels: int
@@ -72,6 +72,7 @@ class ChannelsSchedule:
     lanes: int
     channel_block: int
     channel_tiles: int
+    map_pieces: int = 1
     ways: int = 1
 
     @property

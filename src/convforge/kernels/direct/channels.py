@@ -10,7 +10,7 @@ whole tile of channels to a row.
     for output channel                      filled with its bias, if phases without taps are not listed
     for tile of output channels
         for block of channels               its weights stay in the second-level cache
-            for tile of outputs
+            for tile of outputs             those of the task's piece of the map
                 sums in registers           beside them the next block's weights are fetched, if they are far
                 to the accumulators, or turned round and out, one channel after the other
 """
@@ -41,7 +41,7 @@ _RATE_BITS = 10
 
 
 def emit(kernel: ChannelsKernel, module: Module) -> None:
-    """Emit the task: some tiles of output channels of one group of one image."""
+    """Emit the task: some tiles of output channels, a piece of the map, of one group of one image."""
     ChannelsNest(kernel).emit(module)
 
 
@@ -68,7 +68,8 @@ class ChannelsNest:
         v = self._vectors(e)
         storage, compute = self.element.storage, self.element.compute
 
-        out_block, rest = e.rem(index, p.out_blocks), e.div(index, p.out_blocks)
+        piece, rest = e.rem(index, p.map_pieces), e.div(index, p.map_pieces)
+        out_block, rest = e.rem(rest, p.out_blocks), e.div(rest, p.out_blocks)
         group, image = e.rem(rest, p.groups), e.div(rest, p.groups)
         first_out = e.mul(out_block, p.task_tiles)
         stop_out = e.minimum(e.add(first_out, p.task_tiles), p.out_tiles)
@@ -110,7 +111,7 @@ class ChannelsNest:
             first = e.mul(out.index, self.mr)
             offset, target = place(first)
             tile = e.add(e.mul(group, p.out_tiles), out.index)
-            self._emit_out_tile(e, v, p, record, planes, weights, offset, target, tile, first, scratch)
+            self._emit_out_tile(e, v, p, record, piece, planes, weights, offset, target, tile, first, scratch)
         e.done()
 
     def _vectors(self, e: Emitter) -> Vectors:
@@ -164,6 +165,7 @@ class ChannelsNest:
         v: Vectors,
         p: Parameters,
         record: Value,
+        piece: Int,
         planes: Value,
         weights: Value,
         bias: Value,
@@ -181,6 +183,7 @@ class ChannelsNest:
         tile_weights = e.at(weights, compute, e.add(weights_at, e.mul(tile, p.channels, row)))
         sums = e.at(scratch, "i8", p.accumulators)
         rows = e.minimum(e.sub(p.out_channels, first), self.mr)
+        begin, end = (e.div(e.mul(count, i), p.map_pieces) for i in (piece, e.add(piece, 1)))
         with e.loop(0, p.channels, step=p.channel_block, name="channel") as channel:
             block = e.minimum(p.channel_block, e.sub(p.channels, channel.index))
             fresh = e.equal(channel.index, 0)
@@ -188,11 +191,12 @@ class ChannelsNest:
             step = e.mul(taps, self.pixels) if self.kernel.copied else e.mul(p.planes, p.plane)
             block_planes = e.at(planes, compute, e.mul(channel.index, step))
             block_weights = e.at(tile_weights, compute, e.mul(channel.index, row))
-            with e.loop(0, count, name="pixel_tile") as pixel_tile:
+            with e.loop(begin, end, name="pixel_tile") as pixel_tile:
+                number = e.sub(pixel_tile.index, begin)
                 listed = e.at(tiles, "i64", e.mul(pixel_tile.index, self._record))
-                held = e.at(sums, compute, e.mul(pixel_tile.index, self.pixels * self.mr))
+                held = e.at(sums, compute, e.mul(number, self.pixels * self.mr))
                 ahead = e.at(block_weights, compute, e.mul(block, row))
-                ahead = e.at(ahead, "i8", e.mul(pixel_tile.index, fetched, LINE_BYTES))
+                ahead = e.at(ahead, "i8", e.mul(number, fetched, LINE_BYTES))
                 steps = e.mul(block, taps if self.kernel.copied else e.load("i64", listed))
                 beside = self._fetching(e, ahead, fetched, steps)
                 if self.kernel.copied:

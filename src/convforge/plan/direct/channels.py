@@ -14,16 +14,15 @@ from convforge.kernels.contract import HEADER_BYTES
 from convforge.kernels.direct.contract import CHANNELS_PARAMETERS, ChannelsKernel
 from convforge.memory import LINE_BYTES
 from convforge.plan.bands import band_of
-from convforge.plan.cut import TASKS_PER_THREAD
+from convforge.plan.direct.channels_cut import nest_candidates, nest_schedule
 from convforge.plan.direct.channels_reading import (
-    IN_PLACE,
     nest_cycles,
     packed_layout,
     reading_of,
     why_too_large,
     why_unfit,
 )
-from convforge.plan.direct.channels_tiles import BY_MET_TAPS, Reading, best_tiles, fetches_ahead, is_copied
+from convforge.plan.direct.channels_tiles import BY_MET_TAPS, IN_PLACE, Reading, fetches_ahead, is_copied
 from convforge.plan.direct.met_taps import AHEAD, steps_to_taps, tiles_of
 from convforge.plan.element import element_of
 from convforge.plan.job import Job
@@ -38,7 +37,6 @@ from convforge.plan.tables import (
     rows_follow,
     weight_rows,
 )
-from convforge.plan.tiles import chain_block
 from convforge.plan.weights import WeightPacking
 from convforge.problem.gather import Gather, gather_of
 from convforge.schedule import ChannelsSchedule, Layout, layout_of
@@ -50,8 +48,6 @@ NAME = "channels"
 # 256 -> 128 channels of 1x1 on AVX2, time over the direct kernel's, which the model has equal: 14x14 0.99 and
 # 1.01 (batch 1 and 16), 20x20 1.06 and 1.12, 28x28 1.06 and 1.14, 31x31 1.16 and 1.27.
 _FAR_BYTES, _FAR_SLOWER = 1536, 1.1
-# Tiles that a tuner tries.
-_TILES_TRIED = 5
 
 
 def why_illegal(request: OutputRequest, target: Target) -> str | None:
@@ -78,25 +74,6 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Cha
     gather, element = gather_of(request.spec), ELEMENTS[request.spec.dtype.name]
     reading = reading_of(gather, element, target, element_steps(request.x_strides, request.spec))
     return nest_candidates(gather, element, target, threads, reading)
-
-
-def nest_candidates(
-    gather: Gather, element: Element, target: Target, threads: int, reading: Reading
-) -> list[ChannelsSchedule]:
-    """Schedules of this loop nest, its own first: the best tiles, tasks of two sizes. All of one order."""
-    lanes = target.vector_bytes // element.compute_bytes
-    tiles = best_tiles(gather, target, lanes, threads, reading)[:_TILES_TRIED]
-    found = [_schedule(gather, lanes, tile, threads) for tile in tiles]
-    found += [_schedule(gather, lanes, tile, threads, tasks_per_thread=1) for tile in tiles[:2]]
-    return list(dict.fromkeys(found))
-
-
-def nest_schedule(
-    gather: Gather, element: Element, target: Target, threads: int, reading: Reading
-) -> ChannelsSchedule:
-    """The schedule that is best by its cost."""
-    lanes = target.vector_bytes // element.compute_bytes
-    return _schedule(gather, lanes, best_tiles(gather, target, lanes, threads, reading)[0], threads)
 
 
 def plan(
@@ -128,8 +105,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         gather, size, pixels, mr = self.layout.gather, self.element.compute_bytes, schedule.pixels, kernel.mr
         out_tiles = -(-gather.out_channels // mr)
         out_blocks = -(-out_tiles // schedule.channel_tiles)
-        self.tasks = gather.batch * gather.groups * out_blocks
-        tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
+        self.tasks = gather.batch * gather.groups * out_blocks * schedule.map_pieces
         if self.reading in IN_PLACE:
             plane, planes, packed, read = x_steps[1], 1, 0, x_steps[1:]
         else:
@@ -145,7 +121,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         copies = aligned(HEADER_BYTES + packed)
         steps = gather.in_channels * int(phases[0][0]) * int(phases[0][2]) if kernel.copied else 0
         accumulators = aligned(copies + steps * pixels * size)
-        outputs = max(int(record[2]) for record in phases) * pixels
+        outputs = max(-(-int(record[2]) // schedule.map_pieces) for record in phases) * pixels
         self.workspace_bytes = aligned(accumulators + outputs * mr * size + 64)
         return {
             "groups": gather.groups,
@@ -173,6 +149,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
             "x_column": x_steps[4] * layout.gather.axes[2].in_step,
             "phases": len(phases),
             "phase_table": phases.ctypes.data,
+            "map_pieces": schedule.map_pieces,
             "copies": copies,
             "accumulators": accumulators,
             "run": prod(axis.out_size for axis in gather.axes),
@@ -215,7 +192,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         records[:, 3 + kernel.pixels :] = first + self._positions(phase, apart)[order]
         self._keep.append(records)
         lines = -(-block * taps * kernel.mr * self.element.compute_bytes // LINE_BYTES)
-        fetched = -(-lines // max(count, 1))
+        fetched = -(-lines * self.schedule.map_pieces // max(count, 1))
         return [taps, self.starts[phase], count, records.ctypes.data, fetched]
 
     def _packed_tiles(self, phase: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -301,33 +278,3 @@ def leaves_in_runs(layout: Layout, schedule: ChannelsSchedule, y_steps: tuple[in
     one_run = y_steps[4] == 1 and rows_follow(layout.gather, y_steps)
     few = 1 < schedule.pixels <= schedule.lanes
     return one_run and few and is_copied(layout, schedule.pixels)
-
-
-def _schedule(
-    gather: Gather,
-    lanes: int,
-    tile: tuple[int, int],
-    threads: int,
-    tasks_per_thread: int = TASKS_PER_THREAD,
-) -> ChannelsSchedule:
-    pixels, nv = tile
-    out_tiles = -(-gather.out_channels // (nv * lanes))
-    wanted = -(-threads * tasks_per_thread // (gather.batch * gather.groups)) if threads > 1 else 1
-    return ChannelsSchedule(
-        pixels=pixels,
-        nv=nv,
-        lanes=lanes,
-        channel_block=chain_block(gather),
-        channel_tiles=_even_pieces(out_tiles, min(out_tiles, wanted), gather.batch * gather.groups, threads),
-    )
-
-
-def _even_pieces(tiles: int, pieces: int, times: int, threads: int) -> int:
-    """Tiles of a task for at least so many pieces, `times` over: the most with which the last thread is done
-    soonest. 160 channels in ten tiles were five tasks of two, three of them for one of two threads.
-    """
-
-    def rounds(size: int) -> int:
-        return -(-times * -(-tiles // size) // threads) * size
-
-    return min(range(-(-tiles // pieces), 0, -1), key=rounds)

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from convforge.ir.element import Element
 from convforge.plan.bands import band_of
-from convforge.plan.direct.channels_tiles import BY_MET_TAPS, Reading, best_tiles, phases_cycles
+from convforge.plan.direct.channels_cut import Cutter
+from convforge.plan.direct.channels_tiles import BY_MET_TAPS, IN_PLACE, Reading, phases_cycles
 from convforge.plan.direct.met_taps import as_it_is, count_classes, meets_or_misses, share_of_taps
 from convforge.plan.heuristic import mesh_cycles, rows_in_cycles
 from convforge.plan.tables import reads_in_place, rows_collide
@@ -28,7 +29,6 @@ _PACKED_LIMIT_BYTES = 4 << 20
 # That of each thread as it is, where all of it is read; and where few taps meet data. 1x1 of 1920 -> 640
 # channels at 32x32, 8 MB, took 14.9 ms so and 12.3 by the direct kernel.
 _COMPACT_LIMIT_BYTES, _FEW_LIMIT_BYTES = 5 << 20, 12 << 20
-IN_PLACE: tuple[Reading, ...] = ("dense", "met")
 # Where threads share a group of an image, each packs it; and rows of which every second or further column is
 # packed take so many times as long beside products. Two cores of Zen 4, packed and read where taps meet data:
 # 1x1 256 -> 512 of stride 2 at 56x56 1005 and 965 us, patches of 16x16 1130 and 1023, of 8x8 1172 and 581; 16
@@ -119,7 +119,7 @@ def nest_cycles(
 ) -> float:
     """Cycles of one core for this loop nest. slower: its products."""
     lanes = target.vector_bytes // element.compute_bytes
-    pixels, nv = best_tiles(gather, target, lanes, threads=1, reading=reading)[0]
+    pixels, nv = Cutter(gather, target, lanes, 1, reading).tiles()[0]
     rows = rows_in_cycles(packed_layout(gather, reading), element, target, in_place=reading in IN_PLACE)
     products = slower * phases_cycles(gather, target, lanes, reading)(pixels, nv)
     if target.l3_is_far and not loads_add(target):

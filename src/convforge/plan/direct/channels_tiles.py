@@ -15,6 +15,7 @@ from convforge.target import Target
 # tiles whose outputs meet the same data (met_taps.py), from where it lies or packed as it is.
 Reading = Literal["packed", "dense", "met", "compact"]
 BY_MET_TAPS: tuple[Reading, ...] = ("met", "compact")
+IN_PLACE: tuple[Reading, ...] = ("dense", "met")
 
 # Addresses of more pixels would leave the integer registers: 13x2 ran 21 % slower than its multiply-adds say.
 PIXEL_LIMIT = 9
@@ -49,29 +50,16 @@ def fetches_ahead(gather: Gather, weight_bytes: int, target: Target) -> bool:
     return is_far and target.vector_registers > 16
 
 
-def best_tiles(
-    gather: Gather, target: Target, lanes: int, threads: int, reading: Reading
-) -> list[tuple[int, int]]:
-    """(pixels, vectors of channels) of all legal tiles, the one that keeps threads for the shortest first.
-
-    Threads share out tiles of channels: 64 channels in one tile of four vectors ran on one thread, and took
-    1.8 times as long on two as the direct kernel.
-    """
+def legal_tiles(gather: Gather, target: Target, lanes: int) -> list[tuple[int, int]]:
+    """(pixels, vectors of channels) of all tiles whose sums and addresses fit into registers."""
     fetches = fetches_ahead(gather, target.vector_bytes // lanes, target)
-    legal = [
+    return [
         (pixels, nv)
         for nv in range(1, 7)
         for pixels in range(1, PIXEL_LIMIT + 1)
         if why_tile_illegal(target, pixels * nv, nv + 1) is None
         and not (nv > 2 and pixels > _FETCHING_PIXELS and fetches)
     ]
-    of_phases = phases_cycles(gather, target, lanes, reading)
-
-    def cycles(tile: tuple[int, int]) -> float:
-        units = gather.batch * gather.groups * -(-gather.out_channels // (tile[1] * lanes))
-        return of_phases(*tile) * -(-units // threads) / units
-
-    return sorted(legal, key=cycles)
 
 
 def phases_cycles(

@@ -11,8 +11,8 @@ from convforge.kernels.pairs.contract import (
     CHANNELS_PAIRS_PARAMETERS,
     ChannelsPairsKernel,
 )
-from convforge.plan.direct import channels
-from convforge.plan.direct.channels import ChannelsNestPlan
+from convforge.plan.direct.channels import ChannelsNestPlan, fills_first, leaves_in_runs
+from convforge.plan.direct.channels_cut import nest_candidates, nest_schedule
 from convforge.plan.direct.channels_reading import (
     nest_cycles,
     packed_layout,
@@ -74,7 +74,7 @@ def candidates(request: OutputRequest, target: Target, threads: int) -> list[Cha
     gather = words_of_channels(gather_of(request.spec)).gather
     element = ELEMENTS[request.spec.dtype.name]
     reading = _reading(gather, element, target)
-    found = channels.nest_candidates(gather, element, target, threads, reading)
+    found = nest_candidates(gather, element, target, threads, reading)
     return [replace(schedule, ways=pairs.WAYS) for schedule in found]
 
 
@@ -106,7 +106,7 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             element_steps(strides, spec) for strides in (request.x_strides, request.y_strides)
         )
         self.schedule = schedule or replace(
-            channels.nest_schedule(gather, self.element, target, threads, self.reading), ways=pairs.WAYS
+            nest_schedule(gather, self.element, target, threads, self.reading), ways=pairs.WAYS
         )
         self.kernel = ChannelsPairsKernel(
             element=self.element,
@@ -118,9 +118,9 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             has_bias=request.has_bias,
             activation=request.activation,
             copied=not by_met_taps and is_copied(layout, self.schedule.pixels),
-            runs=not by_met_taps and channels.leaves_in_runs(layout, self.schedule, y_steps),
+            runs=not by_met_taps and leaves_in_runs(layout, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
-            fills=channels.fills_first(gather, y_steps),
+            fills=fills_first(gather, y_steps),
             instruction=pairs.instruction_of(target),
         )
         self._job = Job(self.kernel, target)
