@@ -465,12 +465,12 @@ def test_staged_rows_load_under_no_mask(side: int, step: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "side"), [(14, 3), (7, 5)])
-def test_staged_maps_load_under_one_mask_at_most(size: int, side: int) -> None:
+def test_copied_maps_load_under_one_mask_at_most(size: int, side: int) -> None:
     """That of the last row, behind which another array may begin."""
     taps = tuple((i - side // 2, j - side // 2) for i in range(side) for j in range(side))
     kernel = DepthwiseMapKernel(
         ELEMENTS["float32"], 8, 7, 1, 5, True, taps, (1, 1), (size, size), (size, size), size, size, True,
-        "none", staged=True,
+        "none", "copied",
     )  # fmt: skip
     target = TARGETS["avx2"]
     assert len(_masked_loads(assembly(kernel.emit(target.triple), target))) == (size < 8)

@@ -5,6 +5,7 @@ bits of the direct kernel on float32, rounded.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,20 +46,10 @@ def check(spec: Any, family: Any, mask: str, at_end: bool, monkeypatch: pytest.M
             return
         assert plan_of(spec).describe().startswith(family.NAME)
         plan.output(spec, x, weight, bias, out=out)
-    wide = spec_of(spec.input_shape, spec.weight_shape, **options(spec))
+    wide = replace(spec, dtype=np.dtype(np.float32))
     with costing(direct, -1.0):
         expected = plan.output(wide, *(array.astype(np.float32) for array in arrays))
     np.testing.assert_array_equal(out.astype(np.float32), expected.astype(spec.dtype).astype(np.float32))
-
-
-def options(spec: Any) -> dict[str, Any]:
-    """What normalize_conv takes beside shapes."""
-    return {
-        "padding": spec.padding,
-        "stride": spec.stride,
-        "dilation": spec.dilation,
-        "groups": spec.groups,
-    }
 
 
 @ON_LINUX
@@ -82,6 +73,32 @@ def test_maps(
         padding=padding, dilation=dilation, groups=3,
     )  # fmt: skip
     check(spec, family, "host", at_end, monkeypatch)
+
+
+@ON_LINUX
+@pytest.mark.parametrize("mask", ["host", "avx2"])
+@pytest.mark.parametrize("family", [depthwise_map, depthwise_rows])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("size", "dilation"), [(3, 1), (3, 4), (7, 3), (5, 6)])
+@pytest.mark.parametrize("outputs", [1, 2, 4, 7, 8, 15, 17, 33])
+def test_maps_that_shrink(
+    outputs: int,
+    size: int,
+    dilation: int,
+    stride: int,
+    dtype: str,
+    family: Any,
+    mask: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Inputs of more vectors than outputs have: of a vector's lanes for the outputs, or of more."""
+    width = (outputs - 1) * stride + dilation * (size - 1) + 1
+    spec = spec_of(
+        (1, 3, 2 * dilation + 2, width), (3, 1, 3, size), numpy_dtype(dtype),
+        stride=stride, dilation=dilation, groups=3,
+    )  # fmt: skip
+    check(spec, family, mask, True, monkeypatch)
 
 
 @ON_LINUX

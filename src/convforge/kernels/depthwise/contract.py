@@ -90,15 +90,17 @@ class DepthwiseKernel(Emitted):
         return f"depthwise {len(self.taps)} taps, {self.rows}x{self.vectors} tile, {self.element.name}"
 
 
+# How a row of a small map is read: where it lies, under masks; every second column as words of bfloat16; with
+# vectors of half types widened once for all taps (these are tile.py's); or copied first, between zeros.
+MapReading = Literal["masked", "words", "shifted", "copied"]
+
+
 @dataclass(frozen=True, slots=True)
 class DepthwiseMapKernel(Emitted):
     """What the machine code of the small-map depthwise kernel depends on: the whole map.
 
     taps: (row, column) that each reads, from its output's position times `steps`. held: weights in registers.
     rows, vectors: a tile, in output rows and vectors of columns. x_row, y_row: elements from row to row.
-    staged: whether the map is first copied into rows with zeros at both ends, instead of read under masks.
-    words: whether every second column is read as words of bfloat16, shifted: whether vectors of half types
-    are widened once for all taps (tile.py).
     """
 
     file: ClassVar[str] = "depthwise.map"
@@ -116,9 +118,7 @@ class DepthwiseMapKernel(Emitted):
     y_row: int
     has_bias: bool
     activation: Activation
-    staged: bool = False
-    words: bool = False
-    shifted: bool = False
+    reading: MapReading = "masked"
 
     @property
     def stage_lead(self) -> int:
@@ -137,7 +137,7 @@ class DepthwiseMapKernel(Emitted):
     def stage_bytes(self) -> int:
         """What the copied map takes, whole words."""
         size = self.in_size[0] * self.stage_row * self.element.compute_bytes
-        return -(-size // 8) * 8 if self.staged else 0
+        return -(-size // 8) * 8 if self.reading == "copied" else 0
 
     @property
     def name(self) -> str:
@@ -155,7 +155,8 @@ class DepthwiseRowsKernel(Emitted):
     a row that the input lacks. staged: whether tiles at the ends of their rows read copies with zeros around
     them, instead of the rows under masks. streams: whether whole lines of the output go past the caches;
     collects: of all rows of a tile together, which lie one behind the other.
-    words: as of DepthwiseMapKernel; where columns are neighbours, vectors are woven two by two.
+    words: whether they are read as words of bfloat16 (tile.py); where columns are neighbours, vectors are
+    woven two by two.
     """
 
     file: ClassVar[str] = "depthwise.rows"

@@ -10,11 +10,11 @@ takes of a row is a mask known beforehand:
                                                tap 2  b c d e f g . .
 
 Where masked loads are slow (below AVX-512: 9 cycles each on Zen 1, half of a 7x7 map's time), the map is
-first copied into rows with zeros at both ends (`staged`), whose vectors are loaded plainly; wide maps of half
+first copied into rows with zeros at both ends, whose vectors are loaded plainly; wide maps of half
 types too, whose numbers are widened so.
 
-Contract: columns of x and y lie side by side; y has a row of its own for every row of the map. If staged,
-`scratch` holds the copy.
+Contract: columns of x and y lie side by side; y has a row of its own for every row of the map. `scratch`
+holds the copy.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ def emit(kernel: DepthwiseMapKernel, module: Module) -> None:
     stop_group = e.minimum(e.add(first_group, p.group_block), p.groups)
     x_image = e.at(x, storage, e.mul(image, p.x_batch))
     y_image = e.at(y, storage, e.mul(image, p.y_batch))
-    if kernel.staged:
+    copied = kernel.reading == "copied"
+    if copied:
         with e.loop(0, kernel.stage_bytes // 8, name="zero") as word:
             e.store(e.i64(0), "i64", scratch, word.index)
     with e.loop(first_group, stop_group, name="group") as group:
         source = e.at(x_image, storage, e.mul(group.index, p.x_channel))
-        if kernel.staged:
+        if copied:
             _emit_copy(v, kernel, source, scratch)
             source = scratch
         with e.loop(0, p.multiplier, name="multiple") as multiple:
@@ -96,30 +97,31 @@ def _emit_part(
     rows = min(kernel.rows, height - row)
     vectors = min(kernel.vectors, -(-(width - column) // kernel.lanes))
     origin = column * column_step
+    copied, words = kernel.reading == "copied", kernel.reading == "words"
 
     def line(place: Place) -> tuple[Value, Int] | None:
         at = row * row_step + place[0]
         if not 0 <= at < in_height:
             return None
-        if kernel.staged:
+        if copied:
             return source, at * kernel.stage_row + kernel.stage_lead + origin
         return source, at * kernel.x_row + origin
 
-    times = 2 if kernel.words else 1
+    times = 2 if words else 1
 
     def mask(begin: int) -> Value | Literal[False] | None:
         start, stop = -(origin + begin), in_width - (origin + begin)
         if start >= times * v.lanes or stop <= 0:
             return False
-        return None if kernel.staged else v.span(start, stop, times)
+        return None if copied else v.span(start, stop, times)
 
     lowest = min(column for _, column in kernel.taps)
-    if kernel.words:
+    if words:
         read = Words(v, lowest, line, mask)
-    elif kernel.shifted:
+    elif kernel.reading == "shifted":
         read = Shifted(v, line, mask)
     else:
-        read = Rows(v, column_step, lowest, line, mask, packed=kernel.staged)
+        read = Rows(v, column_step, lowest, line, mask, packed=copied)
     sums = emit_tile(
         v, taps=kernel.taps, row_step=row_step, rows=rows, vectors=vectors,
         starts=[j * v.lanes * column_step for j in range(vectors)], factors=factors, read=read,
@@ -127,7 +129,7 @@ def _emit_part(
     offset = v.load_broadcast(bias, channel) if kernel.has_bias else None
     biased = sums if offset is None else [v.add(value, offset) for value in sums]
     results = [emit_activation(v, kernel.activation, value) for value in biased]
-    if column_step == 2 and not kernel.words:
+    if column_step == 2 and not words:
         results = [v.in_order(result) for result in results]
     for i, result in enumerate(v.narrowed(results)):
         r, at = row + i // vectors, column + i % vectors * v.lanes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convforge.ir.element import ELEMENTS, Element
-from convforge.kernels.depthwise.contract import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel
+from convforge.kernels.depthwise.contract import DEPTHWISE_MAP_PARAMETERS, DepthwiseMapKernel, MapReading
 from convforge.plan.depthwise.common import (
     MEASURED,
     MEASURED_NARROW,
@@ -99,7 +99,8 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
         x_steps, y_steps = element_steps(request.x_strides, spec), element_steps(request.y_strides, spec)
         _, h, w = gather.axes
         taps = tuple((th.offset, tw.offset) for _, th, tw in gather.taps_by_phase[0])
-        rows, vectors, held = _tile(gather, lanes, target, shifted=_is_shifted(gather, self.element, target))
+        reading = _reading_of(gather, self.element, lanes, target)
+        rows, vectors, held = _tile(gather, lanes, target, shifted=reading == "shifted")
         self.kernel = DepthwiseMapKernel(
             element=self.element,
             lanes=lanes,
@@ -115,9 +116,7 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
             y_row=y_steps[3],
             has_bias=request.has_bias,
             activation=request.activation,
-            staged=_is_staged(gather, self.element, lanes, target),
-            words=w.in_step == 2 and reads_words(self.element, target),
-            shifted=_is_shifted(gather, self.element, target),
+            reading=reading,
         )
         self._job = Job(self.kernel, target)
         self.weights = DepthwiseWeights(layout_of(gather), self.element)
@@ -138,15 +137,23 @@ class DepthwiseMapPlan(KernelPlan[DepthwiseMapKernel]):
         self._give(DEPTHWISE_MAP_PARAMETERS, values)
 
 
-def _is_staged(gather: Gather, element: Element, lanes: int, target: Target) -> bool:
-    """Whether the map is copied first: by half types where rows are of more than two vectors. 1536 channels
-    at 33x33, dilation 4, 309 -> 262 us, of float16 293 -> 251 (two cores of Zen 4).
+def _reading_of(gather: Gather, element: Element, lanes: int, target: Target) -> MapReading:
+    """How rows are read in vectors of so many lanes. Zen 4, two cores:
+
+    Rows of half types of more than two vectors are copied. 1536 channels at 33x33, dilation 4, 309 -> 262 us,
+    of float16 293 -> 251. Smaller ones of bfloat16 are widened once: 3x3, 576 channels at 14x14 19.9 -> 18.2
+    us, 384 at 24x24 37.5 -> 34.4, 192 at 28x28 23.5 -> 21.0. float16 is rounded cheaply, and gains nothing.
     """
-    if target.vector_bytes < 64:
-        return _copying_pays(gather, lanes)
     width = gather.axes[2]
+    if target.vector_bytes < 64:
+        return "copied" if _copying_pays(gather, lanes) else "masked"
     several = len({tap.offset for _, _, tap in gather.taps_by_phase[0]}) > 2
-    return element.storage != element.compute and several and width.in_step == 1 and width.in_size > 2 * lanes
+    wide, halves = width.in_size > 2 * lanes, element.storage != element.compute
+    if width.in_step == 1 and wide:
+        return "copied" if halves and several else "masked"
+    if not reads_words(element, target):
+        return "masked"
+    return "shifted" if width.in_step == 1 else "words"
 
 
 def _copying_pays(gather: Gather, lanes: int) -> bool:
@@ -170,16 +177,6 @@ def _unrolled(gather: Gather, lanes: int) -> int:
         for r in range(h.columns)
     )
     return rows * vectors
-
-
-def _is_shifted(gather: Gather, element: Element, target: Target) -> bool:
-    """Whether a row's vectors are widened once, and shifted for each tap.
-
-    Zen 4, two cores, 3x3, bfloat16: 576 channels at 14x14 19.9 -> 18.2 us, 384 at 24x24 37.5 -> 34.4, 192 at
-    28x28 23.5 -> 21.0. float16, whose rounding is cheaper, gains nothing.
-    """
-    width, lanes = gather.axes[2], target.vector_bytes // element.compute_bytes
-    return reads_words(element, target) and width.in_step == 1 and width.in_size <= 2 * lanes
 
 
 def _tile(gather: Gather, lanes: int, target: Target, *, shifted: bool) -> tuple[int, int, int]:
