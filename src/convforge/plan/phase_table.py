@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convforge.kernels.direct.contract import PHASE_FIELDS
 from convforge.plan.selections import Selections, select_taps
-from convforge.plan.tables import distances, weight_rows
+from convforge.plan.tables import along_channels, distances, weight_rows
 from convforge.schedule import RunTiles
 
 Int64s = NDArray[np.int64]
@@ -49,11 +49,12 @@ def phase_table(
     phases: list[list[int]] = []
     for phase, (d, h, w) in enumerate(layout.gather.phase_triples):
         taps = len(layout.gather.taps_by_phase[phase])
-        every = Selections((tuple(range(taps)),), np.zeros(1, np.int64))
+        each = first + distances(layout, phase, plane)
+        every = Selections((np.arange(taps),), np.zeros(1, np.int64))
         selections = every if all_taps else select_taps(tiles, phase, exact=exact)
         chosen: list[list[int]] = []
         for some in selections.taps:
-            reach = first + distances(layout, phase, plane, channel_block, channel_step, some)
+            reach = along_channels(each[some], channel_block, channel_step)
             rows = weight_rows(taps, channel_block, some, row_size)
             keep += [reach, rows]
             chosen.append([len(some), reach.ctypes.data, rows.ctypes.data])

@@ -6,30 +6,33 @@ six rows; a volume of two slices with a third of its taps everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convforge.problem.gather import Tap
 from convforge.schedule import Layout, RunTiles
 
 Int64s = NDArray[np.int64]
+TapRow = tuple[Tap, Tap]
 
 # Below this share of the multiply-adds, leaving taps out is not worth a table of tiles.
 _WORTH = 0.02
-# Taps beyond which looking, tap by tap, takes longer than a first call should.
-_KERNEL_LIMIT = 64
+# Rows of taps beyond which looking, row by row, takes longer than a first call should.
+_ROWS_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Selections:
     """Tap selections of one phase.
 
-    taps: for each selection, the positions of its taps in `gather.taps_by_phase[phase]`.
+    taps: for each selection, the numbers of its taps in `gather.taps_by_phase[phase]`.
     tiles: the selection of each tile, or of all of them where there is but one.
     """
 
-    taps: tuple[tuple[int, ...], ...]
+    taps: tuple[Int64s, ...]
     tiles: Int64s
 
 
@@ -38,15 +41,16 @@ def select_taps(tiles: RunTiles, phase: int, *, exact: bool = False) -> Selectio
     layout = tiles.layout
     gather = layout.gather
     taps = gather.taps_by_phase[phase]
-    everything = Selections((tuple(range(len(taps))),), np.zeros(1, np.int64))
-    few = not 1 < len(taps) <= _KERNEL_LIMIT or tiles.count < 2 or layout.is_one_row
+    everything = Selections((np.arange(len(taps)),), np.zeros(1, np.int64))
+    rows, row_of = tap_rows(taps)
+    few = len(taps) < 2 or len(rows) > _ROWS_LIMIT or tiles.count < 2 or layout.is_one_row
     if few and not exact:
         return everything
-    needed = needed_taps(layout, phase, *tiles.rows())
-    if needed.mean() > 1 - _WORTH and not exact:
+    needed = _needed_rows(layout, rows, *tiles.rows())
+    if needed[:, row_of].mean() > 1 - _WORTH and not exact:
         return everything
     first, alike = distinct_rows(needed)
-    return Selections(tuple(tuple(np.flatnonzero(needed[i]).tolist()) for i in first), alike)
+    return Selections(tuple(np.flatnonzero(needed[i][row_of]) for i in first), alike)
 
 
 def distinct_rows(rows: NDArray[np.bool_]) -> tuple[list[int], Int64s]:
@@ -74,18 +78,31 @@ def needed_columns(layout: Layout, phase: int) -> NDArray[np.bool_]:
     return needed
 
 
+def tap_rows(taps: Sequence[tuple[Tap, Tap, Tap]]) -> tuple[list[TapRow], Int64s]:
+    """The rows (depth, height) that taps lie in, and the number of each tap's row among them."""
+    rows: dict[TapRow, int] = {}
+    row_of = [rows.setdefault((depth, height), len(rows)) for depth, height, _ in taps]
+    return list(rows), np.array(row_of, np.int64)
+
+
 def needed_taps(layout: Layout, phase: int, first: Int64s, last: Int64s) -> NDArray[np.bool_]:
     """[tile, tap]: whether any row that the tap reads for the tile's rows first … last holds data."""
+    rows, row_of = tap_rows(layout.gather.taps_by_phase[phase])
+    return _needed_rows(layout, rows, first, last)[:, row_of]
+
+
+def _needed_rows(layout: Layout, rows: Sequence[TapRow], first: Int64s, last: Int64s) -> NDArray[np.bool_]:
+    """The same, [tile, row of taps]."""
     d, h, _ = layout.gather.axes
     _, real = layout.row_sources(0, 0)
     # How many rows with data lie before each row: a range holds some where the count grows.
     counts = np.concatenate([np.zeros((len(real), 1), np.int64), np.cumsum(real, axis=1)], axis=1)
-    needed = np.zeros((len(first), len(layout.gather.taps_by_phase[phase])), np.bool_)
-    for t, (td, th, _) in enumerate(layout.gather.taps_by_phase[phase]):
-        (rd, sd), (rh, sh) = d.split(td), h.split(th)
+    needed = np.zeros((len(first), len(rows)), np.bool_)
+    for number, (depth, height) in enumerate(rows):
+        (rd, sd), (rh, sh) = d.split(depth), h.split(height)
         shift = sd * layout.slice_rows + sh
         residue = counts[rd * len(h.residues) + rh]
         low = np.minimum(first + shift, layout.total_rows)
         high = np.minimum(last + shift + 1, layout.total_rows)
-        needed[:, t] = residue[high] > residue[low]
+        needed[:, number] = residue[high] > residue[low]
     return needed

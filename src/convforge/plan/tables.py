@@ -167,26 +167,19 @@ def tiles_along(layout: Layout, way: WayOut) -> Along:
     return "either" if way in ("unit", "pair") and even and not layout.is_one_row else "run"
 
 
-def distances(
-    layout: Layout,
-    phase: int,
-    plane: int,
-    channels: int,
-    channel_step: int,
-    chosen: tuple[int, ...] | None = None,
-) -> Int64s:
-    """Distance of every (channel, tap) of a phase, or of its `chosen` taps; channels slowest."""
-    taps = layout.gather.taps_by_phase[phase]
-    if chosen is not None:
-        taps = tuple(taps[t] for t in chosen)
-    one = np.array([layout.distance(tap, plane) for tap in taps], np.int64)
-    return (np.arange(channels, dtype=np.int64)[:, None] * channel_step + one).ravel()
+def distances(layout: Layout, phase: int, plane: int) -> Int64s:
+    """How far from an output's position each tap of a phase reads, in planes of so many elements."""
+    return np.array([layout.distance(tap, plane) for tap in layout.gather.taps_by_phase[phase]], np.int64)
 
 
-def weight_rows(taps: int, channels: int, chosen: tuple[int, ...], mr: int) -> Int64s:
+def along_channels(distances: Int64s, channels: int, channel_step: int) -> Int64s:
+    """Those of every (channel, tap), channels slowest."""
+    return (np.arange(channels, dtype=np.int64)[:, None] * channel_step + distances).ravel()
+
+
+def weight_rows(taps: int, channels: int, chosen: Int64s, mr: int) -> Int64s:
     """Where the packed weights of every (channel, chosen tap) lie, in elements from a block's first."""
-    rows = np.arange(channels, dtype=np.int64)[:, None] * taps + np.array(chosen, np.int64)
-    return rows.ravel() * mr
+    return along_channels(chosen, channels, taps) * mr
 
 
 def tap_offsets(layout: Layout, phase: int, strides: tuple[int, int, int]) -> Int64s:

@@ -194,7 +194,7 @@ class ChannelsNest:
             with e.loop(begin, end, name="pixel_tile") as pixel_tile:
                 number = e.sub(pixel_tile.index, begin)
                 listed = e.at(tiles, "i64", e.mul(pixel_tile.index, self._record))
-                held = e.at(sums, compute, e.mul(number, self.pixels * self.mr))
+                held = e.at(sums, compute, e.mul(number, p.held_step))
                 ahead = e.at(block_weights, compute, e.mul(block, row))
                 ahead = e.at(ahead, "i8", e.mul(number, fetched, LINE_BYTES))
                 steps = e.mul(block, taps if self.kernel.copied else e.load("i64", listed))

@@ -27,7 +27,7 @@ SELECTION_FIELDS = ("taps", "distances", "rows")
 CHANNELS_PARAMETERS = (
     *("groups", "channels", "out_channels", "out_tiles", "task_tiles", "out_blocks", "channel_block"),
     *("x_batch", "x_channel", "y_batch", "y_channel", *PACKING),
-    *("phases", "phase_table", "map_pieces", "copies", "accumulators", "run"),
+    *("phases", "phase_table", "map_pieces", "copies", "accumulators", "held_step", "run"),
 )
 # fetched: lines of the next block's weights that are fetched beside a tile of outputs.
 CHANNELS_PHASE_FIELDS = ("taps", "weights", "pixel_tiles", "tiles", "fetched")

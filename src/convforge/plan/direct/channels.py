@@ -31,6 +31,7 @@ from convforge.plan.request import OutputRequest
 from convforge.plan.selections import distinct_rows, needed_columns, needed_taps
 from convforge.plan.sizes import aligned, element_steps
 from convforge.plan.tables import (
+    along_channels,
     distances,
     input_tables,
     packed_columns,
@@ -121,8 +122,10 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         copies = aligned(HEADER_BYTES + packed)
         steps = gather.in_channels * int(phases[0][0]) * int(phases[0][2]) if kernel.copied else 0
         accumulators = aligned(copies + steps * pixels * size)
-        outputs = max(-(-int(record[2]) // schedule.map_pieces) for record in phases) * pixels
-        self.workspace_bytes = aligned(accumulators + outputs * mr * size + 64)
+        # Between blocks of channels the sums of all tiles are held; of one block, each on its way out.
+        held = schedule.channel_block < gather.in_channels
+        tiles = max(-(-int(record[2]) // schedule.map_pieces) for record in phases) if held else 1
+        self.workspace_bytes = aligned(accumulators + tiles * pixels * mr * size + 64)
         return {
             "groups": gather.groups,
             "channels": gather.in_channels,
@@ -152,6 +155,7 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
             "map_pieces": schedule.map_pieces,
             "copies": copies,
             "accumulators": accumulators,
+            "held_step": pixels * mr if held else 0,
             "run": prod(axis.out_size for axis in gather.axes),
         }
 
@@ -168,9 +172,11 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         if by_met_taps:
             order, needed = tiles_of(layout.gather, phase, kernel.pixels)
             places = self._positions(phase, [a.in_step * s for a, s in zip(layout.gather.axes, steps[1:])])
+            each, channel_step = steps_to_taps(layout.gather, phase, steps[1:]), steps[0]
         else:
             order, needed = self._packed_tiles(phase)
             places = self._positions(phase, [layout.slice_rows * layout.pitch, layout.pitch, 1])
+            each, channel_step = distances(layout, phase, plane), layout.planes * plane
         d, h, w = layout.gather.phase_triples[phase]
         first = sum(each.first * step for each, step in zip((d, h, w), y_steps[2:]))
         apart = [axis.out_step * step for axis, step in zip(layout.gather.axes, y_steps[2:])]
@@ -179,11 +185,10 @@ class ChannelsNestPlan(KernelPlan[K], Generic[K]):
         kinds, alike = distinct_rows(needed)
         tables: list[tuple[int, int, int]] = []
         for kind in kinds:
-            chosen = tuple(np.flatnonzero(needed[kind]).tolist())
-            if by_met_taps:
-                reach = steps_to_taps(layout.gather, phase, steps, block, chosen)
-            else:
-                reach = distances(layout, phase, plane, block, layout.planes * plane, chosen)
+            chosen = np.flatnonzero(needed[kind])
+            # Where the kernel fetches ahead it looks up steps behind the last one.
+            beyond = -(-kernel.ahead // max(1, len(chosen)))
+            reach = along_channels(each[chosen], block + beyond, channel_step)
             at = weight_rows(taps, block, chosen, kernel.mr)
             self._keep += [reach, at]
             tables.append((len(chosen), reach.ctypes.data, at.ctypes.data))

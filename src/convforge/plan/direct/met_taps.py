@@ -135,15 +135,10 @@ def tiles_of(gather: Gather, phase: int, pixels: int) -> tuple[Int64s, NDArray[n
     return outputs, met[alike[outputs[:, 0]]]
 
 
-def steps_to_taps(
-    gather: Gather, phase: int, steps: Sequence[int], channels: int, chosen: tuple[int, ...]
-) -> Int64s:
-    """From where an output begins to read to every (channel, chosen tap) of a phase, channels slowest; and to
-    `AHEAD` more of them, for what is fetched.
+def steps_to_taps(gather: Gather, phase: int, steps: Sequence[int]) -> Int64s:
+    """From where an output begins to read to each tap of a phase.
 
-    steps: elements from a channel, a slice, a row, a column of the input to the next.
+    steps: elements from a slice, a row, a column of the input to the next.
     """
-    taps = [gather.taps_by_phase[phase][t] for t in chosen]
-    one = np.array([sum(t.offset * s for t, s in zip(tap, steps[1:])) for tap in taps], np.int64)
-    every = channels + -(-AHEAD // max(1, len(chosen)))
-    return (np.arange(every, dtype=np.int64)[:, None] * steps[0] + one).ravel()
+    taps = gather.taps_by_phase[phase]
+    return np.array([sum(t.offset * s for t, s in zip(tap, steps)) for tap in taps], np.int64)

@@ -16,7 +16,14 @@ from convforge.plan.heuristic import grad_weight_schedule
 from convforge.plan.job import Job
 from convforge.plan.request import GradWeightRequest
 from convforge.plan.sizes import aligned, element_steps
-from convforge.plan.tables import column_kind, distances, input_tables, packing_values, tap_offsets
+from convforge.plan.tables import (
+    along_channels,
+    column_kind,
+    distances,
+    input_tables,
+    packing_values,
+    tap_offsets,
+)
 from convforge.problem.gather import gather_of
 from convforge.runtime import address_of
 from convforge.schedule import layout_of
@@ -97,7 +104,7 @@ class GradWeightPlan:
         plane = packed.plane
         channels, outs = schedule.channel_block, schedule.output_block
         pairs = -(-channels * taps // schedule.nk) * schedule.nk
-        reach = distances(layout, 0, plane, channels, layout.planes * plane)
+        reach = along_channels(distances(layout, 0, plane), channels, layout.planes * plane)
         reach = np.concatenate([reach, np.repeat(reach[-1:], pairs - len(reach))]) if taps else reach
         tables = input_tables(layout, (x_steps[2], x_steps[3], x_steps[4]))
         w_steps = [1]
