@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from convforge.draw.blocks import SEPARABLE, SEPARABLE_NOTE, SIZE, beside, chain_graph, chain_of
+from convforge.draw.block_words import SEPARABLE, SEPARABLE_NOTE
+from convforge.draw.blocks import SIZE, beside, chain_graph, chain_of
 from convforge.draw.drawing import Drawing
 from convforge.errors import ConvValueError
 from convforge.explain.layers import as_layer

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from convforge.ir.builder import STREAMED, Builder, Function, Phi
+from convforge.ir.builder import STREAMED, Builder
+from convforge.ir.function import Function, Phi
 from convforge.ir.text import DOUBLE, FLOAT, HALF, I8, I16, I32, I64, POINTER, VOID, Type, Value
 
 Int = int | Value  # an emitted one is an i64

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convforge.ir.bf16 import are_rounded_at_once, emit_rounding, spell_rounding
-from convforge.ir.builder import Block
 from convforge.ir.compute import ComputeVectors, suffix_of
 from convforge.ir.element import Element
 from convforge.ir.emitter import TYPES, Emitter, Int
+from convforge.ir.function import Block
 from convforge.ir.text import (
     I16,
     I32,
