@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from convforge.kernels.contract import FingerprintKernel
+from convforge.runtime import loading
 from convforge.runtime.cache import DiskCache, default_folder
 from convforge.runtime.forge import Forge
 from convforge.runtime.image import Image
-from convforge.runtime.loading import Loader
+from convforge.runtime.loading import Loader, generator_version
 from convforge.target import Target
 
 TARGET = Target.host()
@@ -127,3 +128,28 @@ def test_a_warm_process_starts_without_llvm(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert seen == ["True", "False"]
+
+
+@pytest.mark.parametrize("place", ["ir/vector.py", "kernels/contract.py", "kernels/direct/room/tile.py"])
+def test_kernels_of_other_generators_are_not_taken(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator in a room within a room, too: its kernels read their parameters by number."""
+    source = tmp_path / place
+    for folder in (source.parent, *(tmp_path / name for name in ("ir", "kernels", "runtime"))):
+        folder.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(loading, "__file__", str(tmp_path / "runtime" / "loading.py"))
+    seen: set[str] = set()
+    for text in ("", "one", "two"):
+        source.write_text(text)
+        generator_version.cache_clear()
+        seen.add(generator_version())
+    generator_version.cache_clear()
+    assert len(seen) == 3
+
+
+def test_all_generators_count() -> None:
+    package = Path(loading.__file__).parent.parent
+    for folder in ("ir", "kernels", "runtime"):
+        found = loading._sources(str(package / folder))
+        assert set(found) == set(map(str, (package / folder).rglob("*.py")))

