@@ -55,6 +55,20 @@ CASES: dict[str, dict[str, Any]] = {
     "volume": {"shape": (1, 1, 6, 9, 20), "weight": (16, 1, 3, 3, 3), "padding": 1},
     "narrow": {"shape": (2, 1, 30, 2), "weight": (16, 1, 3, 3), "padding": 1},
     "transposed": {"shape": (1, 3, 14, 15), "weight": (3, 16, 7, 7), "transposed": True, "padding": 2},
+    "phases of rows": {
+        "shape": (2, 3, 9, 15),
+        "weight": (3, 16, 4, 5),
+        "transposed": True,
+        "stride": (2, 1),
+        "padding": 1,
+    },
+    "phases of slices": {
+        "shape": (1, 1, 4, 5, 17),
+        "weight": (1, 18, 3, 3, 3),
+        "transposed": True,
+        "stride": (3, 2, 1),
+        "padding": 1,
+    },
 }
 
 

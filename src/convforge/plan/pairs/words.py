@@ -72,8 +72,12 @@ def words_of(gather: Gather) -> Words:
     if not fewer or len(apart) != 1 or max(apart) > _FARTHEST * width.in_step:
         return channels
     numbers = {tap: i // 2 for i, tap in enumerate(taps) if i % 2 == 0}
-    kept = tuple((d, h, Tap(numbers[w], w.offset)) for d, h, w in gather.taps_by_phase[0] if w in numbers)
-    words = replace(gather, taps_by_phase=(kept, *gather.taps_by_phase[1:]))
+    # Phases differ in their slices and rows alone.
+    kept = tuple(
+        tuple((d, h, Tap(numbers[w], w.offset)) for d, h, w in phase if w in numbers)
+        for phase in gather.taps_by_phase
+    )
+    words = replace(gather, taps_by_phase=kept)
     kernels: list[int | None] = [*(tap.kernel for tap in taps), None]
     columns = tuple((taps[2 * i].kernel, kernels[2 * i + 1]) for i in range(pairs))
     halves = replace(words, in_channels=2 * gather.in_channels)
