@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from convforge.kernels.contract import Activation
+from convforge.kernels.direct.contract import CHANNELS_TILE_FIELDS
 from convforge.plan.direct import channels, channels_tiles, gather as direct, met_taps
 from convforge.plan.direct.channels import ChannelsPlan
 from convforge.plan.request import OutputRequest, contiguous_strides
@@ -105,10 +106,10 @@ def test_taps_beside_the_map_are_left_out_and_bits_are_the_direct_kernels(
     weight = generator.standard_normal(spec.weight_shape).astype(np.float32)
     plan = plan_with_the_direct_kernels_bits(spec, x, weight, Guarded())
     pixels = plan.kernel.pixels
-    records = plan._keep[-2].reshape(-1, 3 + 2 * pixels)
+    records = plan._keep[-2].reshape(-1, len(CHANNELS_TILE_FIELDS) + 2 * pixels)
     assert records[:, 0].min() <= 5 * 4 < 5 * 5 == records[:, 0].max()
     assert records[:, 0].sum() * pixels < 0.95 * 25 * 81
-    assert sorted(set(records[:, 3 + pixels :].ravel())) == list(range(81))
+    assert sorted(set(records[:, -pixels:].ravel())) == list(range(81))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
@@ -153,12 +154,12 @@ def test_tiles_of_any_size_leave_in_runs(mask: str, dtype: str, pixels: int) -> 
     outputs = [guarded.array(np.full(spec.output_shape, 77, spec.dtype), at_end=True), whole[..., :5]]
     with masked(mask) as target:
         for nv in (1, 2):
-            for out, runs in zip(outputs, (True, False)):
+            for out, most in zip(outputs, (15, 5)):
                 request = OutputRequest(spec, x.strides, out.strides, True, activation)
                 own = channels.plan(request, target, 2).schedule
                 schedule = replace(own, pixels=pixels, nv=nv, channel_tiles=3)
                 plan = channels.plan(request, target, 2, schedule)
-                assert plan.kernel.runs == (runs and 1 < pixels <= schedule.lanes)
+                assert plan.kernel.runs == (1 < pixels <= min(most, schedule.lanes))
                 packed = plan.weights.pack(weight, 2)
                 offsets = plan.weights.pack_bias(bias)
                 plan(address_of(x), address_of(packed), address_of(offsets), address_of(out))
@@ -171,6 +172,49 @@ def test_tiles_of_any_size_leave_in_runs(mask: str, dtype: str, pixels: int) -> 
                 np.testing.assert_array_equal(out.astype(float), expected.astype(float))
                 out[...] = 77
             assert (whole[..., 5:] == 77).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("pixels", range(1, channels_tiles.PIXEL_LIMIT + 1))
+@pytest.mark.parametrize("reading", ["packed", "met"])
+def test_tiles_leave_in_runs_where_their_outputs_are_neighbours(
+    reading: channels_tiles.Reading, pixels: int, mask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some tiles within a row, some across; rows with gaps; every second column; rows in another order."""
+    read_as(monkeypatch, reading)
+    generator = np.random.default_rng(pixels)
+    for transposed, channels_in in ((False, 9), (True, 9)):
+        spec, _ = normalize_conv(
+            (2, channels_in, 7, 13), (channels_in, 40, 3, 3) if transposed else (40, channels_in, 3, 3), None,
+            2 if transposed else 1, 1, rank=2, dtype=np.dtype(np.float32), transposed=transposed,
+        )  # fmt: skip
+        x, weight = (
+            generator.standard_normal(shape).astype(np.float32)
+            for shape in (spec.input_shape, spec.weight_shape)
+        )
+        batch, outs, rows, columns = spec.output_shape
+        guarded = Guarded()
+        found = [
+            guarded.array(np.full(spec.output_shape, np.nan, np.float32), at_end=True),
+            np.full((batch, outs, rows, columns + 3), np.nan, np.float32)[..., :columns],
+            np.full((batch, rows, outs, columns), np.nan, np.float32).swapaxes(1, 2),
+            np.full(spec.output_shape, np.nan, np.float32)[:, :, ::-1],
+        ]
+        with masked(mask) as target:
+            expected = np.full(spec.output_shape, np.nan, np.float32)
+            other = direct.plan(OutputRequest(spec, x.strides, expected.strides, False, "none"), target, 1)
+            packed = other.weights.pack(weight, 1)
+            other(address_of(x), address_of(packed), 0, address_of(expected))
+            for out in found:
+                request = OutputRequest(spec, x.strides, out.strides, False, "none")
+                schedule = replace(channels.plan(request, target, 2).schedule, pixels=pixels, nv=1)
+                plan = channels.plan(request, target, 2, schedule)
+                assert plan.kernel.runs == (not transposed and 1 < pixels <= schedule.lanes)
+                packed = plan.weights.pack(weight, 1)
+                plan(address_of(x), address_of(packed), 0, address_of(out))
+        for out in found:
+            np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are made with Linux's mprotect")
@@ -222,7 +266,7 @@ def test_outputs_of_a_tile_meet_the_same_data(
     for phase, (along, taps) in enumerate(zip(gather.phase_triples, gather.taps_by_phase)):
         counts = tuple(axis.count for axis in along)
         outputs, needed = met_taps.tiles_of(gather, phase, pixels)
-        assert met_taps.met_tiles(gather, pixels)[phase][-1] == (len(outputs), int(needed.sum()))
+        assert met_taps.met_tiles(gather, pixels)[phase][-1][:2] == (len(outputs), int(needed.sum()))
         assert sorted(set(outputs.ravel())) == list(range(int(np.prod(counts))))
         for tile, chosen in zip(outputs, needed):
             for output in tile:

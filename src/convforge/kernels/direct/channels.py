@@ -309,7 +309,8 @@ class ChannelsNest:
         if not self.kernel.runs:
             emit_one_by_one()
             return
-        with e.b.if_else(e.no_less(rows, self.mr)) as (whole, part):
+        is_run = e.differ(e.load("i64", listed, CHANNELS_TILE_FIELDS.index("is_run")), 0)
+        with e.b.if_else(e.b.and_(is_run, e.no_less(rows, self.mr))) as (whole, part):
             with whole:
                 self._emit_runs(e, v, p, done, outputs[0])
             with part:

@@ -31,9 +31,9 @@ CHANNELS_PARAMETERS = (
 )
 # fetched: lines of the next block's weights that are fetched beside a tile of outputs.
 CHANNELS_PHASE_FIELDS = ("taps", "weights", "pixel_tiles", "tiles", "fetched")
-# What a tile of outputs lists: its taps as in SELECTION_FIELDS; behind them come the places of its outputs in
-# the packed planes, then those in the output array, all in elements.
-CHANNELS_TILE_FIELDS = ("taps", "distances", "rows")
+# What a tile of outputs lists: its taps as in SELECTION_FIELDS, whether its outputs lie side by side; behind
+# that their places in the packed planes, then those in the output array, all in elements.
+CHANNELS_TILE_FIELDS = ("taps", "distances", "rows", "is_run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class ChannelsKernel(Emitted):
 
     columns None: the input is read where it lies. copied: wherever that is, or from the planes, the pixels of
     a tile are copied first, side by side for each channel and tap. fetches: whether the next block's weights
-    are fetched beside this one's products. runs: whether the outputs of a tile lie side by side. ahead: how
-    many steps before it is read the input's line is fetched, or 0: the tables have so many more. fills:
+    are fetched beside this one's products. runs: whether the outputs of tiles can lie side by side. ahead:
+    how many steps before it is read the input's line is fetched, or 0: the tables have so many more. fills:
     whether a channel's `run` of outputs is filled with its bias first, as phases without taps are not listed.
     """
 

@@ -122,7 +122,7 @@ def nest_cycles(
     lanes = target.vector_bytes // element.compute_bytes
     pixels, nv = Cutter(gather, target, lanes, 1, reading).tiles()[0]
     rows = rows_in_cycles(packed_layout(gather, reading), element, target, in_place=reading in IN_PLACE)
-    products = slower * phases_cycles(gather, target, lanes, reading)(pixels, nv)
+    products = slower * phases_cycles(gather, target, lanes, reading, beside_others=True)(pixels, nv)
     if target.l3_is_far and not loads_add(target):
         products *= _NARROW_MESH_SLOWER
     far = mesh_cycles(gather, element, target)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Literal
 
-from convforge.plan.direct.met_taps import met_tiles
+import numpy as np
+
+from convforge.plan.direct.met_taps import classes_along, met_tiles, runs_of
 from convforge.plan.tiles import loads_add, mesh_step, step_overhead
 from convforge.problem.gather import Axis, Gather, Phase
 from convforge.schedule import Layout, layout_of, why_tile_illegal
@@ -41,6 +44,8 @@ _COPIED_CHANNELS = 512
 # side. 96 -> 576 of 1x1 at 14x14 (two cores of Zen 4) 127 and 110 us, of bfloat16 88 and 67; 512 -> 2048 at
 # 7x7 465 and 457.
 _LANE_CYCLES, _RUN_LANE_CYCLES = 1.2, 0.35
+# Steps up to which sums are short beside other families, with 512 bits; with less it was not tried.
+_SHORT_STEPS = 150
 
 
 def fetches_ahead(gather: Gather, weight_bytes: int, target: Target) -> bool:
@@ -63,13 +68,22 @@ def legal_tiles(gather: Gather, target: Target, lanes: int) -> list[tuple[int, i
 
 
 def phases_cycles(
-    gather: Gather, target: Target, lanes: int, reading: Reading
+    gather: Gather, target: Target, lanes: int, reading: Reading, *, beside_others: bool = False
 ) -> Callable[[int, int], float]:
-    """Cycles of all phases, as a function of the pixels and the vectors of channels of a tile."""
+    """Cycles of all phases, as a function of the pixels and the vectors of channels of a tile.
+
+    beside_others: as the direct kernel's costs were fitted to: short sums, and all of 1x1 layers, in runs
+    only where they are copied. It is thought to take longer for these than it does; with all runs counted
+    ResNet's first layer came along channels, 1045 -> 1111 us, Inception's 215 -> 236, MobileNetV3's 63 -> 71,
+    and 16 images of 1x1 512 -> 128 at 28x28 7.7 -> 8.7 ms.
+    """
     phases = range(len(gather.taps_by_phase))
     # Looked up here, once for all tiles: gathers are long keys.
     met = met_tiles(gather, PIXEL_LIMIT) if reading in BY_MET_TAPS else None
     copies = met is None and copies_tiles(layout_of(gather))
+    dense = reading == "dense" and gather.groups == 1
+    short_steps = _SHORT_STEPS if target.vector_bytes == 64 else inf
+    packed_runs = [_packed_runs(gather, phase) for phase in phases] if met is None else []
 
     def cycles(pixels: int, nv: int) -> float:
         step, total = _step_cycles(gather, target, pixels, nv, lanes), 0.0
@@ -82,13 +96,26 @@ def phases_cycles(
             if met is None:
                 tiles = -(-outputs // pixels)
                 taps = tiles * len(gather.taps_by_phase[phase]) * _share_left(gather, phase, pixels)
+                runs = packed_runs[phase][pixels - 1]
             else:
-                tiles, taps = met[phase][pixels - 1]
-            leaving = _RUN_LANE_CYCLES if copies and outputs >= pixels else _LANE_CYCLES
-            total += gather.in_channels * taps * step + tiles * (20 + pixels * nv * (2 + leaving * lanes))
+                tiles, taps, runs = met[phase][pixels - 1]
+            fitted = dense or gather.in_channels * len(gather.taps_by_phase[phase]) <= short_steps
+            in_runs = copies if beside_others and fitted else gather.axes[2].out_step == 1
+            runs = runs if in_runs and 1 < pixels <= lanes else 0
+            leaving = runs * _RUN_LANE_CYCLES + (tiles - runs) * _LANE_CYCLES
+            products = gather.in_channels * taps * step
+            total += products + 20 * tiles + pixels * nv * (2 * tiles + leaving * lanes)
         return total * -(-gather.out_channels // (nv * lanes))
 
     return cycles
+
+
+def _packed_runs(gather: Gather, phase: int) -> list[int]:
+    """About how many tiles of 1, 2, … pixels lie side by side, of columns with the same taps on padding."""
+    d, h, w = gather.phase_triples[phase]
+    columns, pixels = classes_along(gather.axes[2], w).sizes, np.arange(1, PIXEL_LIMIT + 1)[:, None]
+    runs: list[int] = runs_of(d.count * h.count * columns, columns, pixels, w.count).sum(axis=1).tolist()
+    return runs
 
 
 def _step_cycles(gather: Gather, target: Target, pixels: int, nv: int, lanes: int) -> float:

@@ -89,20 +89,34 @@ def count_classes(gather: Gather) -> int:
 
 
 @lru_cache(maxsize=256)
-def met_tiles(gather: Gather, most: int) -> tuple[tuple[tuple[int, int], ...], ...]:
+def met_tiles(gather: Gather, most: int) -> tuple[tuple[tuple[int, int, int], ...], ...]:
     """For each phase and each number of pixels up to `most`: how many tiles of so many outputs of one class
-    there are, and the taps of all of them.
+    there are, the taps of all of them, and about how many of them are runs of neighbours.
     """
-    found: list[tuple[tuple[int, int], ...]] = []
+    found: list[tuple[tuple[int, int, int], ...]] = []
     for along in gather.phase_triples:
-        sizes, taps = np.ones(1, np.int64), np.ones(1, np.int64)
+        sizes, taps, widths = np.ones(1, np.int64), np.ones(1, np.int64), np.ones(1, np.int64)
         for pair in zip(gather.axes, along):
             classes = classes_along(*pair)
+            widths = np.tile(classes.sizes, len(sizes))
             sizes = np.multiply.outer(sizes, classes.sizes).ravel()
             taps = np.multiply.outer(taps, classes.met.sum(axis=1)).ravel()
-        tiles = -(-sizes // np.arange(1, most + 1)[:, None])
-        found.append(tuple(zip(tiles.sum(axis=1).tolist(), (tiles @ taps).tolist())))
+        pixels = np.arange(1, most + 1)[:, None]
+        tiles = -(-sizes // pixels)
+        runs = runs_of(sizes, widths, pixels, along[2].count)
+        each = np.stack([tiles.sum(axis=1), tiles @ taps, runs.sum(axis=1)], axis=1)
+        found.append(tuple((count, met, run) for count, met, run in each.tolist()))
     return tuple(found)
+
+
+def runs_of(outputs: Int64s, widths: Int64s, pixels: Int64s, row: int) -> Int64s:
+    """About how many tiles of so many pixels lie side by side, of outputs in rows of such widths.
+
+    row: outputs of a whole one; rows that are whole follow each other.
+    """
+    whole = outputs // pixels
+    within = np.where(widths % pixels == 0, whole, whole * np.maximum(0, widths - pixels + 1) // widths)
+    return np.where(widths == row, whole, within)
 
 
 def share_of_taps(gather: Gather) -> float:

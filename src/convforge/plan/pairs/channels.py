@@ -118,7 +118,7 @@ class ChannelsPairsPlan(ChannelsNestPlan[ChannelsPairsKernel], WatchedPlan[Chann
             has_bias=request.has_bias,
             activation=request.activation,
             copied=not by_met_taps and is_copied(layout, self.schedule.pixels),
-            runs=not by_met_taps and leaves_in_runs(layout, self.schedule, y_steps),
+            runs=leaves_in_runs(gather, self.schedule, y_steps),
             fetches=fetches_ahead(gather, self.element.compute_bytes, target),
             fills=fills_first(gather, y_steps),
             instruction=pairs.instruction_of(target),
