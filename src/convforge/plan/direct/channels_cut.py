@@ -52,7 +52,7 @@ class Cutter:
     """What one gather can be cut into, on so many threads."""
 
     def __init__(self, gather: Gather, target: Target, lanes: int, threads: int, reading: Reading) -> None:
-        self._gather, self._target, self._lanes, self._threads = gather, target, lanes, threads
+        self._gather, self._lanes, self._threads = gather, lanes, threads
         self._cycles = phases_cycles(gather, target, lanes, reading)
         self._legal = legal_tiles(gather, target, lanes)
         self._times = gather.batch * gather.groups
