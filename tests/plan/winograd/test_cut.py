@@ -123,3 +123,14 @@ def test_no_cut_along_channels_holds_more_than_its_room(channels: int, size: int
             tiles = prod(cut.box) // outputs**2
             held = tiling.points * tiles * max(channels, cut.out_group * 16) * 4
             assert held <= 6 << 20 or tiles == 1, cut
+
+
+def test_even_pieces_are_looked_at_once_for_each_size() -> None:
+    """All that there are, of a few; of a thousand million, no more than there are sizes."""
+    for total in range(1, 90):
+        for fewest in (1, 2, 5, total):
+            for most in (fewest, 7, total):
+                sizes = [-(-total // pieces) for pieces in range(fewest, most + 1) if pieces <= total]
+                found = list(winograd_cut._piece_sizes(total, fewest, min(most, total)))
+                assert found == list(dict.fromkeys(sizes))
+    assert len(list(winograd_cut._piece_sizes(10**9, 10**7, 10**9))) == 100
