@@ -184,9 +184,9 @@ def test_tiles_leave_in_runs_where_their_outputs_are_neighbours(
     """Some tiles within a row, some across; rows with gaps; every second column; rows in another order."""
     read_as(monkeypatch, reading)
     generator = np.random.default_rng(pixels)
-    for transposed, channels_in in ((False, 9), (True, 9)):
+    for transposed in (False, True):
         spec, _ = normalize_conv(
-            (2, channels_in, 7, 13), (channels_in, 40, 3, 3) if transposed else (40, channels_in, 3, 3), None,
+            (2, 9, 7, 13), (9, 40, 3, 3) if transposed else (40, 9, 3, 3), None,
             2 if transposed else 1, 1, rank=2, dtype=np.dtype(np.float32), transposed=transposed,
         )  # fmt: skip
         x, weight = (
